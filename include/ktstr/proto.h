@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What host and guest say to each other: frames on virtio-console port 1, sentinels on COM2, and
+ * the configuration file that the host puts into the initramfs. Everything is little-endian.
+ */
+#ifndef KTSTR_PROTO_H
+#define KTSTR_PROTO_H
+
+#include <stdint.h>
+
+/* ---- Frames: struct ktstr_frame_header, then @length bytes of payload ---- */
+
+#define KTSTR_FOURCC(a, b, c, d)                                                                  \
+	((uint32_t)(a) | ((uint32_t)(b) << 8) | ((uint32_t)(c) << 16) | ((uint32_t)(d) << 24))
+
+#define KTSTR_FRAME_MAGIC KTSTR_FOURCC('K', 'T', 'L', 'V')
+#define KTSTR_FRAME_MAX_PAYLOAD (16u << 20)
+
+struct ktstr_frame_header {
+	uint32_t magic;	   /* KTSTR_FRAME_MAGIC */
+	uint32_t type;	   /* enum ktstr_frame_type */
+	uint32_t sequence; /* 0, 1, 2, ... per boot; wraps */
+	uint32_t length;   /* payload bytes, at most KTSTR_FRAME_MAX_PAYLOAD */
+	uint32_t crc;	   /* CRC-32 (zlib) over type, sequence, length and payload */
+};
+
+enum ktstr_frame_type {
+	KTSTR_FRAME_SCENARIO_START = KTSTR_FOURCC('S', 'C', 'S', 'T'),
+	KTSTR_FRAME_SCENARIO_END = KTSTR_FOURCC('S', 'C', 'E', 'N'),
+	KTSTR_FRAME_TEST_RESULT = KTSTR_FOURCC('T', 'E', 'S', 'T'),
+	KTSTR_FRAME_EXIT = KTSTR_FOURCC('E', 'X', 'I', 'T'),
+	KTSTR_FRAME_STIMULUS = KTSTR_FOURCC('S', 'T', 'I', 'M'),
+	KTSTR_FRAME_SCHED_EXIT = KTSTR_FOURCC('S', 'C', 'D', 'X'),
+	KTSTR_FRAME_PROFRAW = KTSTR_FOURCC('P', 'R', 'A', 'W'),
+	KTSTR_FRAME_PAYLOAD_METRICS = KTSTR_FOURCC('P', 'M', 'E', 'T'),
+	KTSTR_FRAME_RAW_OUTPUT = KTSTR_FOURCC('R', 'A', 'W', 'O'),
+	KTSTR_FRAME_LIFECYCLE = KTSTR_FOURCC('L', 'I', 'F', 'E'),
+	KTSTR_FRAME_OUTPUT = KTSTR_FOURCC('O', 'U', 'T', 'P'),
+};
+
+/* LIFE: where PID 1 is. Steps come in this order; those of a scheduler only when there is one. */
+enum ktstr_life_step {
+	KTSTR_LIFE_INIT = 1,	       /* first frame: port 1 is open */
+	KTSTR_LIFE_SCHED_STARTED = 2,  /* /scheduler was forked */
+	KTSTR_LIFE_SCHED_ATTACHED = 3, /* detail: root/ops */
+	KTSTR_LIFE_TEST_STARTED = 4,
+	KTSTR_LIFE_TEST_ENDED = 5,
+	KTSTR_LIFE_REBOOT = 6, /* last frame but EXIT: nothing more comes */
+};
+
+struct ktstr_life_payload {
+	uint32_t step;	   /* enum ktstr_life_step */
+	uint32_t reserved; /* 0 */
+	uint64_t boot_ns;  /* guest CLOCK_BOOTTIME */
+	/* then a UTF-8 detail, not terminated */
+};
+
+enum ktstr_output_stream {
+	KTSTR_STREAM_STDOUT = 1,    /* of the test or command */
+	KTSTR_STREAM_STDERR = 2,    /* of the test or command */
+	KTSTR_STREAM_SCHEDULER = 3, /* both streams of /scheduler */
+};
+
+struct ktstr_output_payload {
+	uint32_t stream; /* enum ktstr_output_stream */
+	/* then the bytes */
+};
+
+/* TEST: how the test body (or the command of `ktstr run`) ended. */
+struct ktstr_test_payload {
+	uint32_t signal;    /* terminating signal, 0 when it exited */
+	uint32_t exit_code; /* 0-255, when signal is 0 */
+	/* then SKIP()'s reason, UTF-8, not terminated; may be empty */
+};
+
+enum ktstr_sched_exit_kind {
+	KTSTR_SCHED_NOT_ATTACHED = 1, /* exited or gave no sign before it was attached */
+	KTSTR_SCHED_EXITED = 2,	      /* was attached, and ended before the test did */
+	KTSTR_SCHED_STOPPED = 3,      /* ended by PID 1 after the test: the normal end */
+};
+
+struct ktstr_sched_exit_payload {
+	uint32_t kind;	      /* enum ktstr_sched_exit_kind */
+	uint32_t signal;      /* terminating signal, 0 when it exited */
+	uint32_t exit_code;   /* 0-255, when signal is 0 */
+	uint32_t still_alive; /* 1: it had not ended (never attached, or detached by the kernel) */
+	uint64_t boot_ns;     /* when PID 1 noticed */
+	/* then one line of text: what PID 1 saw (state, scx exit kind, ops), UTF-8, not terminated */
+};
+
+/* EXIT: the whole run is over and complete. @code is what `ktstr run` exits with. */
+struct ktstr_exit_payload {
+	uint32_t code;
+};
+
+/* ---- Virtio-console ports ---- */
+
+#define KTSTR_PORT_CONSOLE 0u /* /dev/hvc0 */
+#define KTSTR_PORT_TLV 1u
+#define KTSTR_PORT_PIPE 2u
+#define KTSTR_PORTS 3u
+/* Names that the device sends (VIRTIO_CONSOLE_PORT_NAME); /sys/class/virtio-ports/.../name. */
+#define KTSTR_PORT_TLV_NAME "ktstr.tlv"
+#define KTSTR_PORT_PIPE_NAME "ktstr.pipe"
+
+/* ---- COM2: the test's own lines that begin like one of these get KTSTR_COM2_ESCAPE before ---- */
+
+#define KTSTR_COM2_RESULT_START "===KTSTR_TEST_RESULT_START==="
+#define KTSTR_COM2_RESULT_END "===KTSTR_TEST_RESULT_END==="
+#define KTSTR_COM2_EXIT "KTSTR_EXIT="
+#define KTSTR_COM2_PANIC "PANIC: "
+#define KTSTR_COM2_ESCAPE "\\"
+
+/*
+ * ---- /ktstr/config in the initramfs ----
+ * A sequence of NUL-terminated "key=value" records; keys marked * may repeat, in order.
+ *   role=test|command|shell  test: PID 1's child returns to main(); command: execs argv
+ *   argv=...*       command and arguments (role command), or the test's (role test)
+ *   env=K=V*        added to the child's environment
+ *   cwd=PATH        the child's working directory, when it exists
+ *   scheduler=PATH  program to start first; scheduler_arg=...* its arguments
+ *   scheduler_ops=NAME  what /sys/kernel/sched_ext/root/ops must say
+ *   attach_timeout_ms=N
+ *   hostname=NAME
+ *   tty=ROWSxCOLS   role shell: size of the terminal on /dev/hvc0
+ */
+#define KTSTR_GUEST_CONFIG "/ktstr/config"
+/* Kernel modules of the base, one path a line in load order; written by initramfs/. */
+#define KTSTR_GUEST_MODULES "/ktstr/modules"
+
+#endif /* KTSTR_PROTO_H */

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A virtual machine for one run: describe it, create it, run it to its end, read what came back,
+ * destroy it. Two machines can live in one process; a machine is used from one thread.
+ */
+#ifndef KTSTR_VM_H
+#define KTSTR_VM_H
+
+#include <ktstr/error.h>
+#include <ktstr/topology.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * How a run ended. The earliest event wins; where two are simultaneous, the smaller value does.
+ * Everything before KTSTR_VERDICT_FAIL is a failure of the run as a whole.
+ */
+enum ktstr_verdict {
+	KTSTR_VERDICT_NONE = 0, /* not run yet */
+	KTSTR_VERDICT_HOST_ERROR,
+	KTSTR_VERDICT_NO_BOOT,
+	KTSTR_VERDICT_INIT_DIED,
+	KTSTR_VERDICT_KERNEL_PANIC,
+	KTSTR_VERDICT_KERNEL_OOPS,
+	KTSTR_VERDICT_GUEST_OOM,
+	KTSTR_VERDICT_GUEST_STALL,
+	KTSTR_VERDICT_GUEST_REBOOT,
+	KTSTR_VERDICT_SCHED_NOT_ATTACHED,
+	KTSTR_VERDICT_SCHED_EXITED,
+	KTSTR_VERDICT_CHANNEL_BROKEN,
+	KTSTR_VERDICT_TIMEOUT,
+	KTSTR_VERDICT_FAIL,
+	KTSTR_VERDICT_INCONCLUSIVE,
+	KTSTR_VERDICT_XFAIL,
+	KTSTR_VERDICT_SKIP,
+	KTSTR_VERDICT_PASS,
+	KTSTR_VERDICT_INTERRUPTED, /* the caller stopped the run: says nothing of the test */
+};
+
+/* "KERNEL_PANIC" and the like; never NULL. */
+const char *ktstr_verdict__name(enum ktstr_verdict verdict);
+
+/* A host file that is to be in the guest. @guest_path NULL: the same path there. */
+struct ktstr_file {
+	const char *host_path;
+	const char *guest_path;
+};
+
+enum ktstr_guest_role {
+	KTSTR_ROLE_TEST = 0, /* PID 1's child returns to main() of @init */
+	KTSTR_ROLE_COMMAND,  /* PID 1's child executes @argv */
+	KTSTR_ROLE_SHELL,    /* the same, on /dev/hvc0 as its terminal */
+};
+
+enum ktstr_stream { KTSTR_OUT = 1, KTSTR_ERR = 2, KTSTR_SCHED = 3 };
+
+/* Text that comes while the machine runs; from the thread that called ktstr_vm__run(). */
+typedef void (*ktstr_output_fn)(void *opaque, enum ktstr_stream stream, const char *data,
+				size_t length);
+
+/*
+ * Set it up with KTSTR_VM_CONFIG_INIT or ktstr_vm_config__defaults(), then change fields. Strings
+ * and arrays stay the caller's and must live until ktstr_vm__create() returns.
+ */
+struct ktstr_vm_config {
+	size_t size; /* sizeof(struct ktstr_vm_config): lets the struct grow */
+	struct ktstr_topology topology;
+	uint32_t memory_mb;	/* guest RAM, MiB */
+	const char *kernel;	/* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
+	const char *append;	/* added to the kernel command line; may be NULL */
+	const char *init;	/* program that becomes /init (an ELF with ktstr's guest side); NULL: self */
+	enum ktstr_guest_role role;
+	const char *const *argv; /* NULL-terminated: the guest's command */
+	const char *const *env;	 /* NULL-terminated "K=V"; may be NULL */
+	const char *cwd;	 /* in the guest; may be NULL */
+	const char *scheduler;	 /* host path of a program to start first; NULL: none (EEVDF) */
+	const char *const *scheduler_args; /* NULL-terminated; may be NULL */
+	const char *scheduler_ops;	   /* name expected in root/ops; NULL: any */
+	const struct ktstr_file *files;	   /* more files, with the libraries that they need */
+	size_t nr_files;
+	uint32_t boot_timeout_s; /* from the first KVM_RUN until PID 1 speaks */
+	uint32_t timeout_s;	 /* from there to the end */
+	ktstr_output_fn output;	 /* may be NULL */
+	void *output_opaque;
+	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */
+	void *console_opaque;
+	int terminal_in, terminal_out; /* role shell: ends of /dev/hvc0; -1: none */
+	int cancel_fd;		       /* readable: stop the run; -1: none */
+	void (*progress)(void *opaque, const char *step); /* "booting", ...; may be NULL */
+	void *progress_opaque;
+};
+
+void ktstr_vm_config__defaults(struct ktstr_vm_config *config);
+
+struct ktstr_exit_count {
+	const char *reason; /* "io", "mmio", "hlt", ...; static */
+	uint16_t port;	    /* "io": port; otherwise 0 */
+	uint64_t address;   /* "mmio": first address of the device; otherwise 0 */
+	uint64_t count;
+};
+
+/* Host CLOCK_MONOTONIC, ns; 0 where the point was not reached. */
+struct ktstr_times {
+	uint64_t start_ns;     /* ktstr_vm__create() entered */
+	uint64_t kernel_ns;    /* kernel image loaded */
+	uint64_t initramfs_ns; /* initramfs ready in guest RAM */
+	uint64_t memory_ns;    /* guest RAM set up */
+	uint64_t vcpus_ns;     /* vCPUs set up */
+	uint64_t devices_ns;   /* devices set up */
+	uint64_t first_run_ns; /* first KVM_RUN entered */
+	uint64_t init_ns;      /* PID 1's first frame or line */
+	uint64_t result_ns;    /* result arrived */
+	uint64_t exit_ns;      /* last vCPU out of KVM_RUN */
+};
+
+/* What came back. Strings and arrays belong to the VM and live until ktstr_vm__destroy(). */
+struct ktstr_result {
+	enum ktstr_verdict verdict;
+	const char *cause;	 /* one line: the first cause; NULL when PASS */
+	bool have_status;	 /* the child ended and said how */
+	int exit_code;		 /* of the child; -1 when a signal ended it */
+	int signal;		 /* 0: it exited */
+	const char *skip_reason; /* "" when it gave none */
+	bool by_com2;		 /* the result came by COM2: port 1 never opened */
+	const char *scheduler_ops;	/* root/ops when the test started; "" for EEVDF */
+	const char *scheduler_output;	/* both streams */
+	const char *console;		/* COM1 from the first byte (bounded, oldest dropped) */
+	const char *com2;		/* COM2, likewise */
+	const struct ktstr_exit_count *exits;
+	size_t nr_exits;
+	uint64_t total_exits; /* exits to userspace, all vCPUs */
+	struct ktstr_times times;
+};
+
+struct ktstr_vm;
+
+/*
+ * Prepares everything up to the first guest instruction. On failure *vm is NULL and @error says
+ * why: -ENOENT no kernel or file, -EINVAL an impossible configuration, -ENOEXEC not a kernel,
+ * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory.
+ */
+int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
+		     struct ktstr_error *error);
+
+/*
+ * Runs the machine to its end. 0: it ran and *result says how it ended, whatever the verdict
+ * (KTSTR_VERDICT_HOST_ERROR included). A machine runs once: -EALREADY.
+ */
+int ktstr_vm__run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error);
+
+/* Frees everything; NULL is allowed. */
+void ktstr_vm__destroy(struct ktstr_vm *vm);
+
+enum ktstr_kvm_kind {
+	KTSTR_KVM_NATIVE,   /* runs kernels */
+	KTSTR_KVM_EMULATED, /* interprets ring 0 or fails in it: cannot run a kernel */
+	KTSTR_KVM_ABSENT,   /* no /dev/kvm, or no rights on it */
+};
+
+struct ktstr_probe {
+	enum ktstr_kvm_kind kind;
+	double minsn_per_s; /* millions of ring-0 instructions a second; 0 when absent */
+	char detail[160];   /* one line: why */
+};
+
+/* Decides by running a short ring-0 loop on /dev/kvm. Takes some ms. Never fails. */
+void ktstr_probe__run(struct ktstr_probe *probe);
+
+#endif /* KTSTR_VM_H */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Builds the two archives of a guest's initramfs: a base (PID 1, scheduler, their libraries,
+ * kernel modules, further files; the same for many runs and cached) and a tiny one with the
+ * configuration of one run, unpacked after it.
+ */
+#ifndef KTSTR_INITRAMFS_H
+#define KTSTR_INITRAMFS_H
+
+#include <ktstr/error.h>
+#include <ktstr/vm.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct initramfs_spec {
+	const char *init;      /* host path of the ELF that becomes /init; NULL: none */
+	const char *scheduler; /* host path of what becomes /scheduler; NULL: none */
+	const struct ktstr_file *files;
+	size_t nr_files;
+	const char *modules_dir;      /* .../lib/modules/RELEASE; NULL: no modules */
+	const char *const *modules;   /* NULL-terminated names; built-in ones are fine */
+	const char *kernel_config;    /* host path; goes to /boot/config-RELEASE; NULL: none */
+	const char *kernel_release;   /* "7.3.4+deb13-amd64"; may be NULL when unknown */
+	const char *cache_dir;	      /* where a finished base is kept; NULL: not kept */
+};
+
+struct initramfs_image {
+	int fd;	       /* page-cache file or memfd, read-only use, from offset 0 */
+	uint64_t size; /* bytes; a multiple of 512 */
+	uint64_t unpacked; /* bytes of file content: what the guest's RAM must hold as well */
+};
+
+/*
+ * -ENOENT: a file or library is missing (the error names it and who needs it), -EACCES: unreadable,
+ * -ENOEXEC: an ELF of another machine, -EFBIG: a file over 4 GiB - 1.
+ */
+int initramfs__base(const struct initramfs_spec *spec, struct initramfs_image *image,
+		    struct ktstr_error *error);
+void initramfs_image__close(struct initramfs_image *image);
+
+/*
+ * The second archive: /ktstr/config with @config_length bytes. *archive is malloc'ed, the caller
+ * frees it; its length is a multiple of 4.
+ */
+int initramfs__run_config(const void *config, size_t config_length, void **archive, size_t *length,
+			  struct ktstr_error *error);
+
+#endif /* KTSTR_INITRAMFS_H */
