@@ -312,7 +312,7 @@ static size_t write_dsdt(struct out *o, const struct acpi_spec *spec)
 
 	put(o, AML_SCOPE, 1);
 	open = o->len;
-	put_text(o, "\\_SB_", 5);
+	put_text(o, "_SB_", 4);
 	for (i = 0; i < spec->nr_serials; i++)
 		write_serial(o, &spec->serials[i], i);
 	for (i = 0; i < spec->nr_virtio; i++)
