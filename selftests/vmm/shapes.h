@@ -10,13 +10,13 @@
 #define SHAPES_GIB (UINT64_C(1) << 30)
 
 static const struct ktstr_topology shapes[] = {
-	TOPO(1, 1, 1, 1),  TOPO(1, 1, 2, 1),  TOPO(1, 1, 1, 2),	 TOPO(1, 1, 4, 2),
-	TOPO(1, 2, 2, 2),  TOPO(1, 2, 4, 1),  TOPO(1, 2, 4, 2),	 TOPO(1, 3, 3, 1),
-	TOPO(1, 3, 5, 2),  TOPO(1, 1, 3, 3),  TOPO(1, 5, 1, 1),	 TOPO(1, 7, 1, 2),
+	TOPO(1, 1, 1, 1),  TOPO(1, 1, 2, 1),   TOPO(1, 1, 1, 2),  TOPO(1, 1, 4, 2),
+	TOPO(1, 2, 2, 2),  TOPO(1, 2, 4, 1),   TOPO(1, 2, 4, 2),  TOPO(1, 3, 3, 1),
+	TOPO(1, 3, 5, 2),  TOPO(1, 1, 3, 3),   TOPO(1, 5, 1, 1),  TOPO(1, 7, 1, 2),
 	TOPO(1, 8, 8, 2),  TOPO(1, 14, 18, 1), TOPO(1, 14, 9, 2), TOPO(1, 1, 252, 1),
-	TOPO(2, 2, 1, 1),  TOPO(2, 2, 2, 2),  TOPO(2, 4, 4, 2),	 TOPO(2, 6, 3, 1),
-	TOPO(2, 14, 9, 2), TOPO(3, 3, 3, 1),  TOPO(3, 9, 2, 2),	 TOPO(4, 4, 4, 2),
-	TOPO(4, 8, 3, 2),  TOPO(4, 12, 5, 1), TOPO(4, 64, 8, 2), TOPO(8, 8, 1, 1),
+	TOPO(2, 2, 1, 1),  TOPO(2, 2, 2, 2),   TOPO(2, 4, 4, 2),  TOPO(2, 6, 3, 1),
+	TOPO(2, 14, 9, 2), TOPO(3, 3, 3, 1),   TOPO(3, 9, 2, 2),  TOPO(4, 4, 4, 2),
+	TOPO(4, 8, 3, 2),  TOPO(4, 12, 5, 1),  TOPO(4, 64, 8, 2), TOPO(8, 8, 1, 1),
 };
 
 #define NR_SHAPES (sizeof(shapes) / sizeof(shapes[0]))
@@ -25,7 +25,7 @@ static const struct ktstr_topology shapes[] = {
 /* @bytes of RAM with the hole that the header of guest memory states. */
 static inline struct gmem shapes_ram(uint64_t bytes)
 {
-	struct gmem mem = { .nr_regions = 1 };
+	struct gmem mem = {.nr_regions = 1};
 
 	mem.regions[0].size = bytes;
 	if (bytes > GMEM_HOLE_START) {

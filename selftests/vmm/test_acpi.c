@@ -19,11 +19,11 @@
 #define GPA 0xe0000u
 #define ROOM (128u << 10)
 
-static const struct acpi_serial serials[] = { { 0x3f8, 4 }, { 0x2f8, 3 } };
+static const struct acpi_serial serials[] = {{0x3f8, 4}, {0x2f8, 3}};
 static const struct acpi_virtio_mmio virtio[] = {
-	{ 0xd0000000, 0x1000, 5 },
-	{ 0xd0001000, 0x1000, 16 },
-	{ 0xd0002000, 0x1000, 23 },
+	{0xd0000000, 0x1000, 5},
+	{0xd0001000, 0x1000, 16},
+	{0xd0002000, 0x1000, 23},
 };
 
 struct machine {
@@ -37,8 +37,8 @@ static struct machine create(struct __test_metadata *_metadata, struct ktstr_top
 			     uint64_t ram)
 {
 	struct gmem mem = shapes_ram(ram);
-	struct machine m = { .buf = malloc(ROOM) };
-	struct ktstr_error error = { 0 };
+	struct machine m = {.buf = malloc(ROOM)};
+	struct ktstr_error error = {0};
 	size_t used;
 
 	ASSERT_NE(m.buf, NULL);
@@ -64,7 +64,7 @@ static struct machine create(struct __test_metadata *_metadata, struct ktstr_top
 	m.spec.layout = &m.layout;
 	ASSERT_EQ(acpi__build(&m.spec, GPA, m.buf, ROOM, &used, &error), 0)
 	TH_LOG("%s %s", error.object, error.reason);
-	m.image = (struct acpi_image){ m.buf, used, GPA };
+	m.image = (struct acpi_image){m.buf, used, GPA};
 	return m;
 }
 
@@ -165,15 +165,16 @@ TEST(fadt_says_what_the_machine_has_and_where)
 	ASSERT_EQ(acpi_read(fadt + 4, 4), 276);
 	EXPECT_EQ(fadt[8], 6);
 	EXPECT_EQ(fadt[131], 5);
-	EXPECT_EQ(acpi_read(fadt + 46, 2), 9);	  /* SCI_INT */
-	EXPECT_EQ(acpi_read(fadt + 48, 4), 0);	  /* SMI_CMD */
+	EXPECT_EQ(acpi_read(fadt + 46, 2), 9);	   /* SCI_INT */
+	EXPECT_EQ(acpi_read(fadt + 48, 4), 0);	   /* SMI_CMD */
 	EXPECT_EQ(acpi_read(fadt + 56, 4), 0x600); /* PM1a_EVT_BLK */
 	EXPECT_EQ(acpi_read(fadt + 64, 4), 0x604);
 	EXPECT_EQ(acpi_read(fadt + 76, 4), 0x608);
 	EXPECT_EQ(fadt[88], 4);
 	EXPECT_EQ(fadt[89], 2);
 	EXPECT_EQ(fadt[91], 4);
-	EXPECT_EQ(acpi_read(fadt + 109, 2), 0x25); /* legacy devices, no VGA, no CMOS RTC; no 8042 */
+	EXPECT_EQ(acpi_read(fadt + 109, 2),
+		  0x25); /* legacy devices, no VGA, no CMOS RTC; no 8042 */
 	flags = acpi_read(fadt + 112, 4);
 	EXPECT_EQ(flags & 1u << 10, 1u << 10); /* RESET_REG_SUP */
 	EXPECT_EQ(flags & 1u << 8, 1u << 8);   /* 32-bit timer */
@@ -250,14 +251,14 @@ TEST(srat_and_slit_give_the_layouts_nodes_in_every_shape)
 TEST(srat_memory_is_all_ram_once_and_evenly_on_the_nodes)
 {
 	const uint64_t half = SHAPES_GIB / 2;
-	const uint64_t sizes[] = { 1, 4, 6, 7, 8, 10, 16 }; /* 512 MiB to 8 GiB, in halves */
+	const uint64_t sizes[] = {1, 4, 6, 7, 8, 10, 16}; /* 512 MiB to 8 GiB, in halves */
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (uint32_t nodes = 2; nodes <= 4; nodes++) {
 			struct machine m =
 				create(_metadata, TOPO(nodes, nodes, 1, 1), sizes[i] * half);
 			struct acpi_memory mem[16];
-			uint64_t of_node[4] = { 0 }, low = 0, high = 0, next = 0;
+			uint64_t of_node[4] = {0}, low = 0, high = 0, next = 0;
 			uint32_t n = acpi_srat_memory(acpi_find(&m.image, "SRAT"), mem, 16);
 
 			for (uint32_t k = 0; k < n; k++) {
@@ -295,7 +296,7 @@ TEST(a_buffer_of_exactly_the_size_is_enough_and_none_smaller_is_written_past)
 	EXPECT_EQ(used, needed);
 	EXPECT_EQ(memcmp(copy, m.buf, needed), 0);
 	for (size_t size = 0; size < needed; size += size < 2048 ? 1 : 97) {
-		error = (struct ktstr_error){ 0 };
+		error = (struct ktstr_error){0};
 		memset(m.buf, 0xa5, ROOM);
 		ASSERT_EQ(acpi__build(&m.spec, GPA, m.buf, size, &used, &error), -ENOSPC);
 		for (size_t i = size; i < needed; i++)
@@ -308,14 +309,14 @@ TEST(a_buffer_of_exactly_the_size_is_enough_and_none_smaller_is_written_past)
 TEST(what_the_tables_cannot_say_is_refused)
 {
 	struct machine m = create(_metadata, TOPO(1, 1, 1, 1), SHAPES_GIB);
-	const struct acpi_serial bad_serial = { 0x3f8, 24 };
-	const struct acpi_virtio_mmio bad_gsi = { 0xd0000000, 0x1000, 24 };
-	const struct acpi_virtio_mmio bad_base = { 0xfffff001, 0x1000, 5 };
-	struct acpi_spec specs[6];
+	const struct acpi_serial bad_serial = {0x3f8, 24};
+	const struct acpi_virtio_mmio bad_gsi = {0xd0000000, 0x1000, 24};
+	const struct acpi_virtio_mmio bad_base = {0xfffff001, 0x1000, 5};
+	struct acpi_spec specs[7];
 	size_t used;
 
 	m.spec.layout = &m.layout;
-	for (size_t i = 0; i < 6; i++)
+	for (size_t i = 0; i < 7; i++)
 		specs[i] = m.spec;
 	specs[0].sci_gsi = 24;
 	specs[1].serials = &bad_serial;
@@ -326,8 +327,9 @@ TEST(what_the_tables_cannot_say_is_refused)
 	specs[3].nr_virtio = 1;
 	specs[4].lapic_base = UINT64_C(1) << 32;
 	specs[5].ioapic_base = UINT64_MAX;
-	for (size_t i = 0; i < 6; i++) {
-		struct ktstr_error error = { 0 };
+	specs[6].nr_virtio = 0x1001;
+	for (size_t i = 0; i < 7; i++) {
+		struct ktstr_error error = {0};
 
 		EXPECT_EQ(acpi__build(&specs[i], GPA, m.buf, ROOM, &used, &error), -EINVAL)
 		TH_LOG("case %zu", i);
@@ -376,7 +378,7 @@ static void remove_dir(struct __test_metadata *_metadata, const char *dir)
 static void write_tables(struct __test_metadata *_metadata, const struct machine *m,
 			 const char *dir)
 {
-	const char *names[] = { "FACP", "APIC", "SRAT", "SLIT" };
+	const char *names[] = {"FACP", "APIC", "SRAT", "SLIT"};
 	const uint8_t *fadt = acpi_find(&m->image, "FACP"), *table;
 
 	for (size_t i = 0; i < 4; i++) {
@@ -404,11 +406,11 @@ static void expect_disassembled(struct __test_metadata *_metadata, const char *d
 
 TEST(iasl_disassembles_every_table_without_error_or_warning)
 {
-	const struct ktstr_topology some[] = { TOPO(1, 2, 2, 2), TOPO(2, 14, 18, 1),
-					       TOPO(4, 8, 3, 2) };
+	const struct ktstr_topology some[] = {TOPO(1, 2, 2, 2), TOPO(2, 14, 18, 1),
+					      TOPO(4, 8, 3, 2)};
 
-	const char *const always[] = { "XSDT", "FACP", "FACS", "DSDT", "APIC", NULL };
-	const char *const numa[] = { "SRAT", "SLIT", NULL };
+	const char *const always[] = {"XSDT", "FACP", "FACS", "DSDT", "APIC", NULL};
+	const char *const numa[] = {"SRAT", "SLIT", NULL};
 
 	if (!have_iasl())
 		SKIP(return, "iasl is not in PATH");
@@ -418,9 +420,10 @@ TEST(iasl_disassembles_every_table_without_error_or_warning)
 
 		ASSERT_NE(mkdtemp(dir), NULL);
 		write_tables(_metadata, &m, dir);
-		EXPECT_EQ(run_in(dir, "for t in ????; do iasl -d $t || echo error: $t; done >log 2>&1; "
-				      "! grep -wiE 'errors?|warnings?|invalid|unknown' log *.dsl |"
-				      " grep -vE 'Error Source|Compilation .* 0 Errors' >&2"),
+		EXPECT_EQ(run_in(dir,
+				 "for t in ????; do iasl -d $t || echo error: $t; done >log 2>&1; "
+				 "! grep -wiE 'errors?|warnings?|invalid|unknown' log *.dsl |"
+				 " grep -vE 'Error Source|Compilation .* 0 Errors' >&2"),
 			  0);
 		for (const char *const *name = always; *name; name++)
 			expect_disassembled(_metadata, dir, *name);
@@ -436,9 +439,11 @@ static const char dsdt_asl[] =
 	"Name (_S5, Package (4) { 5, 0, 0, 0 })\n"
 	"Scope (\\_SB) {\n"
 	"Device (U000) { Name (_HID, EisaId (\"PNP0501\")) Name (_UID, 1)\n"
-	" Name (_CRS, ResourceTemplate () { IO (Decode16, 0x3f8, 0x3f8, 1, 8) IRQNoFlags () {4} }) }\n"
+	" Name (_CRS, ResourceTemplate () { IO (Decode16, 0x3f8, 0x3f8, 1, 8) IRQNoFlags () {4} }) "
+	"}\n"
 	"Device (U001) { Name (_HID, EisaId (\"PNP0501\")) Name (_UID, 2)\n"
-	" Name (_CRS, ResourceTemplate () { IO (Decode16, 0x2f8, 0x2f8, 1, 8) IRQNoFlags () {3} }) }\n"
+	" Name (_CRS, ResourceTemplate () { IO (Decode16, 0x2f8, 0x2f8, 1, 8) IRQNoFlags () {3} }) "
+	"}\n"
 	"Device (V000) { Name (_HID, \"LNRO0005\") Name (_UID, 0)\n"
 	" Name (_CRS, ResourceTemplate () { Memory32Fixed (ReadWrite, 0xd0000000, 0x1000)\n"
 	"  Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive) {5} }) }\n"

@@ -14,11 +14,14 @@
 #include "x86_decode.h"
 
 #define ENTRIES 256
-#define E(f, i, fl, a, b, c, d)                                                                   \
-	{                                                                                          \
-		.function = (f), .index = (i), .flags = (fl), .eax = (a), .ebx = (b), .ecx = (c),  \
-		.edx = (d)                                                                         \
-	}
+#define E(f, i, fl, a, b, c, d) \
+	{.function = (f),       \
+	 .index = (i),          \
+	 .flags = (fl),         \
+	 .eax = (a),            \
+	 .ebx = (b),            \
+	 .ecx = (c),            \
+	 .edx = (d)}
 
 /* A host whose own topology and caches contradict every shape, so that nothing of it may remain. */
 static const struct kvm_cpuid_entry2 intel_host[] = {
@@ -40,33 +43,33 @@ static const struct kvm_cpuid_entry2 intel_host[] = {
 	E(0x80000008, 0, 0, 0x302e, 0, 0, 0),
 };
 
-#define AMD_HOST(name_b, name_d, name_c, signature)                                               \
-	{                                                                                          \
-		E(0x0, 0, 0, 0x7, (name_b), (name_c), (name_d)),                                   \
-			E(0x1, 0, 0, (signature), 0x33400800, 0x80b82201, 0x1fcbfbff),             \
-			E(0x4, 0, 1, 0x121, 0x01c0003f, 63, 0),                                    \
-			E(0xb, 0, 1, 5, 32, 0x100, 0x33),                                          \
-			E(0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d),             \
-			E(0x40000001, 0, 0, 0x01007afb, 0, 0, 0),                                  \
-			E(0x80000000, 0, 0, 0x8000001f, (name_b), (name_c), (name_d)),             \
-			E(0x80000001, 0, 0, (signature), 0, 0x00000375, 0x2fd3fbff),               \
-			E(0x80000005, 0, 0, 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140),       \
-			E(0x80000006, 0, 0, 0x42004200, 0x42004200, 0x02006140, 0x00808140),       \
-			E(0x80000008, 0, 0, 0x3028, 0x1000, 0xf07f, 0),                            \
-			E(0x8000001d, 0, 1, 0x3c121, 0x01c0003f, 63, 0),                           \
-			E(0x8000001d, 3, 1, 0x3c163, 0x03c0003f, 0x3fff, 0),                       \
-			E(0x8000001e, 0, 0, 0x33, 0x7ff, 0x703, 0),                                \
-			E(0x80000026, 0, 1, 9, 9, 0x100, 0x33),                                    \
+#define AMD_HOST(name_b, name_d, name_c, signature)                                  \
+	{                                                                            \
+		E(0x0, 0, 0, 0x7, (name_b), (name_c), (name_d)),                     \
+		E(0x1, 0, 0, (signature), 0x33400800, 0x80b82201, 0x1fcbfbff),       \
+		E(0x4, 0, 1, 0x121, 0x01c0003f, 63, 0),                              \
+		E(0xb, 0, 1, 5, 32, 0x100, 0x33),                                    \
+		E(0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d),       \
+		E(0x40000001, 0, 0, 0x01007afb, 0, 0, 0),                            \
+		E(0x80000000, 0, 0, 0x8000001f, (name_b), (name_c), (name_d)),       \
+		E(0x80000001, 0, 0, (signature), 0, 0x00000375, 0x2fd3fbff),         \
+		E(0x80000005, 0, 0, 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140), \
+		E(0x80000006, 0, 0, 0x42004200, 0x42004200, 0x02006140, 0x00808140), \
+		E(0x80000008, 0, 0, 0x3028, 0x1000, 0xf07f, 0),                      \
+		E(0x8000001d, 0, 1, 0x3c121, 0x01c0003f, 63, 0),                     \
+		E(0x8000001d, 3, 1, 0x3c163, 0x03c0003f, 0x3fff, 0),                 \
+		E(0x8000001e, 0, 0, 0x33, 0x7ff, 0x703, 0),                          \
+		E(0x80000026, 0, 1, 9, 9, 0x100, 0x33),                              \
 	}
 
-static const struct kvm_cpuid_entry2 zen1_host[] = AMD_HOST(0x68747541, 0x69746e65, 0x444d4163,
-							     0x00800f12);
-static const struct kvm_cpuid_entry2 zen4_host[] = AMD_HOST(0x68747541, 0x69746e65, 0x444d4163,
-							     0x00a10f11);
-static const struct kvm_cpuid_entry2 fam15_host[] = AMD_HOST(0x68747541, 0x69746e65, 0x444d4163,
-							      0x00600f20);
-static const struct kvm_cpuid_entry2 hygon_host[] = AMD_HOST(0x6f677948, 0x6e65476e, 0x656e6975,
-							      0x00900f02);
+static const struct kvm_cpuid_entry2 zen1_host[] =
+	AMD_HOST(0x68747541, 0x69746e65, 0x444d4163, 0x00800f12);
+static const struct kvm_cpuid_entry2 zen4_host[] =
+	AMD_HOST(0x68747541, 0x69746e65, 0x444d4163, 0x00a10f11);
+static const struct kvm_cpuid_entry2 fam15_host[] =
+	AMD_HOST(0x68747541, 0x69746e65, 0x444d4163, 0x00600f20);
+static const struct kvm_cpuid_entry2 hygon_host[] =
+	AMD_HOST(0x6f677948, 0x6e65476e, 0x656e6975, 0x00900f02);
 
 static const struct {
 	const char *name;
@@ -74,7 +77,7 @@ static const struct {
 	uint32_t nr;
 	enum cpuid_vendor vendor;
 } hosts[] = {
-#define HOST(n, v) { #n, n, sizeof(n) / sizeof(n[0]), v }
+#define HOST(n, v) {#n, n, sizeof(n) / sizeof(n[0]), v}
 	HOST(intel_host, CPUID_VENDOR_INTEL), HOST(zen1_host, CPUID_VENDOR_AMD),
 	HOST(zen4_host, CPUID_VENDOR_AMD),    HOST(fam15_host, CPUID_VENDOR_AMD),
 	HOST(hygon_host, CPUID_VENDOR_AMD),
@@ -133,7 +136,7 @@ static void check_pairs(struct __test_metadata *_metadata, const struct layout *
 static void check_one(struct __test_metadata *_metadata, const struct layout *l, uint32_t i,
 		      const struct kvm_cpuid2 *leaves, const struct x86_cpu *cpu)
 {
-	const uint32_t types[] = { 1, 2, 3, 3 }, levels[] = { 1, 1, 2, 3 };
+	const uint32_t types[] = {1, 2, 3, 3}, levels[] = {1, 1, 2, 3};
 	uint32_t hw_id = l->cpus[i].hw_id;
 	uint32_t per_package = l->nr_cpus / l->topology.numa_nodes;
 
@@ -217,7 +220,8 @@ TEST(linux_sees_the_declared_topology_on_every_host_and_shape)
 	}
 }
 
-/* Kernels that know neither 0x80000026 nor 0x1F read 0xB: packages and siblings are the same there. */
+/* Kernels that know neither 0x80000026 nor 0x1F read 0xB: packages and siblings are the same there.
+ */
 TEST(leaf_b_alone_gives_the_same_packages_and_siblings)
 {
 	for (size_t h = 0; h < NR_HOSTS; h++) {
@@ -227,7 +231,7 @@ TEST(leaf_b_alone_gives_the_same_packages_and_siblings)
 			struct layout l = create(_metadata, shapes[s]);
 
 			for (uint32_t i = 0; i < l.nr_cpus; i++) {
-				struct x86_cpu cpu = { 0 };
+				struct x86_cpu cpu = {0};
 
 				ASSERT_EQ(cpuid__build(offered, hosts[h].vendor, &l, i, out, NULL),
 					  0);
@@ -294,9 +298,9 @@ TEST(extended_message_destinations_are_announced_above_id_254_only)
 		struct ktstr_topology topology;
 		uint32_t max_hw_id, bit;
 	} cases[] = {
-		{ TOPO(1, 1, 255, 1), 254, 0 },
-		{ TOPO(1, 1, 256, 1), 255, 1 },
-		{ TOPO(1, 14, 18, 1), 433, 1 },
+		{TOPO(1, 1, 255, 1), 254, 0},
+		{TOPO(1, 1, 256, 1), 255, 1},
+		{TOPO(1, 14, 18, 1), 433, 1},
 	};
 	struct kvm_cpuid2 *offered = offer(0), *out = new_cpuid();
 
@@ -320,16 +324,16 @@ TEST(too_many_entries_and_impossible_requests_are_refused)
 	struct kvm_cpuid2 *offered = offer(0), *out = new_cpuid();
 	struct layout l = create(_metadata, TOPO(1, 1, 1, 1));
 	struct layout wide = create(_metadata, TOPO(1, 1, 1365, 3));
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	EXPECT_EQ(cpuid__build(offered, CPUID_VENDOR_INTEL, &l, 1, out, &error), -EINVAL);
-	error = (struct ktstr_error){ 0 };
+	error = (struct ktstr_error){0};
 	EXPECT_EQ(cpuid__build(offered, CPUID_VENDOR_INTEL, &wide, 0, out, &error), -EINVAL);
 	EXPECT_NE(strstr(error.reason, "4096 APIC ids"), NULL);
 	for (; offered->nent < ENTRIES; offered->nent++)
 		offered->entries[offered->nent] =
-			(struct kvm_cpuid_entry2){ .function = 0xd, .index = offered->nent };
-	error = (struct ktstr_error){ 0 };
+			(struct kvm_cpuid_entry2){.function = 0xd, .index = offered->nent};
+	error = (struct ktstr_error){0};
 	EXPECT_EQ(cpuid__build(offered, CPUID_VENDOR_INTEL, &l, 0, out, &error), -ENOSPC);
 	EXPECT_LE(out->nent, CPUID_MAX_ENTRIES);
 	EXPECT_NE(strstr(error.reason, "256 entries"), NULL);

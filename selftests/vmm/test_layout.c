@@ -15,7 +15,7 @@ static struct layout create(struct __test_metadata *_metadata, struct ktstr_topo
 			    uint64_t bytes)
 {
 	struct gmem mem = shapes_ram(bytes);
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct layout layout;
 
 	ASSERT_EQ(layout__create(&t, &mem, &layout, &error), 0) TH_LOG("%s", error.reason);
@@ -27,10 +27,9 @@ TEST(cpus_run_package_by_package_with_siblings_adjacent)
 	struct layout l = create(_metadata, TOPO(2, 4, 2, 2), SHAPES_GIB);
 	/* node, llc, core, thread */
 	const uint32_t expected[16][4] = {
-		{ 0, 0, 0, 0 }, { 0, 0, 0, 1 }, { 0, 0, 1, 0 }, { 0, 0, 1, 1 },
-		{ 0, 1, 2, 0 }, { 0, 1, 2, 1 }, { 0, 1, 3, 0 }, { 0, 1, 3, 1 },
-		{ 1, 2, 4, 0 }, { 1, 2, 4, 1 }, { 1, 2, 5, 0 }, { 1, 2, 5, 1 },
-		{ 1, 3, 6, 0 }, { 1, 3, 6, 1 }, { 1, 3, 7, 0 }, { 1, 3, 7, 1 },
+		{0, 0, 0, 0}, {0, 0, 0, 1}, {0, 0, 1, 0}, {0, 0, 1, 1}, {0, 1, 2, 0}, {0, 1, 2, 1},
+		{0, 1, 3, 0}, {0, 1, 3, 1}, {1, 2, 4, 0}, {1, 2, 4, 1}, {1, 2, 5, 0}, {1, 2, 5, 1},
+		{1, 3, 6, 0}, {1, 3, 6, 1}, {1, 3, 7, 0}, {1, 3, 7, 1},
 	};
 
 	ASSERT_EQ(l.nr_cpus, 16);
@@ -48,7 +47,7 @@ TEST(cpus_run_package_by_package_with_siblings_adjacent)
 TEST(odd_counts_leave_gaps_between_apic_ids)
 {
 	struct layout l = create(_metadata, TOPO(1, 3, 3, 1), SHAPES_GIB);
-	const uint32_t ids[] = { 0, 1, 2, 4, 5, 6, 8, 9, 10 };
+	const uint32_t ids[] = {0, 1, 2, 4, 5, 6, 8, 9, 10};
 
 	EXPECT_EQ(l.core_shift, 0);
 	EXPECT_EQ(l.llc_shift, 2);
@@ -98,7 +97,7 @@ static void check_memory(struct __test_metadata *_metadata, uint32_t nodes, uint
 {
 	struct gmem mem = shapes_ram(bytes);
 	struct layout l = create(_metadata, TOPO(nodes, nodes, 1, 1), bytes);
-	uint64_t of_node[KTSTR_MAX_NUMA_NODES] = { 0 };
+	uint64_t of_node[KTSTR_MAX_NUMA_NODES] = {0};
 	uint64_t total = 0, next = 0;
 	uint32_t last_node = 0;
 
@@ -135,8 +134,8 @@ static void check_memory(struct __test_metadata *_metadata, uint32_t nodes, uint
 
 TEST(memory_covers_all_ram_evenly_without_crossing_the_hole)
 {
-	const uint64_t sizes[] = { 512 * MIB,  2048 * MIB, 3072 * MIB,	3584 * MIB, 4096 * MIB,
-				   5120 * MIB, 8192 * MIB, 16384 * MIB, 777 * MIB,  3073 * MIB };
+	const uint64_t sizes[] = {512 * MIB,  2048 * MIB, 3072 * MIB,  3584 * MIB, 4096 * MIB,
+				  5120 * MIB, 8192 * MIB, 16384 * MIB, 777 * MIB,  3073 * MIB};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		for (uint32_t nodes = 1; nodes <= 64; nodes++)
@@ -171,13 +170,13 @@ TEST(distances_are_10_local_and_20_remote)
 TEST(impossible_topology_and_too_little_memory_are_refused)
 {
 	struct gmem mem = shapes_ram(6 * MIB);
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct layout l;
 
 	EXPECT_EQ(layout__create(&TOPO(2, 3, 1, 1), &mem, &l, &error), -EINVAL);
 	EXPECT_NE(strstr(error.reason, "spread evenly"), NULL);
 	EXPECT_EQ(l.cpus, NULL);
-	error = (struct ktstr_error){ 0 };
+	error = (struct ktstr_error){0};
 	EXPECT_EQ(layout__create(&TOPO(4, 4, 1, 1), &mem, &l, &error), -EINVAL);
 	EXPECT_NE(strstr(error.reason, "too little for 4 NUMA nodes"), NULL);
 	EXPECT_EQ(l.memory, NULL);
