@@ -359,4 +359,33 @@ out:
 	free(offered);
 }
 
+TEST(kvm_takes_the_leaves_of_the_first_and_the_last_cpu)
+{
+	struct kvm_cpuid2 *offered = new_cpuid(), *out = new_cpuid();
+	struct layout l = create(_metadata, TOPO(2, 14, 9, 2));
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, vcpu;
+	const uint32_t which[] = {0, l.nr_cpus - 1};
+
+	if (kvm < 0)
+		SKIP(goto out, "/dev/kvm cannot be opened");
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	ASSERT_GE(vm, 0);
+	offered->nent = ENTRIES;
+	ASSERT_EQ(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, offered), 0);
+	for (size_t i = 0; i < 2; i++) {
+		ASSERT_EQ(cpuid__build(offered, cpuid__vendor(offered), &l, which[i], out, NULL),
+			  0);
+		vcpu = ioctl(vm, KVM_CREATE_VCPU, (unsigned long)l.cpus[which[i]].hw_id);
+		ASSERT_GE(vcpu, 0);
+		EXPECT_EQ(ioctl(vcpu, KVM_SET_CPUID2, out), 0);
+		close(vcpu);
+	}
+	close(vm);
+	close(kvm);
+out:
+	free(offered);
+	free(out);
+	layout__destroy(&l);
+}
+
 TEST_HARNESS_MAIN
