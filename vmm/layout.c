@@ -4,14 +4,14 @@
  * node, the distances.
  *
  * CPUs are numbered package by package, LLC by LLC, core by core, thread by thread: CPU 0 and CPU 1
- * are siblings when a core has two threads, as firmware of virtual machines does it, and the CPUs of
- * an LLC are a contiguous range. An x86 APIC id has a bit field per level, as wide as the level's
- * count needs, because guests split the ids by shifting (Intel SDM vol. 3 §9.9): a count that is no
- * power of two leaves gaps between the ids, never between CPU numbers. CPU 0 has id 0.
+ * are siblings when a core has two threads, as firmware of virtual machines does it, and the CPUs
+ * of an LLC are a contiguous range. An x86 APIC id has a bit field per level, as wide as the
+ * level's count needs, because guests split the ids by shifting (Intel SDM vol. 3 §9.9): a count
+ * that is no power of two leaves gaps between the ids, never between CPU numbers. CPU 0 has id 0.
  *
  * RAM is dealt to the nodes in equal shares from low to high addresses, so the first node has low
- * memory. Shares end at multiples of 2 MiB so that no huge page belongs to two nodes; where the share
- * is a multiple of Linux's 128 MiB memory block, no block does either.
+ * memory. Shares end at multiples of 2 MiB so that no huge page belongs to two nodes; where the
+ * share is a multiple of Linux's 128 MiB memory block, no block does either.
  */
 #include "layout.h"
 
@@ -95,7 +95,8 @@ static int fill_memory(struct layout *layout, const struct gmem *mem, struct kts
 		return err;
 	}
 	for (i = 0; i < layout->nr_nodes; i++) {
-		uint64_t end = share * (i + 1) + total % layout->nr_nodes * (i + 1) / layout->nr_nodes;
+		uint64_t end =
+			share * (i + 1) + total % layout->nr_nodes * (i + 1) / layout->nr_nodes;
 
 		if (i + 1 < layout->nr_nodes)
 			end -= end % SHARE_ALIGN;
@@ -120,7 +121,7 @@ int layout__create(const struct ktstr_topology *topology, const struct gmem *mem
 {
 	int err;
 
-	*layout = (struct layout){ .topology = *topology };
+	*layout = (struct layout){.topology = *topology};
 	err = ktstr_topology__validate(topology, error);
 	if (err)
 		return err;
@@ -148,5 +149,5 @@ void layout__destroy(struct layout *layout)
 	free(layout->cpus);
 	free(layout->memory);
 	free(layout->distances);
-	*layout = (struct layout){ 0 };
+	*layout = (struct layout){0};
 }

@@ -81,8 +81,9 @@ static int not_a_topology(const char *text, struct ktstr_error *error)
 {
 	int err = ktstr_error__set(error, EINVAL, "topology", text, "not a topology");
 
-	ktstr_error__hint(error, "write NODESn LLCSl CORESc THREADSt without spaces, as in "
-				 "1n2l4c2t (LLCs of the machine, cores of an LLC, threads of a core)");
+	ktstr_error__hint(error,
+			  "write NODESn LLCSl CORESc THREADSt without spaces, as in "
+			  "1n2l4c2t (LLCs of the machine, cores of an LLC, threads of a core)");
 	return err;
 }
 
@@ -94,13 +95,13 @@ int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 		char letter;
 		uint32_t *count;
 	} fields[] = {
-		{ 'n', &read.numa_nodes },
-		{ 'l', &read.llcs },
-		{ 'c', &read.cores_per_llc },
-		{ 't', &read.threads_per_core },
+		{'n', &read.numa_nodes},
+		{'l', &read.llcs},
+		{'c', &read.cores_per_llc},
+		{'t', &read.threads_per_core},
 	};
 	const unsigned int nr_fields = sizeof(fields) / sizeof(fields[0]);
-	bool seen[sizeof(fields) / sizeof(fields[0])] = { false };
+	bool seen[sizeof(fields) / sizeof(fields[0])] = {false};
 	const char *p = text;
 	int err;
 

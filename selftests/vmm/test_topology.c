@@ -9,13 +9,13 @@
 
 static int parse(const char *text, struct ktstr_topology *t, struct ktstr_error *error)
 {
-	*error = (struct ktstr_error){ 0 };
+	*error = (struct ktstr_error){0};
 	return ktstr_topology__parse(text, t, error);
 }
 
 TEST(parse_reads_letters_in_any_order)
 {
-	const char *same[] = { "2n4l3c2t", "2t3c4l2n", "4l2n2t3c" };
+	const char *same[] = {"2n4l3c2t", "2t3c4l2n", "4l2n2t3c"};
 	struct ktstr_error error;
 	struct ktstr_topology t;
 
@@ -46,9 +46,9 @@ TEST(parse_takes_one_for_what_is_missing_and_an_llc_for_each_node)
 
 TEST(parse_refuses_what_is_not_a_topology)
 {
-	const char *bad[] = { "",     "n",	 "2",	  "2n2",	 "2n3n",  "2x",	 "-1n", "2n 4l",
-			      " 2n",  "2n4l ",	 "1.5c",  "4294967296c", "2N",	  "+2n", "c4",
-			      "0x2n", "2n,4l",	 "99999999999999999999c" };
+	const char *bad[] = {"",    "n",     "2",   "2n2",   "2n3n",  "2x",
+			     "-1n", "2n 4l", " 2n", "2n4l ", "1.5c",  "4294967296c",
+			     "2N",  "+2n",   "c4",  "0x2n",  "2n,4l", "99999999999999999999c"};
 	struct ktstr_topology t = TOPO(9, 9, 9, 9);
 	struct ktstr_error error;
 
@@ -66,15 +66,11 @@ TEST(impossible_topologies_are_refused_with_their_reason)
 	const struct {
 		const char *text, *reason;
 	} bad[] = {
-		{ "0n1l", "at least one NUMA node" },
-		{ "0l", "at least one LLC" },
-		{ "0c", "at least one core" },
-		{ "0t", "at least one thread" },
-		{ "2n3l", "spread evenly" },
-		{ "65n", "too many NUMA nodes" },
-		{ "4097c", "too many CPUs" },
-		{ "65536l65536c", "too many CPUs" },
-		{ "65536l32768c2t", "too many CPUs" },
+		{"0n1l", "at least one NUMA node"},  {"0l", "at least one LLC"},
+		{"0c", "at least one core"},	     {"0t", "at least one thread"},
+		{"2n3l", "spread evenly"},	     {"65n", "too many NUMA nodes"},
+		{"4097c", "too many CPUs"},	     {"65536l65536c", "too many CPUs"},
+		{"65536l32768c2t", "too many CPUs"},
 	};
 	struct ktstr_error error;
 	struct ktstr_topology t;
@@ -90,7 +86,7 @@ TEST(impossible_topologies_are_refused_with_their_reason)
 
 TEST(format_writes_what_parse_reads)
 {
-	const char *forms[] = { "1n1l1c1t", "2n4l4c2t", "1n14l18c1t", "64n64l1c64t" };
+	const char *forms[] = {"1n1l1c1t", "2n4l4c2t", "1n14l18c1t", "64n64l1c64t"};
 	struct ktstr_topology t;
 	struct ktstr_error error;
 	char buf[64], small[4];

@@ -2,7 +2,8 @@
 /*
  * Reads back what a guest is told, by the rules of Linux: CPUID as arch/x86/kernel/cpu/topology_*.c
  * and cacheinfo.c do (6.12 to 7.3), the tables as drivers/acpi and arch/x86/kernel/acpi/boot.c do.
- * Shares no code and no constants with the writers. Only for selftests; everything is static inline.
+ * Shares no code and no constants with the writers. Only for selftests; everything is static
+ * inline.
  */
 #ifndef KTSTR_SELFTESTS_X86_DECODE_H
 #define KTSTR_SELFTESTS_X86_DECODE_H
@@ -28,7 +29,8 @@ struct x86_cache {
 };
 
 struct x86_cpu {
-	bool amd, hygon, topoext, xtopology, htt, complaint; /* complaint: Linux would print FW_BUG */
+	bool amd, hygon, topoext, xtopology, htt,
+		complaint; /* complaint: Linux would print FW_BUG */
 	uint32_t family, model;
 	uint32_t apicid; /* as the topology leaves give it */
 	uint32_t leaf1_id, leaf1_count;
@@ -49,9 +51,9 @@ static inline struct x86_regs x86_cpuid(const struct kvm_cpuid2 *cpuid, uint32_t
 			continue;
 		if ((e->flags & 1 /* index significant */) && e->index != subleaf)
 			continue;
-		return (struct x86_regs){ e->eax, e->ebx, e->ecx, e->edx };
+		return (struct x86_regs){e->eax, e->ebx, e->ecx, e->edx};
 	}
-	return (struct x86_regs){ 0 };
+	return (struct x86_regs){0};
 }
 
 static inline uint32_t x86_order(uint32_t n) /* get_count_order() */
@@ -74,9 +76,9 @@ static inline void x86_set_domain(struct x86_cpu *cpu, unsigned int dom, uint32_
 
 static inline bool x86_levels(struct x86_cpu *cpu, const struct kvm_cpuid2 *cpuid, uint32_t leaf)
 {
-	static const uint8_t intel[] = { 0, X86_SMT, X86_CORE, X86_MODULE, X86_TILE, X86_DIE,
-					 X86_DIEGRP };
-	static const uint8_t amd[] = { 0, X86_SMT, X86_CORE, X86_TILE, X86_DIE };
+	static const uint8_t intel[] = {0,	  X86_SMT, X86_CORE,  X86_MODULE,
+					X86_TILE, X86_DIE, X86_DIEGRP};
+	static const uint8_t amd[] = {0, X86_SMT, X86_CORE, X86_TILE, X86_DIE};
 	uint32_t known = leaf == 0x1f ? 7 : leaf == 0x0b ? 3 : 5;
 	uint32_t sub;
 
@@ -208,9 +210,9 @@ static inline struct x86_cpu x86_decode_cpu(const struct kvm_cpuid2 *cpuid)
 {
 	struct x86_regs name = x86_cpuid(cpuid, 0, 0), features = x86_cpuid(cpuid, 1, 0);
 	uint32_t max_ext = x86_cpuid(cpuid, 0x80000000, 0).a;
-	struct x86_cpu cpu = { .llc = X86_NO_ID };
+	struct x86_cpu cpu = {.llc = X86_NO_ID};
 
-	cpu.hygon = name.b == 0x6f677948; /* "Hygo" */
+	cpu.hygon = name.b == 0x6f677948;	     /* "Hygo" */
 	cpu.amd = cpu.hygon || name.b == 0x68747541; /* "Auth" */
 	cpu.family = features.a >> 8 & 0xf;
 	cpu.model = (features.a >> 4 & 0xf) + (features.a >> 16 & 0xf) * 16;
@@ -301,8 +303,8 @@ static inline const uint8_t *acpi_find(const struct acpi_image *image, const cha
 	const uint8_t *rsdp = acpi_at(image, image->gpa, 36), *xsdt;
 	uint64_t i, entries;
 
-	if (!rsdp || memcmp(rsdp, "RSD PTR ", 8) || rsdp[15] < 2 ||
-	    !acpi_sums_to_zero(rsdp, 20) || !acpi_sums_to_zero(rsdp, acpi_read(rsdp + 20, 4)))
+	if (!rsdp || memcmp(rsdp, "RSD PTR ", 8) || rsdp[15] < 2 || !acpi_sums_to_zero(rsdp, 20) ||
+	    !acpi_sums_to_zero(rsdp, acpi_read(rsdp + 20, 4)))
 		return NULL;
 	xsdt = acpi_table(image, acpi_read(rsdp + 24, 8), "XSDT");
 	if (!xsdt)
@@ -325,7 +327,7 @@ struct acpi_walk {
 /* Subtables (type, length, ...) behind the first @header bytes of a table. */
 static inline struct acpi_walk acpi_walk(const uint8_t *table, size_t header)
 {
-	return (struct acpi_walk){ table + header, table + acpi_read(table + 4, 4) };
+	return (struct acpi_walk){table + header, table + acpi_read(table + 4, 4)};
 }
 
 /* The next subtable; NULL at the end, and when its length is impossible. */
@@ -360,11 +362,11 @@ static inline uint32_t acpi_madt_cpus(const uint8_t *madt, struct acpi_cpu *cpus
 		if (e[0] == 0) {
 			if (e[1] != 8 || e[3] == 0xff || !(acpi_read(e + 4, 4) & 1))
 				return 0;
-			cpu = (struct acpi_cpu){ e[3], e[2] };
+			cpu = (struct acpi_cpu){e[3], e[2]};
 			has_lapic = true;
 		} else if (e[0] == 9) {
-			cpu = (struct acpi_cpu){ (uint32_t)acpi_read(e + 4, 4),
-						 (uint32_t)acpi_read(e + 12, 4) };
+			cpu = (struct acpi_cpu){(uint32_t)acpi_read(e + 4, 4),
+						(uint32_t)acpi_read(e + 12, 4)};
 			if (e[1] != 16 || !(acpi_read(e + 8, 4) & 1) ||
 			    (has_lapic && cpu.apicid < 0xff))
 				return 0;
@@ -409,8 +411,8 @@ static inline uint32_t acpi_srat_memory(const uint8_t *srat, struct acpi_memory 
 	while ((e = acpi_next(&walk))) {
 		if (e[0] != 1 || e[1] != 40 || !(acpi_read(e + 28, 4) & 1) || n == max)
 			continue;
-		memory[n++] = (struct acpi_memory){ acpi_read(e + 8, 8), acpi_read(e + 16, 8),
-						    (uint32_t)acpi_read(e + 2, 4) };
+		memory[n++] = (struct acpi_memory){acpi_read(e + 8, 8), acpi_read(e + 16, 8),
+						   (uint32_t)acpi_read(e + 2, 4)};
 	}
 	return n;
 }

@@ -4,8 +4,8 @@
  *
  * What is said, and what is left out on purpose:
  * - No interrupt source override for IRQ 0: KVM's default routing joins the PIT to pin 0 and 8259
- *   input 0, not to pin 2 as PC boards do, so identity is the truth. Guests with a known TSC frequency
- *   and TSC-deadline timers never ask.
+ *   input 0, not to pin 2 as PC boards do, so identity is the truth. Guests with a known TSC
+ * frequency and TSC-deadline timers never ask.
  * - The SCI is level triggered, active high: without an override a guest assumes active low.
  * - No 8042, VGA or CMOS clock in the boot flags: guests then do not wait for a keyboard that never
  *   answers; the 8042's reset command works all the same.
@@ -26,7 +26,7 @@
 
 #define TABLE_ALIGN 16u
 #define FACS_ALIGN 64u /* §5.2.10 */
-#define RSDP_SIZE 36u /* §5.2.5.3 */
+#define RSDP_SIZE 36u  /* §5.2.5.3 */
 #define RSDP_V1_SIZE 20u
 #define HEADER_SIZE 36u /* §5.2.6 */
 #define HEADER_LENGTH 4u
@@ -63,7 +63,7 @@ static void put_zeros(struct out *o, size_t bytes)
 
 static void patch(struct out *o, size_t at, uint64_t value, unsigned int bytes)
 {
-	struct out there = { .buf = o->buf, .size = o->size, .len = at };
+	struct out there = {.buf = o->buf, .size = o->size, .len = at};
 
 	put(&there, value, bytes);
 }
@@ -129,8 +129,10 @@ static void end_table(struct out *o, size_t start)
 static void aml_close(struct out *o, size_t start)
 {
 	size_t content = o->len - start;
-	unsigned int bytes = content + 1 < 1u << 6 ? 1 : content + 2 < 1u << 12 ? 2 :
-			     content + 3 < 1u << 20 ? 3 : 4;
+	unsigned int bytes = content + 1 < 1u << 6    ? 1
+			     : content + 2 < 1u << 12 ? 2
+			     : content + 3 < 1u << 20 ? 3
+						      : 4;
 	size_t length = content + bytes;
 	unsigned int i;
 
@@ -177,7 +179,10 @@ static void aml_named_string(struct out *o, const char *name, const char *text)
 	put_text(o, text, strlen(text) + 1);
 }
 
-/* Opens a device called @letter and three hexadecimal digits. */
+/* A device's name has a letter for its kind and three hexadecimal digits. */
+#define MAX_DEVICES 0x1000u
+
+/* Opens device @number, which is below MAX_DEVICES, of the kind @letter. */
 static size_t aml_open_device(struct out *o, char letter, size_t number)
 {
 	char name[8];
@@ -261,7 +266,7 @@ static void aml_close_resources(struct out *o, size_t start)
 
 static void write_serial(struct out *o, const struct acpi_serial *serial, size_t number)
 {
-	static const char pnp0501[] = { 0x41, (char)0xd0, 0x05, 0x01 }; /* §19.3.4, EISAID */
+	static const char pnp0501[] = {0x41, (char)0xd0, 0x05, 0x01}; /* §19.3.4, EISAID */
 	size_t device = aml_open_device(o, 'U', number);
 	size_t resources;
 
@@ -312,7 +317,7 @@ static size_t write_dsdt(struct out *o, const struct acpi_spec *spec)
 
 	put(o, AML_SCOPE, 1);
 	open = o->len;
-	put_text(o, "\\_SB_", 5);
+	put_text(o, "_SB_", 4);
 	for (i = 0; i < spec->nr_serials; i++)
 		write_serial(o, &spec->serials[i], i);
 	for (i = 0; i < spec->nr_virtio; i++)
@@ -378,8 +383,8 @@ static size_t write_fadt(struct out *o, const struct acpi_spec *spec)
 
 	if (spec->pm_timer)
 		flags |= FADT_TMR_VAL_EXT;
-	put(o, 0, 4); /* FIRMWARE_CTRL */
-	put(o, 0, 4); /* DSDT */
+	put(o, 0, 4);	 /* FIRMWARE_CTRL */
+	put(o, 0, 4);	 /* DSDT */
 	put_zeros(o, 2); /* reserved, Preferred_PM_Profile: unspecified */
 	put(o, spec->sci_gsi, 2);
 	put_zeros(o, 8); /* SMI_CMD, ACPI_ENABLE, ACPI_DISABLE, S4BIOS_REQ, PSTATE_CNT */
@@ -579,6 +584,8 @@ static int check_spec(const struct acpi_spec *spec, uint64_t gpa, size_t size,
 		return refuse(error, "local APIC", spec->lapic_base, "is above 4 GiB");
 	if (!below_4g(spec->ioapic_base, 4096))
 		return refuse(error, "I/O APIC", spec->ioapic_base, "is above 4 GiB");
+	if (spec->nr_serials > MAX_DEVICES || spec->nr_virtio > MAX_DEVICES)
+		return refuse(error, "devices", spec->nr_serials + spec->nr_virtio, "are too many");
 	if (spec->sci_gsi >= spec->ioapic_pins)
 		return refuse(error, "SCI", spec->sci_gsi, "is not a pin of the I/O APIC");
 	for (i = 0; i < spec->nr_serials; i++)
@@ -599,7 +606,7 @@ static int check_spec(const struct acpi_spec *spec, uint64_t gpa, size_t size,
 /* Root System Description Pointer (§5.2.5.3), at the start; it has two checksums. */
 static void patch_rsdp(struct out *o, uint64_t xsdt)
 {
-	struct out there = { .buf = o->buf, .size = o->size };
+	struct out there = {.buf = o->buf, .size = o->size};
 
 	put_text(&there, "RSD PTR ", 8);
 	put(&there, 0, 1);
@@ -616,7 +623,7 @@ static void patch_rsdp(struct out *o, uint64_t xsdt)
 int acpi__build(const struct acpi_spec *spec, uint64_t gpa, uint8_t *buf, size_t size, size_t *used,
 		struct ktstr_error *error)
 {
-	struct out o = { .buf = buf, .size = size, .gpa = gpa };
+	struct out o = {.buf = buf, .size = size, .gpa = gpa};
 	bool numa = spec->layout->nr_nodes > 1;
 	uint32_t nr_tables = numa ? 4 : 2;
 	size_t tables[MAX_TABLES];

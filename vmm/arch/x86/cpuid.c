@@ -69,18 +69,20 @@ struct cache {
 
 /* What server parts of the vendor have; L1 and L2 belong to a core, L3 to an LLC. */
 static const struct cache caches[][NR_CACHES] = {
-	[CPUID_VENDOR_INTEL] = {
-		{ CACHE_DATA, 1, 32 * KIB, 8 },
-		{ CACHE_INSTRUCTION, 1, 32 * KIB, 8 },
-		{ CACHE_UNIFIED, 2, 2048 * KIB, 16 },
-		{ CACHE_UNIFIED, 3, 32768 * KIB, 16 },
-	},
-	[CPUID_VENDOR_AMD] = {
-		{ CACHE_DATA, 1, 32 * KIB, 8 },
-		{ CACHE_INSTRUCTION, 1, 32 * KIB, 8 },
-		{ CACHE_UNIFIED, 2, 512 * KIB, 8 },
-		{ CACHE_UNIFIED, 3, 32768 * KIB, 16 },
-	},
+	[CPUID_VENDOR_INTEL] =
+		{
+			{CACHE_DATA, 1, 32 * KIB, 8},
+			{CACHE_INSTRUCTION, 1, 32 * KIB, 8},
+			{CACHE_UNIFIED, 2, 2048 * KIB, 16},
+			{CACHE_UNIFIED, 3, 32768 * KIB, 16},
+		},
+	[CPUID_VENDOR_AMD] =
+		{
+			{CACHE_DATA, 1, 32 * KIB, 8},
+			{CACHE_INSTRUCTION, 1, 32 * KIB, 8},
+			{CACHE_UNIFIED, 2, 512 * KIB, 8},
+			{CACHE_UNIFIED, 3, 32768 * KIB, 16},
+		},
 };
 
 /* One vCPU's leaves being written. @full: an entry did not fit. */
@@ -134,7 +136,7 @@ static struct kvm_cpuid_entry2 offered_leaf(const struct writer *w, uint32_t fun
 {
 	const struct kvm_cpuid_entry2 *entry = find(w->offered, function);
 
-	return entry ? *entry : (struct kvm_cpuid_entry2){ .function = function };
+	return entry ? *entry : (struct kvm_cpuid_entry2){.function = function};
 }
 
 static uint32_t at_most(uint32_t value, uint32_t limit)
@@ -217,8 +219,8 @@ static void write_features(struct writer *w)
 	e = offered_leaf(w, LEAF_EXT_FEATURES);
 	if (w->vendor == CPUID_VENDOR_AMD) {
 		e.ecx |= EXT_FEATURE_ECX_TOPOEXT;
-		e.ecx = cpus > 1 ? e.ecx | EXT_FEATURE_ECX_CMP_LEGACY :
-				   e.ecx & ~EXT_FEATURE_ECX_CMP_LEGACY;
+		e.ecx = cpus > 1 ? e.ecx | EXT_FEATURE_ECX_CMP_LEGACY
+				 : e.ecx & ~EXT_FEATURE_ECX_CMP_LEGACY;
 	}
 	append(w, &e);
 }
@@ -254,14 +256,14 @@ static void write_topology(struct writer *w)
 	uint32_t threads = l->topology.threads_per_core;
 	uint32_t package = cpus_per_package(l);
 	const struct level levels[] = {
-		{ INTEL_LEVEL_SMT, l->core_shift, threads },
-		{ INTEL_LEVEL_CORE, l->package_shift, package },
+		{INTEL_LEVEL_SMT, l->core_shift, threads},
+		{INTEL_LEVEL_CORE, l->package_shift, package},
 	};
 	const struct level amd_levels[] = {
-		{ AMD_LEVEL_CORE, l->core_shift, threads },
-		{ AMD_LEVEL_COMPLEX, l->llc_shift, l->topology.cores_per_llc * threads },
-		{ AMD_LEVEL_DIE, l->package_shift, package },
-		{ AMD_LEVEL_SOCKET, l->package_shift, package },
+		{AMD_LEVEL_CORE, l->core_shift, threads},
+		{AMD_LEVEL_COMPLEX, l->llc_shift, l->topology.cores_per_llc * threads},
+		{AMD_LEVEL_DIE, l->package_shift, package},
+		{AMD_LEVEL_SOCKET, l->package_shift, package},
 	};
 
 	write_levels(w, LEAF_EXT_TOPOLOGY, levels, 2);
@@ -287,8 +289,8 @@ static void write_caches(struct writer *w)
 		const struct cache *c = &caches[w->vendor][i];
 		uint32_t shift = i == CACHE_L3 ? l->llc_shift : l->core_shift;
 		uint32_t sharing = (1u << shift) - 1;
-		uint32_t eax = c->type | c->level << 5 | 1u << 8 /* self-initializing */ |
-			       sharing << 14;
+		uint32_t eax =
+			c->type | c->level << 5 | 1u << 8 /* self-initializing */ | sharing << 14;
 
 		if (!amd)
 			eax |= at_most(core_ids - 1, 63) << 26;
@@ -327,7 +329,7 @@ static bool amd_llc_is_fixed(const struct writer *w)
 static void write_legacy_caches(struct writer *w)
 {
 	const struct cache *c = caches[w->vendor];
-	struct kvm_cpuid_entry2 e = { .function = LEAF_L2_L3 };
+	struct kvm_cpuid_entry2 e = {.function = LEAF_L2_L3};
 
 	if (w->vendor == CPUID_VENDOR_INTEL) {
 		e.ecx = CACHE_LINE | l2_l3_ways_code(c[CACHE_L2].ways) << 12 |
@@ -358,7 +360,8 @@ static void write_sizes_and_ids(struct writer *w)
 
 	if (w->vendor == CPUID_VENDOR_AMD) {
 		e.ecx &= ~UINT32_C(0xf0ff);
-		e.ecx |= at_most(cpus_per_package(l) - 1, 255) | at_most(l->package_shift, 15) << 12;
+		e.ecx |= at_most(cpus_per_package(l) - 1, 255) | at_most(l->package_shift, 15)
+									 << 12;
 	}
 	append(w, &e);
 	if (w->vendor != CPUID_VENDOR_AMD)
@@ -376,7 +379,7 @@ int cpuid__build(const struct kvm_cpuid2 *offered, enum cpuid_vendor vendor,
 		 const struct layout *layout, uint32_t index, struct kvm_cpuid2 *out,
 		 struct ktstr_error *error)
 {
-	struct writer w = { .offered = offered, .layout = layout, .vendor = vendor, .out = out };
+	struct writer w = {.offered = offered, .layout = layout, .vendor = vendor, .out = out};
 	uint32_t i;
 
 	out->nent = 0;
