@@ -15,7 +15,7 @@ SHELL := /bin/bash
 out := $(abspath $(O))
 cache := $(or $(KTSTR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ktstr)
 KSRC ?= $(cache)/source/default
-packages := libelf zlib libkmod liblzma
+packages := libelf zlib
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 ifeq ($(DEBUG),1)
