@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Starts the QEMU of an emulated KVM host. Everything it needs is passed by file descriptors
+ * without names (memfds, a socket pair, an unlinked disk image), so whatever way it ends, nothing
+ * is left behind; and it dies with the process that started it.
+ */
+#include "emulated.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SCRATCH_TEMPLATE "scratch-v1.btrfs"
+#define SCRATCH_SIZE ((off_t)32 << 30)
+#define MEMORY_MB 6144
+#define EVIDENCE_BYTES 3000
+#define MAX_ARGS 128
+
+/* ---- scratch disk ---- */
+
+static int make_parents(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST && errno != EROFS) {
+			*p = '/';
+			return -errno;
+		}
+		*p = '/';
+	}
+	return 0;
+}
+
+static int run_mkfs(const char *path, struct ktstr_error *error)
+{
+	char *argv[] = { "mkfs.btrfs", "-q", "-f", "-m", "single", (char *)(uintptr_t)path, NULL };
+	const char *old_path = getenv("PATH");
+	char search[PATH_MAX];
+	pid_t pid;
+	int status, err;
+
+	/* mkfs is in sbin, which a user's PATH need not have. */
+	snprintf(search, sizeof(search), "PATH=%s:/usr/sbin:/sbin", old_path ? old_path : "/usr/bin");
+	char *env[] = { search, NULL };
+
+	pid = fork();
+	if (!pid) {
+		int null = open("/dev/null", O_RDWR);
+
+		dup2(null, 1);
+		dup2(null, 2);
+		environ = env;
+		execvp(argv[0], argv);
+		_exit(errno == ENOENT ? 127 : 126);
+	}
+	if (pid < 0)
+		return ktstr_error__set(error, errno, "fork", argv[0], NULL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	err = WIFEXITED(status) && WEXITSTATUS(status) == 127 ? ENOENT : EIO;
+	ktstr_error__set(error, err, "run", argv[0],
+			 err == ENOENT ? "not installed" : "cannot make a file system in %s", path);
+	if (err == ENOENT)
+		ktstr_error__hint(error, "run scripts/setup");
+	return -err;
+}
+
+/* An empty file system, made once: each emulated host gets a copy of the few MB in it. */
+static int open_template(const char *path, struct ktstr_error *error)
+{
+	char temporary[PATH_MAX];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+
+	if (fd >= 0)
+		return fd;
+	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= sizeof(temporary))
+		return ktstr_error__set(error, ENAMETOOLONG, "open", path, NULL);
+	fd = make_parents(temporary) ? -1 : mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0) {
+		err = ktstr_error__set(error, errno, "create", temporary, NULL);
+		ktstr_error__hint(error, "set KTSTR_CACHE to a directory that you can write");
+		return err;
+	}
+	if (ftruncate(fd, SCRATCH_SIZE))
+		err = ktstr_error__set(error, errno, "ftruncate", temporary, NULL);
+	if (!err)
+		err = run_mkfs(temporary, error);
+	if (!err && rename(temporary, path))
+		err = ktstr_error__set(error, errno, "rename", path, NULL);
+	if (err) {
+		unlink(temporary);
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Copies what is not a hole. */
+static int copy_sparse(int from, int to)
+{
+	off_t data = 0;
+
+	if (ftruncate(to, SCRATCH_SIZE))
+		return -errno;
+	while ((data = lseek(from, data, SEEK_DATA)) >= 0) {
+		off_t end = lseek(from, data, SEEK_HOLE), at = data;
+
+		if (end < 0)
+			return -errno;
+		while (at < end) {
+			char buf[65536];
+			size_t want = (size_t)(end - at) < sizeof(buf) ? (size_t)(end - at) :
+									 sizeof(buf);
+			ssize_t n = pread(from, buf, want, at);
+
+			if (n <= 0)
+				return n ? -errno : -EIO;
+			if (pwrite(to, buf, (size_t)n, at) != n)
+				return -errno;
+			at += n;
+		}
+		data = end;
+	}
+	return errno == ENXIO ? 0 : -errno;
+}
+
+static int open_scratch(struct ktstr_error *error)
+{
+	char directory[PATH_MAX / 2], path[PATH_MAX];
+	int template, fd, err = emulated__cache_dir(directory, sizeof(directory), error);
+
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/%s", directory, SCRATCH_TEMPLATE);
+	template = open_template(path, error);
+	if (template < 0)
+		return template;
+	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		err = ktstr_error__set(error, errno, "create a scratch disk", directory, NULL);
+	else
+		err = copy_sparse(template, fd);
+	if (err)
+		ktstr_error__set(error, -err, "fill the scratch disk", directory, NULL);
+	close(template);
+	if (err && fd >= 0)
+		close(fd);
+	return err ? err : fd;
+}
+
+/* ---- arguments ---- */
+
+struct args {
+	char *arg[MAX_ARGS + 1];
+	size_t count;
+	bool failed;
+};
+
+static void __attribute__((format(printf, 2, 3))) args__add(struct args *args, const char *fmt, ...)
+{
+	va_list ap;
+	char *text = NULL;
+
+	va_start(ap, fmt);
+	if (args->count == MAX_ARGS || vasprintf(&text, fmt, ap) < 0)
+		args->failed = true;
+	else
+		args->arg[args->count++] = text;
+	va_end(ap);
+}
+
+static void args__free(struct args *args)
+{
+	for (size_t i = 0; i < args->count; i++)
+		free(args->arg[i]);
+}
+
+/* In a QEMU option's value a comma is doubled. */
+static void double_commas(const char *from, char *to, size_t size)
+{
+	size_t at = 0;
+
+	for (; *from && at + 2 < size; from++) {
+		to[at++] = *from;
+		if (*from == ',')
+			to[at++] = ',';
+	}
+	to[at] = '\0';
+}
+
+struct passed_fds {
+	int ctl, console, scratch, initrd;
+};
+
+static void build_args(struct args *args, const struct emulated_image *image,
+		       const struct emulated_options *options, const struct passed_fds *fds)
+{
+	args__add(args, "qemu-system-x86_64");
+	args__add(args, "-name");
+	args__add(args, "ktstr-emulated-host");
+	args__add(args, "-nodefaults");
+	args__add(args, "-no-user-config");
+	args__add(args, "-display");
+	args__add(args, "none");
+	args__add(args, "-no-reboot");
+	args__add(args, "-machine");
+	args__add(args, "pc");
+	/*
+	 * One CPU: with two, kernels inside panic sooner or later. With xsave, kernels since 6.18
+	 * die in fpu__init_system_xstate().
+	 */
+	args__add(args, "-accel");
+	args__add(args, "tcg,thread=multi");
+	args__add(args, "-smp");
+	args__add(args, "1");
+	args__add(args, "-cpu");
+	args__add(args, "EPYC,+svm,+npt,-xsave,-avx,-avx2,-f16c,-fma"
+			/* what TCG lacks and would warn of */
+			",-xsavec,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,"
+			"-topoext,-nrip-save");
+	args__add(args, "-m");
+	args__add(args, "%dM", MEMORY_MB);
+	args__add(args, "-kernel");
+	args__add(args, "%s", image->kernel);
+	args__add(args, "-initrd");
+	args__add(args, "/proc/self/fd/%d", fds->initrd);
+	args__add(args, "-append");
+	/* This kernel is the tool, not what is tested: what only costs time is off. */
+	args__add(args, "console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off audit=0 "
+			"random.trust_cpu=on rdinit=/init " EMULATED_INIT_ENV "=1");
+	args__add(args, "-chardev");
+	args__add(args, "file,id=console,path=/proc/self/fd/%d,append=on", fds->console);
+	args__add(args, "-serial");
+	args__add(args, "chardev:console");
+	args__add(args, "-device");
+	args__add(args, "virtio-serial-pci");
+	args__add(args, "-chardev");
+	args__add(args, "socket,id=ctl,fd=%d", fds->ctl);
+	args__add(args, "-device");
+	args__add(args, "virtserialport,chardev=ctl,name=" WIRE_PORT_NAME);
+	args__add(args, "-blockdev");
+	args__add(args, "driver=file,node-name=scratch,filename=/proc/self/fd/%d,locking=off,"
+			"discard=unmap,cache.no-flush=on", fds->scratch);
+	args__add(args, "-device");
+	args__add(args, "virtio-blk-pci,drive=scratch,serial=scratch");
+	args__add(args, "-fsdev");
+	args__add(args, "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap");
+	args__add(args, "-device");
+	args__add(args, "virtio-9p-pci,fsdev=root,mount_tag=root");
+	for (size_t i = 0; i < options->nr_writable; i++) {
+		char path[2 * PATH_MAX];
+
+		double_commas(options->writable[i], path, sizeof(path));
+		args__add(args, "-fsdev");
+		args__add(args, "local,id=w%zu,path=%s,security_model=none,multidevs=remap", i, path);
+		args__add(args, "-device");
+		args__add(args, "virtio-9p-pci,fsdev=w%zu,mount_tag=w%zu", i, i);
+	}
+}
+
+/* ---- life ---- */
+
+static void __attribute__((noreturn)) exec_qemu(struct args *args, const struct passed_fds *fds,
+						int log, pid_t owner)
+{
+	const int keep[] = { fds->ctl, fds->console, fds->scratch, fds->initrd };
+	int null = open("/dev/null", O_RDONLY);
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != owner)
+		_exit(1);
+	dup2(null, 0);
+	dup2(log, 1);
+	dup2(log, 2);
+	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
+		fcntl(keep[i], F_SETFD, 0);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execvp(args->arg[0], args->arg);
+	dprintf(2, "%s: %s\n", args->arg[0],
+		errno == ENOENT ? "not installed; run scripts/setup" : strerror(errno));
+	_exit(127);
+}
+
+int emulated_qemu__start(const struct emulated_image *image, const struct emulated_options *options,
+			 struct emulated_qemu *qemu, struct ktstr_error *error)
+{
+	struct passed_fds fds = { .ctl = -1, .scratch = -1, .initrd = image->initrd };
+	int pair[2] = { -1, -1 }, err = 0;
+	struct args args = { 0 };
+	pid_t owner = getpid();
+
+	*qemu = (struct emulated_qemu){ .pid = -1, .pidfd = -1, .ctl = -1 };
+	qemu->console = memfd_create("ktstr-emulated-console", MFD_CLOEXEC);
+	qemu->log = memfd_create("ktstr-emulated-log", MFD_CLOEXEC);
+	if (qemu->console < 0 || qemu->log < 0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
+		err = ktstr_error__set(error, errno, "start", "emulated KVM host", NULL);
+		goto fail;
+	}
+	qemu->ctl = pair[0];
+	fcntl(qemu->ctl, F_SETFL, O_NONBLOCK);
+	fds.ctl = pair[1];
+	fds.console = qemu->console;
+	fds.scratch = open_scratch(error);
+	if (fds.scratch < 0) {
+		err = fds.scratch;
+		goto fail;
+	}
+	build_args(&args, image, options, &fds);
+	if (args.failed) {
+		err = ktstr_error__set(error, ENOMEM, "start", "qemu-system-x86_64", NULL);
+		goto fail;
+	}
+	qemu->pid = fork();
+	if (!qemu->pid)
+		exec_qemu(&args, &fds, qemu->log, owner);
+	if (qemu->pid > 0)
+		qemu->pidfd = (int)syscall(SYS_pidfd_open, qemu->pid, 0);
+	if (qemu->pid < 0 || qemu->pidfd < 0)
+		err = ktstr_error__set(error, errno, "fork", "qemu-system-x86_64", NULL);
+fail:
+	args__free(&args);
+	if (fds.ctl >= 0)
+		close(fds.ctl);
+	if (fds.scratch >= 0)
+		close(fds.scratch);
+	if (err)
+		emulated_qemu__stop(qemu);
+	return err;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void emulated_qemu__stop(struct emulated_qemu *qemu)
+{
+	if (qemu->pid > 0) {
+		kill(qemu->pid, SIGKILL);
+		while (waitpid(qemu->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	qemu->pid = -1;
+	close_fd(&qemu->pidfd);
+	close_fd(&qemu->ctl);
+	close_fd(&qemu->console);
+	close_fd(&qemu->log);
+}
+
+/* Appends the last whole lines of @fd, each behind "  | ". */
+static void put_tail(FILE *out, const char *title, int fd)
+{
+	char buf[EVIDENCE_BYTES + 1], *line = buf, *save = NULL;
+	off_t size = lseek(fd, 0, SEEK_END);
+	off_t start = size > EVIDENCE_BYTES ? size - EVIDENCE_BYTES : 0;
+	ssize_t n = size > 0 ? pread(fd, buf, EVIDENCE_BYTES, start) : 0;
+
+	if (n <= 0)
+		return;
+	buf[n] = '\0';
+	for (ssize_t i = 0; i < n; i++)
+		if ((unsigned char)buf[i] < ' ' && buf[i] != '\n')
+			buf[i] = buf[i] == '\r' ? '\n' : '?';
+	if (start)
+		line = strchr(buf, '\n') ? strchr(buf, '\n') : buf;
+	fprintf(out, "\n%s:", title);
+	for (char *p = strtok_r(line, "\n", &save); p; p = strtok_r(NULL, "\n", &save))
+		fprintf(out, "\n  | %s", p);
+}
+
+char *emulated_qemu__evidence(const struct emulated_qemu *qemu, const char *cause)
+{
+	char *text = NULL;
+	size_t length = 0;
+	FILE *out = open_memstream(&text, &length);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "%s", cause);
+	put_tail(out, "QEMU", qemu->log);
+	put_tail(out, "console of the outer kernel", qemu->console);
+	fclose(out);
+	return text;
+}
