@@ -15,7 +15,7 @@ SHELL := /bin/bash
 out := $(abspath $(O))
 cache := $(or $(KTSTR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ktstr)
 KSRC ?= $(cache)/source/default
-packages := libelf zlib libkmod liblzma
+packages := libelf zlib
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 ifeq ($(DEBUG),1)
@@ -23,7 +23,7 @@ ifeq ($(DEBUG),1)
 else
   OPT := -O2 -D_FORTIFY_SOURCE=2
 endif
-CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. \
+CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. -DKTSTR_VERSION=\"$(VERSION)\" \
 	$(shell $(PKG_CONFIG) --cflags $(packages)) $(CFLAGS) -MMD -MP
 LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread $(LDLIBS)
 

@@ -33,8 +33,12 @@ struct bus_range {
 struct bus {
 	struct bus_range ranges[2][BUS_MAX_RANGES]; /* sorted by base; [enum bus_space] */
 	uint32_t nr_ranges[2];
-	_Atomic uint64_t unclaimed[2];
+	_Atomic uint64_t unclaimed_mmio; /* accesses to device memory that no range claims */
+	_Atomic uint32_t *pio_count;	 /* [65536] accesses by first port; NULL: not counted */
 };
+
+int bus__init(struct bus *bus);
+void bus__fini(struct bus *bus);
 
 /* -EEXIST: overlaps another range; -ENOSPC: too many; -EINVAL: empty or wraps. */
 int bus__add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size, const char *name,

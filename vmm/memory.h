@@ -20,6 +20,8 @@ struct gmem_region {
 	uint64_t gpa;
 	uint64_t size; /* bytes */
 	uint8_t *hva;
+	void *map; /* the mapping, guard pages included */
+	uint64_t map_size;
 };
 
 struct gmem {

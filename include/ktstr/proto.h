@@ -103,12 +103,20 @@ struct ktstr_exit_payload {
 #define KTSTR_PORT_TLV_NAME "ktstr.tlv"
 #define KTSTR_PORT_PIPE_NAME "ktstr.pipe"
 
-/* ---- COM2: the test's own lines that begin like one of these get KTSTR_COM2_ESCAPE before ---- */
-
+/*
+ * ---- COM2: lines of text ----
+ * PID 1's own lines begin with KTSTR_COM2_LOG. While port 1 is not open the test's output stands
+ * between RESULT_START and RESULT_END, its result follows. A line of the test that begins like any
+ * of these gets KTSTR_COM2_ESCAPE before it; a line that is KTSTR_COM2_ESCAPE alone says that the
+ * newline before it is not the test's.
+ */
 #define KTSTR_COM2_RESULT_START "===KTSTR_TEST_RESULT_START==="
 #define KTSTR_COM2_RESULT_END "===KTSTR_TEST_RESULT_END==="
-#define KTSTR_COM2_EXIT "KTSTR_EXIT="
+#define KTSTR_COM2_SKIP "KTSTR_SKIP="	/* SKIP()'s reason; before the exit code */
+#define KTSTR_COM2_SCHED "KTSTR_SCHED=" /* "KIND TEXT", enum ktstr_sched_exit_kind */
+#define KTSTR_COM2_EXIT "KTSTR_EXIT="	/* what struct ktstr_exit_payload holds */
 #define KTSTR_COM2_PANIC "PANIC: "
+#define KTSTR_COM2_LOG "ktstr-init: "
 #define KTSTR_COM2_ESCAPE "\\"
 
 /*

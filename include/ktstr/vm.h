@@ -87,6 +87,7 @@ struct ktstr_vm_config {
 	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */
 	void *console_opaque;
 	int terminal_in, terminal_out; /* role shell: ends of /dev/hvc0; -1: none */
+	uint32_t terminal_rows, terminal_columns; /* 0: unknown */
 	int cancel_fd;		       /* readable: stop the run; -1: none */
 	void (*progress)(void *opaque, const char *step); /* "booting", ...; may be NULL */
 	void *progress_opaque;
@@ -101,18 +102,19 @@ struct ktstr_exit_count {
 	uint64_t count;
 };
 
-/* Host CLOCK_MONOTONIC, ns; 0 where the point was not reached. */
+/* Host time, ns. First what each phase of ktstr_vm__create() took, then CLOCK_MONOTONIC points. */
 struct ktstr_times {
-	uint64_t start_ns;     /* ktstr_vm__create() entered */
-	uint64_t kernel_ns;    /* kernel image loaded */
-	uint64_t initramfs_ns; /* initramfs ready in guest RAM */
-	uint64_t memory_ns;    /* guest RAM set up */
-	uint64_t vcpus_ns;     /* vCPUs set up */
-	uint64_t devices_ns;   /* devices set up */
-	uint64_t first_run_ns; /* first KVM_RUN entered */
-	uint64_t init_ns;      /* PID 1's first frame or line */
-	uint64_t result_ns;    /* result arrived */
-	uint64_t exit_ns;      /* last vCPU out of KVM_RUN */
+	uint64_t memory_ns;    /* /dev/kvm, VM, guest RAM */
+	uint64_t devices_ns;   /* interrupt chip, devices, tables */
+	uint64_t kernel_ns;    /* finding and loading the kernel image */
+	uint64_t initramfs_ns; /* building or finding and loading the initramfs */
+	uint64_t vcpus_ns;     /* vCPUs */
+
+	uint64_t create_at_ns;	  /* ktstr_vm__create() entered */
+	uint64_t first_run_at_ns; /* first KVM_RUN entered; 0 in these: not reached */
+	uint64_t init_at_ns;	  /* PID 1's first frame or line */
+	uint64_t result_at_ns;	  /* result arrived */
+	uint64_t exit_at_ns;	  /* last vCPU out of KVM_RUN */
 };
 
 /* What came back. Strings and arrays belong to the VM and live until ktstr_vm__destroy(). */

@@ -5,6 +5,7 @@
 
 #include <ktstr/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,13 +29,15 @@ struct acpi_spec {
 	size_t nr_virtio;
 	/* Hardware-description registers (ports) that the monitor answers */
 	uint16_t pm1a_event; /* 4 bytes: PM1_STS, PM1_EN */
-	uint16_t pm1a_control; /* 2 bytes; SLP_TYP for S5 is 5, SLP_EN powers off */
+	/* 2 bytes; SCI_EN reads 1 always (no SMI_CMD); SLP_TYP for S5 is 5, SLP_EN powers off */
+	uint16_t pm1a_control;
 	uint16_t pm_timer;   /* 4 bytes, 3.579545 MHz, 32 bit; 0: none */
 	uint16_t reset_port; /* RESET_REG, 1 byte */
 	uint8_t reset_value;
 	uint32_t sci_gsi;
 	uint64_t lapic_base, ioapic_base;
-	uint32_t ioapic_id, ioapic_pins;
+	uint32_t ioapic_id, ioapic_pins; /* GSI n is pin n */
+	bool pic; /* there are two 8259s (KVM's in-kernel chip has them, a split chip does not) */
 };
 
 #define ACPI_S5_SLEEP_TYPE 5u
@@ -42,7 +45,7 @@ struct acpi_spec {
 /*
  * Writes all tables into @buf as they lie at guest address @gpa (16-byte aligned): RSDP first, then
  * XSDT, FADT, FACS, DSDT, MADT, and with more than one node SRAT and SLIT. *used: bytes.
- * -ENOSPC: @size is too small.
+ * -ENOSPC: @size is too small; -EINVAL: an address above 4 GiB or a GSI without a pin.
  */
 int acpi__build(const struct acpi_spec *spec, uint64_t gpa, uint8_t *buf, size_t size, size_t *used,
 		struct ktstr_error *error);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Handlers that report a crash of PID 1. Only async-signal-safe calls; no state of their own. */
+#include "crash.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <termios.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <unwind.h>
+
+#include <ktstr/proto.h>
+
+#define CRASH_STACK (64u << 10)
+#define CRASH_FRAMES 64
+
+static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
+
+struct frames {
+	void *pc[CRASH_FRAMES];
+	int count;
+};
+
+/* backtrace() of glibc would dlopen libgcc_s, which no DT_NEEDED brings into the initramfs */
+static _Unwind_Reason_Code unwind_one(struct _Unwind_Context *context, void *opaque)
+{
+	struct frames *frames = opaque;
+
+	if (frames->count == CRASH_FRAMES)
+		return _URC_END_OF_STACK;
+	frames->pc[frames->count++] = (void *)(uintptr_t)_Unwind_GetIP(context);
+	return _URC_NO_REASON;
+}
+
+static size_t put_text(char *buf, size_t size, size_t at, const char *text)
+{
+	while (*text && at < size)
+		buf[at++] = *text++;
+	return at;
+}
+
+static size_t put_hex(char *buf, size_t size, size_t at, unsigned long value)
+{
+	char digits[2 * sizeof(value) + 1], *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do {
+		*--p = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	} while (value);
+	at = put_text(buf, size, at, "0x");
+	return put_text(buf, size, at, p);
+}
+
+static uintptr_t fault_pc(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+	return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#else
+	return (uintptr_t)context->uc_mcontext.pc;
+#endif
+}
+
+static void on_crash(int signo, siginfo_t *info, void *opaque)
+{
+	const char *name = sigabbrev_np(signo);
+	struct frames frames = { .count = 0 };
+	void *pc = (void *)fault_pc(opaque);
+	char line[256];
+	size_t n;
+
+	n = put_text(line, sizeof(line), 0, "\n" KTSTR_COM2_PANIC "PID 1 (/init) got SIG");
+	n = put_text(line, sizeof(line), n, name ? name : "?");
+	if (info->si_code > 0) {
+		n = put_text(line, sizeof(line), n, ", address ");
+		n = put_hex(line, sizeof(line), n, (unsigned long)(uintptr_t)info->si_addr);
+	}
+	n = put_text(line, sizeof(line), n, ", at ");
+	n = put_hex(line, sizeof(line), n, (unsigned long)(uintptr_t)pc);
+	n = put_text(line, sizeof(line), n, "\n");
+	if (write(STDERR_FILENO, line, n) < 0)
+		n = 0;
+	backtrace_symbols_fd(&pc, 1, STDERR_FILENO);
+	_Unwind_Backtrace(unwind_one, &frames);
+	backtrace_symbols_fd(frames.pc, frames.count, STDERR_FILENO);
+	tcdrain(STDERR_FILENO);
+	if (getpid() == 1)
+		reboot(RB_AUTOBOOT);
+	_exit(128 + signo);
+}
+
+int crash__install(void)
+{
+	struct sigaction action = {
+		.sa_sigaction = on_crash,
+		/* a second fault has its default action: it kills init, and the kernel panics */
+		.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND | SA_NODEFER,
+	};
+	struct frames frames = { .count = 0 };
+	stack_t stack = { .ss_size = CRASH_STACK };
+
+	stack.ss_sp = mmap(NULL, CRASH_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+	if (stack.ss_sp == MAP_FAILED)
+		return -errno;
+	if (sigaltstack(&stack, NULL))
+		return -errno;
+	_Unwind_Backtrace(unwind_one, &frames); /* lazy binding and tables: now, not in the crash */
+	for (size_t i = 0; i < sizeof(crash_signals) / sizeof(*crash_signals); i++)
+		if (sigaction(crash_signals[i], &action, NULL))
+			return -errno;
+	return 0;
+}
+
+void crash__reset(void)
+{
+	stack_t stack = { .ss_flags = SS_DISABLE };
+
+	for (size_t i = 0; i < sizeof(crash_signals) / sizeof(*crash_signals); i++)
+		signal(crash_signals[i], SIG_DFL);
+	sigaltstack(&stack, NULL);
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Decides what this process is: PID 1 of a ktstr guest, its test child, or an ordinary program. The
+ * constructor runs in every program that references ktstr/guest.h; only here is state that outlives a
+ * call, because main() of the child must find it.
+ */
+#include <ktstr/guest.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <ktstr/proto.h>
+
+#include "config.h"
+#include "crash.h"
+#include "init.h"
+#include "setup.h"
+
+#define PORT_TIMEOUT_MS 10000u
+
+/* Set once by PID 1 before it forks; the child only reads. */
+static struct {
+	bool is_test;
+	struct guest_config config;
+	struct guest_shared *shared;
+} guest;
+
+static void __attribute__((noreturn)) end_machine(void)
+{
+	tcdrain(STDOUT_FILENO);
+	reboot(RB_AUTOBOOT);
+	_exit(1); /* the kernel refused: a dead init is a panic, and ends it too */
+}
+
+static void __attribute__((noreturn)) fail(const char *object, const char *why)
+{
+	dprintf(STDERR_FILENO, KTSTR_COM2_PANIC "%s: %s\n", object, why);
+	end_machine();
+}
+
+static void read_config(void)
+{
+	char *text, why[256];
+	size_t length;
+	int ret = guest__read_file(KTSTR_GUEST_CONFIG, &text, &length);
+
+	if (ret)
+		fail(KTSTR_GUEST_CONFIG, strerror(-ret));
+	if (guest_config__parse(text, length, &guest.config, why, sizeof(why)))
+		fail(KTSTR_GUEST_CONFIG, why);
+}
+
+static int open_port(int uevents)
+{
+	int port = setup__open_port(KTSTR_PORT_TLV_NAME, uevents, PORT_TIMEOUT_MS);
+
+	if (port < 0)
+		guest__log("port %s: %s: results go to COM2", KTSTR_PORT_TLV_NAME,
+			   port == -ENODEV ? "no virtio device" : strerror(-port));
+	return port < 0 ? -1 : port;
+}
+
+/* Returns in the test's child alone. */
+static void be_pid1(void)
+{
+	struct init_params params = {
+		.config = &guest.config,
+		.port = -1,
+		.terminal = -1,
+		.scx_dir = INIT_SCX_DIR,
+	};
+	int ret;
+
+	setup__console();
+	ret = crash__install();
+	if (ret)
+		guest__log("crash handlers: %s", strerror(-ret));
+	if (setup__mounts())
+		fail("/proc or /sys", "not mounted");
+	read_config();
+	guest.shared = mmap(NULL, sizeof(*guest.shared), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (guest.shared == MAP_FAILED)
+		fail("shared memory", strerror(errno));
+	params.shared = guest.shared;
+	setup__limits_and_network(guest.config.hostname ? guest.config.hostname : "ktstr");
+	params.uevents = setup__uevent_socket();
+	if (params.uevents < 0)
+		guest__log("uevents: %s", strerror(-params.uevents));
+	setup__modules(KTSTR_GUEST_MODULES);
+	params.port = open_port(params.uevents);
+	if (guest.config.role == GUEST_ROLE_SHELL) {
+		params.terminal = setup__open_terminal(params.uevents, PORT_TIMEOUT_MS);
+		if (params.terminal < 0)
+			fail("/dev/hvc0", strerror(-params.terminal));
+	}
+	if (init__run(&params) == INIT_IN_TEST) {
+		guest.is_test = true;
+		return;
+	}
+	/* closing sends a control message, which the driver waits for: the host has read the stream */
+	if (params.port >= 0)
+		close(params.port);
+	end_machine();
+}
+
+static void __attribute__((constructor)) dispatch(void)
+{
+	if (getpid() == 1 && !access(KTSTR_GUEST_CONFIG, F_OK))
+		be_pid1();
+}
+
+bool ktstr_guest__is_guest(void)
+{
+	return guest.is_test;
+}
+
+char **ktstr_guest__argv(int *argc)
+{
+	*argc = guest.is_test ? (int)guest.config.argc : 0;
+	return guest.is_test ? guest.config.argv : NULL;
+}
+
+void ktstr_guest__set_skip_reason(const char *reason)
+{
+	size_t n = strnlen(reason, KTSTR_GUEST_SKIP_MAX);
+
+	if (!guest.is_test)
+		return;
+	memcpy(guest.shared->skip, reason, n);
+	guest.shared->skip_length = (uint32_t)n;
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mounts, modules, network, limits, and the way to the host's ports. */
+#include "setup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/module.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <ktstr/proto.h>
+
+#include "config.h"
+#include "tlv.h"
+
+void guest__log(const char *fmt, ...)
+{
+	char line[1024] = KTSTR_COM2_LOG;
+	size_t n = strlen(line);
+	va_list args;
+	int len;
+
+	va_start(args, fmt);
+	len = vsnprintf(line + n, sizeof(line) - n - 1, fmt, args);
+	va_end(args);
+	if (len < 0)
+		return;
+	n += (size_t)len;
+	if (n > sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	for (size_t i = 0; i < n; i++)
+		if (line[i] == '\n')
+			line[i] = ' ';
+	line[n] = '\n';
+	(void)tlv__write_all(STDERR_FILENO, line, n + 1);
+}
+
+uint64_t guest__boot_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int open_com2(void)
+{
+	/* O_NONBLOCK: do not wait for a carrier */
+	int fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	struct termios tio;
+
+	if (fd < 0)
+		return -errno;
+	if (tcgetattr(fd, &tio)) { /* the node of a port that has no hardware: EIO */
+		int err = errno;
+
+		close(fd);
+		return -err;
+	}
+	cfmakeraw(&tio);
+	tio.c_cflag |= CLOCAL;
+	cfsetspeed(&tio, B115200);
+	tcsetattr(fd, TCSANOW, &tio);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+void setup__console(void)
+{
+	int fd;
+
+	mkdir("/dev", 0755);
+	/* EBUSY: the kernel mounted it (CONFIG_DEVTMPFS_MOUNT) */
+	mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID, "mode=0755");
+	fd = open_com2();
+	if (fd < 0)
+		fd = open("/dev/console", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	for (int i = 0; i < 3; i++)
+		dup2(fd, i);
+	if (fd > 2)
+		close(fd);
+}
+
+struct mount_point {
+	const char *path, *type, *options;
+	unsigned long flags;
+	bool essential;
+};
+
+static void enable_controllers(void)
+{
+	char line[512], word[80], *save = NULL;
+	int fd;
+
+	if (guest__read_line("/sys/fs/cgroup/cgroup.controllers", line, sizeof(line)))
+		return;
+	fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+	if (fd < 0) {
+		guest__log("cgroup.subtree_control: %s", strerror(errno));
+		return;
+	}
+	for (char *name = strtok_r(line, " ", &save); name; name = strtok_r(NULL, " ", &save)) {
+		int n = snprintf(word, sizeof(word), "+%s", name);
+
+		if (n > 0 && write(fd, word, (size_t)n) != n)
+			guest__log("cgroup controller %s: %s", name, strerror(errno));
+	}
+	close(fd);
+}
+
+int setup__mounts(void)
+{
+	static const struct mount_point points[] = {
+		{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
+		{ "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
+		{ "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC, false },
+		{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, false },
+		{ "/tmp", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, false },
+		{ "/run", "tmpfs", "mode=0755", MS_NOSUID | MS_NODEV, false },
+		{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+		{ "/sys/kernel/debug", "debugfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+		{ "/sys/kernel/tracing", "tracefs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+		{ "/sys/fs/bpf", "bpf", "mode=700", MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+	};
+	int ret = 0;
+
+	for (size_t i = 0; i < sizeof(points) / sizeof(*points); i++) {
+		const struct mount_point *p = &points[i];
+
+		mkdir(p->path, 0755); /* in sysfs: there or not */
+		if (!mount(p->type, p->path, p->type, p->flags, p->options))
+			continue;
+		if (p->essential)
+			ret = -errno;
+		guest__log("mount %s (%s): %s", p->path, p->type, strerror(errno));
+	}
+	mkdir("/var", 0755);
+	if (symlink("/run", "/var/run") && errno != EEXIST)
+		guest__log("/var/run: %s", strerror(errno));
+	mkdir("/root", 0700);
+	enable_controllers();
+	return ret;
+}
+
+static void loopback_up(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_name = "lo" };
+
+	if (fd < 0)
+		goto fail;
+	if (ioctl(fd, SIOCGIFFLAGS, &ifr))
+		goto fail;
+	ifr.ifr_flags = (short)(ifr.ifr_flags | IFF_UP);
+	if (ioctl(fd, SIOCSIFFLAGS, &ifr))
+		goto fail;
+	close(fd);
+	return;
+fail:
+	guest__log("loopback: %s", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+void setup__limits_and_network(const char *hostname)
+{
+	struct rlimit memlock = { RLIM_INFINITY, RLIM_INFINITY }, core = { 0, 0 };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || setrlimit(RLIMIT_CORE, &core))
+		guest__log("setrlimit: %s", strerror(errno));
+	if (sethostname(hostname, strlen(hostname)))
+		guest__log("hostname %s: %s", hostname, strerror(errno));
+	loopback_up();
+}
+
+int setup__uevent_socket(void)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 /* the kernel's */ };
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+			NETLINK_KOBJECT_UEVENT);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		err = errno;
+		close(fd);
+		return -err;
+	}
+	return fd;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n = strlen(text), m = strlen(end);
+
+	return n >= m && !strcmp(text + n - m, end);
+}
+
+static void load_module(const char *path)
+{
+	bool packed = ends_with(path, ".xz") || ends_with(path, ".zst") || ends_with(path, ".gz");
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		guest__log("module %s: %s", path, strerror(errno));
+		return;
+	}
+	if (syscall(SYS_finit_module, fd, "", packed ? MODULE_INIT_COMPRESSED_FILE : 0) &&
+	    errno != EEXIST)
+		guest__log("module %s: %s", path, strerror(errno));
+	close(fd);
+}
+
+void setup__modules(const char *path)
+{
+	char *text, *cursor, *module;
+	size_t length;
+	int ret = guest__read_file(path, &text, &length);
+
+	if (ret) {
+		if (ret != -ENOENT)
+			guest__log("%s: %s", path, strerror(-ret));
+		return;
+	}
+	cursor = text;
+	while ((module = guest_modules__next(&cursor)))
+		load_module(module);
+	free(text);
+}
+
+/* The port's node in /dev, from the name that the device gave it. */
+static bool find_port(const char *name, char *node, size_t size)
+{
+	DIR *dir = opendir("/sys/class/virtio-ports");
+	bool found = false;
+	struct dirent *entry;
+
+	while (!found && dir && (entry = readdir(dir))) {
+		char path[512], line[64];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", entry->d_name);
+		if (guest__read_line(path, line, sizeof(line)) || strcmp(line, name))
+			continue;
+		snprintf(node, size, "/dev/%s", entry->d_name);
+		found = true;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static bool any_virtio_device(void)
+{
+	DIR *dir = opendir("/sys/bus/virtio/devices");
+	bool found = false;
+	struct dirent *entry;
+
+	while (!found && dir && (entry = readdir(dir)))
+		found = entry->d_name[0] != '.';
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static int left_ms(uint64_t deadline_ns)
+{
+	uint64_t now = guest__boot_ns();
+
+	return now >= deadline_ns ? 0 : (int)((deadline_ns - now) / 1000000u) + 1;
+}
+
+/* Waits for any uevent until the deadline; false when it passed. */
+static bool wait_uevent(int uevents, uint64_t deadline_ns)
+{
+	struct pollfd pfd = { .fd = uevents, .events = POLLIN };
+	int ms = left_ms(deadline_ns);
+	char message[2048];
+
+	if (!ms)
+		return false;
+	if (uevents < 0 && ms > 50) /* a kernel without netlink says nothing: look again */
+		ms = 50;
+	if (poll(&pfd, 1, ms) > 0)
+		while (recv(uevents, message, sizeof(message), MSG_DONTWAIT) > 0)
+			;
+	return true;
+}
+
+static int open_node(const char *node, uint64_t deadline_ns)
+{
+	int fd = open(node, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	/* writable once the host's end is open: a blocking write would wait for that for ever */
+	do
+		ret = poll(&pfd, 1, left_ms(deadline_ns));
+	while (ret < 0 && errno == EINTR);
+	if (ret <= 0 || !(pfd.revents & POLLOUT)) {
+		close(fd);
+		return -ETIMEDOUT;
+	}
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+int setup__open_port(const char *name, int uevents, uint32_t timeout_ms)
+{
+	uint64_t deadline = guest__boot_ns() + (uint64_t)timeout_ms * 1000000u;
+	char node[300];
+
+	for (;;) {
+		if (find_port(name, node, sizeof(node)))
+			return open_node(node, deadline);
+		if (!any_virtio_device())
+			return -ENODEV;
+		if (!wait_uevent(uevents, deadline))
+			return -ETIMEDOUT;
+	}
+}
+
+int setup__open_terminal(int uevents, uint32_t timeout_ms)
+{
+	uint64_t deadline = guest__boot_ns() + (uint64_t)timeout_ms * 1000000u;
+
+	for (;;) {
+		int fd = open("/dev/hvc0", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+		if (fd >= 0)
+			return fd;
+		if (!wait_uevent(uevents, deadline))
+			return -errno;
+	}
+}

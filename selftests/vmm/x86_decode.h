@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Reads back what a guest is told, by the rules of Linux: CPUID as arch/x86/kernel/cpu/topology_*.c
+ * and cacheinfo.c do (6.12 to 7.3), the tables as drivers/acpi and arch/x86/kernel/acpi/boot.c do.
+ * Shares no code and no constants with the writers. Only for selftests; everything is static
+ * inline.
+ */
+#ifndef KTSTR_SELFTESTS_X86_DECODE_H
+#define KTSTR_SELFTESTS_X86_DECODE_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+struct x86_regs {
+	uint32_t a, b, c, d;
+};
+
+enum x86_domain { X86_SMT, X86_CORE, X86_MODULE, X86_TILE, X86_DIE, X86_DIEGRP, X86_PKG, X86_DOMS };
+
+#define X86_NO_ID UINT32_MAX
+#define X86_CACHES 8
+
+struct x86_cache {
+	uint32_t type, level, size, id;
+	/* the CPUs with first <= APIC id <= last */
+	uint32_t first, last;
+};
+
+struct x86_cpu {
+	bool amd, hygon, topoext, xtopology, htt,
+		complaint; /* complaint: Linux would print FW_BUG */
+	uint32_t family, model;
+	uint32_t apicid; /* as the topology leaves give it */
+	uint32_t leaf1_id, leaf1_count;
+	uint32_t shift[X86_DOMS], count[X86_DOMS];
+	uint32_t pkg, die, core, llc, amd_node, amd_nodes;
+	uint32_t nr_caches;
+	struct x86_cache caches[X86_CACHES];
+};
+
+/* As the CPUID instruction under KVM: absent leaves are zeros. */
+static inline struct x86_regs x86_cpuid(const struct kvm_cpuid2 *cpuid, uint32_t leaf,
+					uint32_t subleaf)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function != leaf)
+			continue;
+		if ((e->flags & 1 /* index significant */) && e->index != subleaf)
+			continue;
+		return (struct x86_regs){e->eax, e->ebx, e->ecx, e->edx};
+	}
+	return (struct x86_regs){0};
+}
+
+static inline uint32_t x86_order(uint32_t n) /* get_count_order() */
+{
+	uint32_t order = 0;
+
+	while (order < 32 && (UINT64_C(1) << order) < n)
+		order++;
+	return order;
+}
+
+static inline void x86_set_domain(struct x86_cpu *cpu, unsigned int dom, uint32_t shift,
+				  uint32_t count)
+{
+	for (; dom < X86_DOMS; dom++) {
+		cpu->shift[dom] = shift;
+		cpu->count[dom] = count;
+	}
+}
+
+static inline bool x86_levels(struct x86_cpu *cpu, const struct kvm_cpuid2 *cpuid, uint32_t leaf)
+{
+	static const uint8_t intel[] = {0,	  X86_SMT, X86_CORE,  X86_MODULE,
+					X86_TILE, X86_DIE, X86_DIEGRP};
+	static const uint8_t amd[] = {0, X86_SMT, X86_CORE, X86_TILE, X86_DIE};
+	uint32_t known = leaf == 0x1f ? 7 : leaf == 0x0b ? 3 : 5;
+	uint32_t sub;
+
+	for (sub = 0; sub < 16; sub++) {
+		struct x86_regs r = x86_cpuid(cpuid, leaf, sub);
+		uint32_t type = r.c >> 8 & 0xff;
+		uint32_t dom;
+
+		if (!(r.b & 0xffff) || !type)
+			break;
+		if (type >= known) {
+			cpu->complaint = true;
+			break;
+		}
+		dom = leaf == 0x80000026 ? amd[type] : intel[type];
+		if (dom == X86_SMT)
+			cpu->apicid = r.d;
+		else if (cpu->apicid != r.d)
+			cpu->complaint = true;
+		x86_set_domain(cpu, dom, r.a & 0x1f, r.b & 0xffff);
+	}
+	if (!sub)
+		return false;
+	if (!cpu->shift[X86_SMT] && cpu->count[X86_SMT] > 1)
+		cpu->complaint = true;
+	cpu->xtopology = true;
+	return true;
+}
+
+static inline uint32_t x86_cache_order(uint32_t eax)
+{
+	return x86_order((eax >> 14 & 0xfff) + 1);
+}
+
+static inline void x86_read_caches(struct x86_cpu *cpu, const struct kvm_cpuid2 *cpuid)
+{
+	uint32_t leaf = cpu->amd ? 0x8000001d : 4;
+
+	for (uint32_t i = 0; i < X86_CACHES; i++) {
+		struct x86_regs r = x86_cpuid(cpuid, leaf, i);
+		uint32_t sharing = (r.a >> 14 & 0xfff) + 1;
+		struct x86_cache *c = &cpu->caches[cpu->nr_caches];
+
+		if (!(r.a & 0x1f))
+			return;
+		c->type = r.a & 0x1f;
+		c->level = r.a >> 5 & 7;
+		c->size = (r.c + 1) * ((r.b & 0xfff) + 1) * ((r.b >> 12 & 0x3ff) + 1) *
+			  ((r.b >> 22) + 1);
+		c->id = cpu->apicid >> x86_cache_order(r.a);
+		if (cpu->amd && cpu->topoext && i != 3) {
+			/* __cache_amd_cpumap_setup(): a division, not a shift */
+			c->first = cpu->apicid - cpu->apicid % sharing;
+			c->last = c->first + sharing - 1;
+		} else {
+			c->first = c->id << x86_cache_order(r.a);
+			c->last = c->first + (1u << x86_cache_order(r.a)) - 1;
+		}
+		cpu->nr_caches++;
+	}
+}
+
+static inline void x86_decode_amd(struct x86_cpu *cpu, const struct kvm_cpuid2 *cpuid,
+				  uint32_t max_basic, uint32_t max_ext)
+{
+	struct x86_regs ids = x86_cpuid(cpuid, 0x8000001e, 0);
+	bool l3 = x86_cpuid(cpuid, 0x80000006, 0).d != 0;
+
+	cpu->amd_nodes = 1;
+	if (!(max_basic >= 0x1f && x86_levels(cpu, cpuid, 0x1f)) &&
+	    !(max_ext >= 0x80000026 && x86_levels(cpu, cpuid, 0x80000026)) &&
+	    !(max_basic >= 0xb && x86_levels(cpu, cpuid, 0xb))) {
+		uint32_t c = x86_cpuid(cpuid, 0x80000008, 0).c;
+		uint32_t shift = c >> 12 & 0xf ? c >> 12 & 0xf : x86_order((c & 0xff) + 1);
+
+		if (max_ext < 0x80000008)
+			return;
+		x86_set_domain(cpu, X86_CORE, shift, (c & 0xff) + 1);
+	}
+	if (cpu->topoext) {
+		uint32_t threads = (ids.b >> 8 & 0xff) + 1;
+
+		if (!cpu->xtopology) {
+			cpu->apicid = ids.a;
+			if (cpu->family >= 0x17) {
+				cpu->shift[X86_SMT] = x86_order(threads);
+				cpu->count[X86_SMT] = threads;
+			}
+		}
+		cpu->amd_nodes = (ids.c >> 8 & 7) + 1;
+		cpu->amd_node = ids.c & 0xff;
+		x86_read_caches(cpu, cpuid);
+		if (l3) {
+			if (cpu->hygon || (cpu->family == 0x17 && cpu->model <= 0x1f))
+				cpu->llc = cpu->apicid >> 3;
+			else if (cpu->family < 0x17)
+				cpu->llc = cpu->amd_node;
+			else if (cpu->nr_caches)
+				cpu->llc = cpu->caches[cpu->nr_caches - 1].id;
+		}
+	}
+	if (cpu->llc == X86_NO_ID)
+		cpu->llc = cpu->apicid >> cpu->shift[X86_CORE];
+}
+
+static inline void x86_decode_intel(struct x86_cpu *cpu, const struct kvm_cpuid2 *cpuid,
+				    uint32_t max_basic)
+{
+	if (!(max_basic >= 0x1f && x86_levels(cpu, cpuid, 0x1f)) &&
+	    !(max_basic >= 0xb && x86_levels(cpu, cpuid, 0xb))) {
+		struct x86_regs r = x86_cpuid(cpuid, 4, 0);
+		uint32_t cores = max_basic >= 4 && (r.a & 0x1f) ? (r.a >> 26) + 1 : 1;
+		uint32_t shift = x86_order(cores), nproc = x86_order(cpu->leaf1_count);
+		uint32_t smt = cpu->htt && nproc > shift ? nproc - shift : 0;
+
+		x86_set_domain(cpu, X86_SMT, smt, 1u << smt);
+		x86_set_domain(cpu, X86_CORE, shift + smt, cores << smt);
+	}
+	if (max_basic < 4)
+		return;
+	x86_read_caches(cpu, cpuid);
+	for (uint32_t i = 0; i < cpu->nr_caches; i++)
+		if (cpu->caches[i].level == 3)
+			cpu->llc = cpu->caches[i].first;
+}
+
+/* The topology of one CPU from its leaves. */
+static inline struct x86_cpu x86_decode_cpu(const struct kvm_cpuid2 *cpuid)
+{
+	struct x86_regs name = x86_cpuid(cpuid, 0, 0), features = x86_cpuid(cpuid, 1, 0);
+	uint32_t max_ext = x86_cpuid(cpuid, 0x80000000, 0).a;
+	struct x86_cpu cpu = {.llc = X86_NO_ID};
+
+	cpu.hygon = name.b == 0x6f677948;	     /* "Hygo" */
+	cpu.amd = cpu.hygon || name.b == 0x68747541; /* "Auth" */
+	cpu.family = features.a >> 8 & 0xf;
+	cpu.model = (features.a >> 4 & 0xf) + (features.a >> 16 & 0xf) * 16;
+	if (cpu.family == 0xf)
+		cpu.family += features.a >> 20 & 0xff;
+	cpu.leaf1_id = features.b >> 24;
+	cpu.leaf1_count = features.b >> 16 & 0xff;
+	cpu.htt = features.d >> 28 & 1;
+	cpu.topoext = x86_cpuid(cpuid, 0x80000001, 0).c >> 22 & 1;
+	cpu.apicid = cpu.leaf1_id;
+	x86_set_domain(&cpu, X86_SMT, 0, 1);
+	if (cpu.amd)
+		x86_decode_amd(&cpu, cpuid, name.a, max_ext);
+	else
+		x86_decode_intel(&cpu, cpuid, name.a);
+	cpu.pkg = cpu.apicid >> cpu.shift[X86_DIEGRP];
+	cpu.die = cpu.apicid >> cpu.shift[X86_TILE];
+	cpu.core = (uint32_t)(cpu.apicid & ((UINT64_C(1) << cpu.shift[X86_PKG]) - 1)) >>
+		   cpu.shift[X86_SMT];
+	return cpu;
+}
+
+/* match_smt() of arch/x86/kernel/smpboot.c */
+static inline bool x86_smt_siblings(const struct x86_cpu *a, const struct x86_cpu *b)
+{
+	if (a->pkg != b->pkg || a->die != b->die || a->core != b->core)
+		return false;
+	return !a->topoext || (a->amd_node == b->amd_node && a->llc == b->llc);
+}
+
+static inline bool x86_shares_cache(const struct x86_cpu *a, uint32_t cache, uint32_t apicid)
+{
+	return a->caches[cache].first <= apicid && apicid <= a->caches[cache].last;
+}
+
+/* ACPI */
+
+static inline uint64_t acpi_read(const uint8_t *p, unsigned int bytes)
+{
+	uint64_t value = 0;
+
+	while (bytes--)
+		value = value << 8 | p[bytes];
+	return value;
+}
+
+static inline bool acpi_sums_to_zero(const uint8_t *p, size_t bytes)
+{
+	uint8_t sum = 0;
+
+	while (bytes--)
+		sum = (uint8_t)(sum + *p++);
+	return sum == 0;
+}
+
+/* The tables as they lie at @gpa. */
+struct acpi_image {
+	const uint8_t *bytes;
+	size_t size;
+	uint64_t gpa;
+};
+
+/* Bytes of [gpa, gpa + size), or NULL when they are not all in the image. */
+static inline const uint8_t *acpi_at(const struct acpi_image *image, uint64_t gpa, size_t size)
+{
+	if (gpa < image->gpa || gpa - image->gpa > image->size ||
+	    size > image->size - (gpa - image->gpa))
+		return NULL;
+	return image->bytes + (gpa - image->gpa);
+}
+
+/* A table at @gpa whose length and checksum are right and whose signature is @signature. */
+static inline const uint8_t *acpi_table(const struct acpi_image *image, uint64_t gpa,
+					const char *signature)
+{
+	const uint8_t *table = acpi_at(image, gpa, 36);
+
+	if (!table || memcmp(table, signature, 4))
+		return NULL;
+	if (!acpi_at(image, gpa, acpi_read(table + 4, 4)) || acpi_read(table + 4, 4) < 36)
+		return NULL;
+	return acpi_sums_to_zero(table, acpi_read(table + 4, 4)) ? table : NULL;
+}
+
+/* Finds a table from the RSDP at the image's start, by way of the XSDT. */
+static inline const uint8_t *acpi_find(const struct acpi_image *image, const char *signature)
+{
+	const uint8_t *rsdp = acpi_at(image, image->gpa, 36), *xsdt;
+	uint64_t i, entries;
+
+	if (!rsdp || memcmp(rsdp, "RSD PTR ", 8) || rsdp[15] < 2 || !acpi_sums_to_zero(rsdp, 20) ||
+	    !acpi_sums_to_zero(rsdp, acpi_read(rsdp + 20, 4)))
+		return NULL;
+	xsdt = acpi_table(image, acpi_read(rsdp + 24, 8), "XSDT");
+	if (!xsdt)
+		return NULL;
+	entries = (acpi_read(xsdt + 4, 4) - 36) / 8;
+	for (i = 0; i < entries; i++) {
+		const uint8_t *table =
+			acpi_table(image, acpi_read(xsdt + 36 + 8 * i, 8), signature);
+
+		if (table)
+			return table;
+	}
+	return NULL;
+}
+
+struct acpi_walk {
+	const uint8_t *p, *end;
+};
+
+/* Subtables (type, length, ...) behind the first @header bytes of a table. */
+static inline struct acpi_walk acpi_walk(const uint8_t *table, size_t header)
+{
+	return (struct acpi_walk){table + header, table + acpi_read(table + 4, 4)};
+}
+
+/* The next subtable; NULL at the end, and when its length is impossible. */
+static inline const uint8_t *acpi_next(struct acpi_walk *walk)
+{
+	const uint8_t *entry = walk->p;
+
+	if (walk->end - entry < 2 || entry[1] < 2 || walk->end - entry < entry[1])
+		return NULL;
+	walk->p += entry[1];
+	return entry;
+}
+
+struct acpi_cpu {
+	uint32_t apicid, uid;
+};
+
+/*
+ * Linux's CPUs from the MADT, in its numbering: in order of the entries. Returns how many, or 0
+ * when an entry has a wrong size or Linux would ignore or reject it.
+ */
+static inline uint32_t acpi_madt_cpus(const uint8_t *madt, struct acpi_cpu *cpus, uint32_t max)
+{
+	struct acpi_walk walk = acpi_walk(madt, 44);
+	bool has_lapic = false;
+	const uint8_t *e;
+	uint32_t n = 0;
+
+	while ((e = acpi_next(&walk))) {
+		struct acpi_cpu cpu;
+
+		if (e[0] == 0) {
+			if (e[1] != 8 || e[3] == 0xff || !(acpi_read(e + 4, 4) & 1))
+				return 0;
+			cpu = (struct acpi_cpu){e[3], e[2]};
+			has_lapic = true;
+		} else if (e[0] == 9) {
+			cpu = (struct acpi_cpu){(uint32_t)acpi_read(e + 4, 4),
+						(uint32_t)acpi_read(e + 12, 4)};
+			if (e[1] != 16 || !(acpi_read(e + 8, 4) & 1) ||
+			    (has_lapic && cpu.apicid < 0xff))
+				return 0;
+		} else {
+			continue;
+		}
+		if (n == max)
+			return 0;
+		cpus[n++] = cpu;
+	}
+	return walk.p == walk.end ? n : 0;
+}
+
+/* Proximity domain of an APIC id from the SRAT, or X86_NO_ID. */
+static inline uint32_t acpi_srat_node(const uint8_t *srat, uint32_t apicid)
+{
+	struct acpi_walk walk = acpi_walk(srat, 48);
+	const uint8_t *e;
+
+	while ((e = acpi_next(&walk))) {
+		if (e[0] == 0 && e[1] == 16 && (acpi_read(e + 4, 4) & 1) && e[3] == apicid)
+			return (uint32_t)(e[2] | acpi_read(e + 9, 3) << 8);
+		if (e[0] == 2 && e[1] == 24 && (acpi_read(e + 12, 4) & 1) &&
+		    acpi_read(e + 8, 4) == apicid)
+			return (uint32_t)acpi_read(e + 4, 4);
+	}
+	return X86_NO_ID;
+}
+
+struct acpi_memory {
+	uint64_t base, size;
+	uint32_t node;
+};
+
+static inline uint32_t acpi_srat_memory(const uint8_t *srat, struct acpi_memory *memory,
+					uint32_t max)
+{
+	struct acpi_walk walk = acpi_walk(srat, 48);
+	const uint8_t *e;
+	uint32_t n = 0;
+
+	while ((e = acpi_next(&walk))) {
+		if (e[0] != 1 || e[1] != 40 || !(acpi_read(e + 28, 4) & 1) || n == max)
+			continue;
+		memory[n++] = (struct acpi_memory){acpi_read(e + 8, 8), acpi_read(e + 16, 8),
+						   (uint32_t)acpi_read(e + 2, 4)};
+	}
+	return n;
+}
+
+#endif /* KTSTR_SELFTESTS_X86_DECODE_H */

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What an architecture does for a VM: one implementation a folder, behind one table. */
+#ifndef KTSTR_VMM_ARCH_H
+#define KTSTR_VMM_ARCH_H
+
+#include <ktstr/error.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bus.h"
+
+struct vm;
+struct vcpu;
+
+/* What is to be in guest RAM at the start. The files stay the caller's. */
+struct arch_payload {
+	int kernel_fd;
+	const char *kernel_path; /* for errors */
+	const char *cmdline;
+	int initramfs_fd; /* -1: none */
+	uint64_t initramfs_size, initramfs_unpacked; /* bytes */
+	const void *run_config; /* archive unpacked after it; NULL: none */
+	uint64_t run_config_size;
+};
+
+/* All return 0 or -errno with @error filled, unless said otherwise. */
+struct arch_ops {
+	const char *console; /* "ttyS0" */
+	/* Where the machine's devices are */
+	enum bus_space serial_space;
+	uint64_t serial_base[2];
+	uint32_t serial_gsi[2];
+	uint64_t virtio_base; /* room for VM_MAX_VIRTIO pages */
+	uint32_t virtio_gsi;  /* of the first one; and up */
+	/* Interrupt chip and platform devices; vm->layout and vm->bus are ready. */
+	int (*create)(struct vm *vm, struct ktstr_error *error);
+	void (*destroy)(struct vm *vm);
+	/* Tables that announce the devices; after the last one was added. */
+	int (*write_tables)(struct vm *vm, struct ktstr_error *error);
+	int (*load_kernel)(struct vm *vm, const struct arch_payload *payload,
+			   struct ktstr_error *error);
+	int (*load_initramfs)(struct vm *vm, const struct arch_payload *payload,
+			      struct ktstr_error *error);
+	/* A vCPU that exists gets its registers; number 0 starts at the kernel's entry. */
+	int (*vcpu_init)(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error);
+	/* The guest sees an edge on @gsi whenever @eventfd is written. */
+	int (*connect_irq)(struct vm *vm, uint32_t gsi, int eventfd, struct ktstr_error *error);
+	/* An exit that is the architecture's; false: not known. */
+	bool (*handle_exit)(struct vm *vm, struct vcpu *vcpu);
+	/* Where the vCPU is; not while it runs. */
+	uint64_t (*program_counter)(struct vcpu *vcpu);
+};
+
+extern const struct arch_ops arch_x86_ops;
+
+#endif /* KTSTR_VMM_ARCH_H */

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The x86-64 machine behind struct arch_ops: interrupt chip, tables, exits. */
+#include "x86.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "../../vcpu.h"
+#include "../../vm.h"
+#include "acpi.h"
+
+/* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
+#define TSS_GPA UINT64_C(0xfeb00000)
+
+static int ioctl_failed(const char *operation, struct ktstr_error *error)
+{
+	return ktstr_error__set(error, errno, operation, "/dev/kvm", NULL);
+}
+
+static int enable_cap(struct vm *vm, uint32_t cap, uint64_t arg, const char *name,
+		      struct ktstr_error *error)
+{
+	struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
+
+	return ioctl(vm->vm_fd, KVM_ENABLE_CAP, &enable) < 0 ? ioctl_failed(name, error) : 0;
+}
+
+/* Ids above 254: only the local APICs in KVM, the IOAPIC here, 32-bit destinations. */
+static int create_split_irqchip(struct vm *vm, struct ktstr_error *error)
+{
+	struct x86_vm *x86 = vm->arch_data;
+	int err = enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS, "KVM_CAP_SPLIT_IRQCHIP",
+			     error);
+
+	if (!err)
+		err = enable_cap(vm, KVM_CAP_X2APIC_API,
+				 KVM_X2APIC_API_USE_32BIT_IDS |
+					 KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+				 "KVM_CAP_X2APIC_API", error);
+	if (err)
+		return err;
+	ioapic__init(&x86->ioapic, vm->vm_fd);
+	return bus__add(&vm->bus, BUS_MMIO, X86_IOAPIC_GPA, IOAPIC_SIZE, "ioapic", &ioapic_bus_ops,
+			&x86->ioapic, error);
+}
+
+static int read_cpuid(struct vm *vm, struct ktstr_error *error)
+{
+	struct x86_vm *x86 = vm->arch_data;
+
+	x86->cpuid = calloc(1, sizeof(*x86->cpuid) +
+				       CPUID_MAX_ENTRIES * sizeof(x86->cpuid->entries[0]));
+	if (!x86->cpuid)
+		return ktstr_error__set(error, ENOMEM, "allocate", "CPUID", NULL);
+	x86->cpuid->nent = CPUID_MAX_ENTRIES;
+	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, x86->cpuid) < 0)
+		return ioctl_failed("KVM_GET_SUPPORTED_CPUID", error);
+	x86->vendor = cpuid__vendor(x86->cpuid);
+	return 0;
+}
+
+static int x86__create(struct vm *vm, struct ktstr_error *error)
+{
+	struct x86_vm *x86 = calloc(1, sizeof(*x86));
+	int err;
+
+	if (!x86)
+		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
+	vm->arch_data = x86;
+	x86->split_irqchip = vm->force_split_irqchip || vm->layout.max_hw_id > X86_MAX_XAPIC_ID;
+	err = read_cpuid(vm, error);
+	if (err)
+		return err;
+	if (ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, TSS_GPA) < 0)
+		return ioctl_failed("KVM_SET_TSS_ADDR", error);
+	if (x86->split_irqchip)
+		err = create_split_irqchip(vm, error);
+	else if (ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP) < 0)
+		err = ioctl_failed("KVM_CREATE_IRQCHIP", error);
+	return err ? err : x86_platform__create(vm, error);
+}
+
+static void x86__destroy(struct vm *vm)
+{
+	struct x86_vm *x86 = vm->arch_data;
+
+	if (x86)
+		free(x86->cpuid);
+	free(x86);
+	vm->arch_data = NULL;
+}
+
+static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
+{
+	struct acpi_serial serials[] = { { X86_COM1_PORT, X86_COM1_GSI },
+					 { X86_COM2_PORT, X86_COM2_GSI } };
+	struct acpi_virtio_mmio virtio[VM_MAX_VIRTIO];
+	struct acpi_spec spec = {
+		.layout = &vm->layout,
+		.serials = serials,
+		.nr_serials = sizeof(serials) / sizeof(serials[0]),
+		.virtio = virtio,
+		.nr_virtio = vm->nr_virtio,
+		.pm1a_event = X86_PM1A_EVENT_PORT,
+		.pm1a_control = X86_PM1A_CONTROL_PORT,
+		.reset_port = X86_RESET_PORT,
+		.reset_value = X86_RESET_VALUE,
+		.sci_gsi = X86_SCI_GSI,
+		.lapic_base = X86_LAPIC_GPA,
+		.ioapic_base = X86_IOAPIC_GPA,
+		.ioapic_pins = IOAPIC_PINS,
+	};
+	size_t room = X86_TABLES_END - X86_TABLES_GPA, used;
+	uint8_t *tables = gmem__ptr(&vm->mem, X86_TABLES_GPA, room);
+
+	for (uint32_t i = 0; i < vm->nr_virtio; i++)
+		virtio[i] = (struct acpi_virtio_mmio){ vm->virtio[i].gpa, vm->virtio[i].size,
+						       vm->virtio[i].gsi };
+	if (!tables)
+		return ktstr_error__set(error, EFAULT, "write", "ACPI tables", "not in RAM");
+	return acpi__build(&spec, X86_TABLES_GPA, tables, room, &used, error);
+}
+
+static int x86__connect_irq(struct vm *vm, uint32_t gsi, int eventfd, struct ktstr_error *error)
+{
+	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = gsi };
+
+	return ioctl(vm->vm_fd, KVM_IRQFD, &irqfd) < 0 ? ioctl_failed("KVM_IRQFD", error) : 0;
+}
+
+static bool x86__handle_exit(struct vm *vm, struct vcpu *vcpu)
+{
+	struct x86_vm *x86 = vm->arch_data;
+
+	if (vcpu->run->exit_reason != KVM_EXIT_IOAPIC_EOI || !x86->split_irqchip)
+		return false;
+	ioapic__eoi(&x86->ioapic, vcpu->run->eoi.vector);
+	return true;
+}
+
+static uint64_t x86__program_counter(struct vcpu *vcpu)
+{
+	struct kvm_regs regs;
+
+	return ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
+}
+
+const struct arch_ops arch_x86_ops = {
+	.console = "ttyS0",
+	.serial_space = BUS_PIO,
+	.serial_base = { X86_COM1_PORT, X86_COM2_PORT },
+	.serial_gsi = { X86_COM1_GSI, X86_COM2_GSI },
+	.virtio_base = X86_VIRTIO_GPA,
+	.virtio_gsi = X86_VIRTIO_GSI,
+	.create = x86__create,
+	.destroy = x86__destroy,
+	.write_tables = x86__write_tables,
+	.load_kernel = x86_boot__load_kernel,
+	.load_initramfs = x86_boot__load_initramfs,
+	.vcpu_init = x86_vcpu__init,
+	.connect_irq = x86__connect_irq,
+	.handle_exit = x86__handle_exit,
+	.program_counter = x86__program_counter,
+};

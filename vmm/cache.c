@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finds the user's cache directory. */
+#include "cache.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
+static int join(char *buf, size_t size, const char *base, const char *middle, const char *name)
+{
+	int n = snprintf(buf, size, "%s%s%s%s", base, middle, name ? "/" : "", name ? name : "");
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int cache__path(const char *name, char *buf, size_t size)
+{
+	const char *base;
+
+	base = variable("KTSTR_CACHE");
+	if (base)
+		return join(buf, size, base, "", name);
+	base = variable("XDG_CACHE_HOME");
+	if (base)
+		return join(buf, size, base, "/ktstr", name);
+	base = variable("HOME");
+	return base ? join(buf, size, base, "/.cache/ktstr", name) : -ENOENT;
+}
+
+static int make_directories(char *path)
+{
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST && errno != EROFS) {
+			*p = '/';
+			return -errno;
+		}
+		*p = '/';
+	}
+	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
+}
+
+int cache__dir(const char *name, char *buf, size_t size)
+{
+	const char *scratch = variable("KTSTR_SCRATCH");
+	int err = scratch ? join(buf, size, scratch, "", name) : cache__path(name, buf, size);
+
+	return err ? err : make_directories(buf);
+}

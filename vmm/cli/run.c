@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `ktstr run` and `ktstr shell`: options, one machine, what it printed, its exit status. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <ktstr/vm.h>
+
+#include "../emulated/emulated.h"
+#include "cli.h"
+
+#define MAX_INCLUDES 256
+#define DEFAULT_RUN_TIMEOUT_S 3600u
+#define NO_TIMEOUT_S 0x7fffffffu
+#define CONSOLE_TAIL_LINES 30
+
+struct run_options {
+	const char *command; /* "run" or "shell", for messages */
+	struct ktstr_vm_config config;
+	const char *includes[MAX_INCLUDES];
+	size_t nr_includes;
+	const char *scheduler_args[64];
+	size_t nr_scheduler_args;
+	bool no_emulated_host, verbose, help;
+};
+
+/* What a person expects to find in a shell; those that the host has are taken along. */
+static const char *const shell_tools[] = {
+	"cat",	 "chrt", "cp",	  "dmesg", "echo",  "env",  "free", "grep", "head",    "hostname",
+	"kill",	 "less", "ls",	  "lscpu", "lsmod", "mkdir", "mount", "mv",  "nproc",   "numactl",
+	"ps",	 "rm",	 "rmdir", "sed",   "sleep", "sort", "stress-ng", "tail", "taskset", "top",
+	"uname", "uptime", "vi",  "wc",
+};
+
+static void usage(const struct run_options *o, FILE *to)
+{
+	bool shell = !strcmp(o->command, "shell");
+
+	fprintf(to,
+		"Usage: ktstr %s [OPTIONS]%s\n"
+		"\n"
+		"  -k, --kernel K         bzImage, vmlinux, build tree or version [KTSTR_KERNEL or the\n"
+		"                         newest fetched one]\n"
+		"  -t, --topology T       NUMA nodes, LLCs, cores per LLC, threads per core [1n1l1c1t]\n"
+		"  -m, --memory MB        guest RAM [512]\n"
+		"  -s, --scheduler BIN    start this scheduler first, and wait until it is attached\n"
+		"      --scheduler-args A one argument of it; may be repeated\n"
+		"  -i, --include FILE     put FILE (a path, or a program of PATH) and the libraries that\n"
+		"                         it needs into the guest; may be repeated\n"
+		"  -a, --append ARGS      add to the kernel command line\n"
+		"      --timeout S        end the VM S seconds after its init started [%s]\n"
+		"      --no-emulated-host fail where KVM cannot run a kernel\n"
+		"  -v, --verbose          show the kernel's console and the scheduler's output\n"
+		"  -h, --help\n"
+		"\n"
+		"%s",
+		o->command, shell ? "" : " [--] CMD ARGS...", shell ? "none" : "3600",
+		shell ? "" :
+			"CMD, and arguments that name files, are taken along with the libraries that they\n"
+			"need. Exit status: CMD's; 2 for bad input; 125 when the machine gave none.\n");
+}
+
+static int bad(const struct run_options *o, const char *option, const char *why)
+{
+	fprintf(stderr, "ktstr: %s: %s: %s; see ktstr %s --help\n", o->command, option, why,
+		o->command);
+	return CLI_EXIT_USAGE;
+}
+
+static int print_error(const char *command, const struct ktstr_error *error)
+{
+	char line[1200];
+
+	ktstr_error__format(error, line, sizeof(line));
+	fprintf(stderr, "ktstr: %s: %s\n", command, line);
+	return CLI_EXIT_USAGE;
+}
+
+static bool parse_u32(const char *text, uint32_t min, uint32_t *value)
+{
+	unsigned long long n;
+	char *end;
+
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (errno || end == text || *end || *text == '-' || n < min || n > 0x7fffffff)
+		return false;
+	*value = (uint32_t)n;
+	return true;
+}
+
+static int parse_option(struct run_options *o, int c)
+{
+	struct ktstr_error error = { 0 };
+
+	switch (c) {
+	case 'k':
+		o->config.kernel = optarg;
+		return 0;
+	case 't':
+		if (ktstr_topology__parse(optarg, &o->config.topology, &error))
+			return print_error(o->command, &error);
+		return 0;
+	case 'm':
+		return parse_u32(optarg, 1, &o->config.memory_mb) ?
+			       0 :
+			       bad(o, "--memory", "takes a number of MiB");
+	case 's':
+		o->config.scheduler = optarg;
+		return 0;
+	case 'S':
+		if (o->nr_scheduler_args + 1 ==
+		    sizeof(o->scheduler_args) / sizeof(o->scheduler_args[0]))
+			return bad(o, "--scheduler-args", "too many");
+		o->scheduler_args[o->nr_scheduler_args++] = optarg;
+		return 0;
+	case 'i':
+		if (o->nr_includes == MAX_INCLUDES)
+			return bad(o, "--include", "too many");
+		o->includes[o->nr_includes++] = optarg;
+		return 0;
+	case 'a':
+		o->config.append = optarg;
+		return 0;
+	case 'T':
+		return parse_u32(optarg, 1, &o->config.timeout_s) ?
+			       0 :
+			       bad(o, "--timeout", "takes a number of seconds");
+	case 'E':
+		o->no_emulated_host = true;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'h':
+		o->help = true;
+		return 0;
+	default: /* getopt_long has said why */
+		return CLI_EXIT_USAGE;
+	}
+}
+
+static int parse_options(struct run_options *o, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "kernel", required_argument, NULL, 'k' },
+		{ "topology", required_argument, NULL, 't' },
+		{ "memory", required_argument, NULL, 'm' },
+		{ "scheduler", required_argument, NULL, 's' },
+		{ "scheduler-args", required_argument, NULL, 'S' },
+		{ "include", required_argument, NULL, 'i' },
+		{ "append", required_argument, NULL, 'a' },
+		{ "timeout", required_argument, NULL, 'T' },
+		{ "no-emulated-host", no_argument, NULL, 'E' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char name[32];
+	int c;
+
+	/* getopt's own messages begin with argv[0] */
+	snprintf(name, sizeof(name), "ktstr: %s", o->command);
+	argv[0] = name;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "+k:t:m:s:i:a:vh", options, NULL)) != -1) {
+		int status = parse_option(o, c);
+
+		if (status)
+			return status;
+	}
+	argv[0] = (char *)(uintptr_t)o->command;
+	if (o->nr_scheduler_args && !o->config.scheduler)
+		return bad(o, "--scheduler-args", "needs --scheduler");
+	return 0;
+}
+
+/* Where a name without a slash is in PATH. False: nowhere. */
+static bool find_in_path(const char *name, char *buf, size_t size)
+{
+	const char *path = getenv("PATH");
+
+	if (strchr(name, '/')) {
+		snprintf(buf, size, "%s", name);
+		return access(buf, F_OK) == 0;
+	}
+	for (path = path ? path : "/usr/bin:/bin"; *path;) {
+		size_t n = strcspn(path, ":");
+		struct stat st;
+
+		snprintf(buf, size, "%.*s/%s", (int)n, path, name);
+		if (!access(buf, X_OK) && !stat(buf, &st) && S_ISREG(st.st_mode))
+			return true;
+		path += n + (path[n] == ':');
+	}
+	return false;
+}
+
+/* Host files become guest files at their absolute paths; strings live until the process ends. */
+static bool add_file(struct ktstr_file *files, size_t *nr, const char *name)
+{
+	char found[PATH_MAX], cwd[PATH_MAX], absolute[2 * PATH_MAX];
+
+	if (!find_in_path(name, found, sizeof(found)))
+		return false;
+	if (found[0] == '/' || !getcwd(cwd, sizeof(cwd)))
+		snprintf(absolute, sizeof(absolute), "%s", found);
+	else
+		snprintf(absolute, sizeof(absolute), "%s/%s", cwd, found);
+	files[*nr].host_path = strdup(absolute);
+	files[*nr].guest_path = NULL;
+	if (files[*nr].host_path)
+		(*nr)++;
+	return true;
+}
+
+static bool is_regular_file(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && S_ISREG(st.st_mode);
+}
+
+static int gather_files(struct run_options *o, char **argv, struct ktstr_file **out)
+{
+	size_t nr = 0, argc = 0;
+	struct ktstr_file *files;
+
+	while (argv[argc])
+		argc++;
+	files = calloc(argc + o->nr_includes + sizeof(shell_tools) / sizeof(shell_tools[0]) + 1,
+		       sizeof(*files));
+	if (!files)
+		return bad(o, "memory", strerror(ENOMEM));
+	if (argc && !add_file(files, &nr, argv[0])) {
+		fprintf(stderr, "ktstr: %s: %s: no such program here\n", o->command, argv[0]);
+		free(files);
+		return CLI_EXIT_USAGE;
+	}
+	for (size_t i = 1; i < argc; i++)
+		if (is_regular_file(argv[i]))
+			add_file(files, &nr, argv[i]);
+	for (size_t i = 0; i < o->nr_includes; i++) {
+		if (add_file(files, &nr, o->includes[i]))
+			continue;
+		fprintf(stderr, "ktstr: %s: --include %s: %s\n", o->command, o->includes[i],
+			strerror(ENOENT));
+		free(files);
+		return CLI_EXIT_USAGE;
+	}
+	if (!strcmp(o->command, "shell"))
+		for (size_t i = 0; i < sizeof(shell_tools) / sizeof(shell_tools[0]); i++)
+			add_file(files, &nr, shell_tools[i]);
+	o->config.files = files;
+	o->config.nr_files = nr;
+	*out = files;
+	return 0;
+}
+
+/* The same command once more, inside an emulated KVM host. */
+static int run_in_emulated_host(const struct run_options *o, const struct ktstr_probe *probe,
+				int argc, char **argv)
+{
+	char **args;
+	int n = 0;
+
+	if (o->no_emulated_host || getenv(EMULATED_INSIDE_ENV)) {
+		fprintf(stderr, "ktstr: %s\n", probe->detail);
+		return CLI_EXIT_USAGE;
+	}
+	fprintf(stderr, "ktstr: %s; using the emulated KVM host, expect 20x slower\n",
+		probe->detail);
+	args = calloc((size_t)argc + 6, sizeof(*args));
+	if (!args)
+		return bad(o, "memory", strerror(ENOMEM));
+	args[n++] = (char *)(uintptr_t)"emulated-host";
+	args[n++] = (char *)(uintptr_t)"run";
+	args[n++] = (char *)(uintptr_t)"--";
+	args[n++] = (char *)(uintptr_t)cli_self();
+	args[n++] = (char *)(uintptr_t)o->command;
+	for (int i = 1; i < argc; i++)
+		args[n++] = argv[i];
+	return emulated_host__main(n, args);
+}
+
+static void write_all(int fd, const char *data, size_t length)
+{
+	while (length) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return; /* the reader has gone; the status still counts */
+		data += n;
+		length -= (size_t)n;
+	}
+}
+
+static void on_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	const struct run_options *o = opaque;
+
+	if (stream == KTSTR_OUT)
+		write_all(STDOUT_FILENO, data, length);
+	else if (stream == KTSTR_ERR || o->verbose)
+		write_all(STDERR_FILENO, data, length);
+}
+
+static void on_console(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	(void)opaque;
+	(void)stream;
+	write_all(STDERR_FILENO, data, length);
+}
+
+static void on_progress(void *opaque, const char *step)
+{
+	(void)opaque;
+	/* One line that goes away again when the guest speaks. */
+	if (!strcmp(step, "running"))
+		fputs("\r\033[K", stderr);
+	else
+		fprintf(stderr, "\r\033[Kktstr: %s ...", step);
+	fflush(stderr);
+}
+
+/* The last lines of @text, each behind "# | ". */
+static void print_tail(const char *text)
+{
+	const char *at = text + strlen(text);
+	int lines = 0;
+
+	while (at > text && lines <= CONSOLE_TAIL_LINES)
+		if (*--at == '\n')
+			lines++;
+	while (*at) {
+		size_t n = strcspn(at, "\n"), shown = n;
+
+		while (shown && at[shown - 1] == '\r')
+			shown--;
+		if (shown)
+			fprintf(stderr, "# | %.*s\n", (int)shown, at);
+		at += n + (at[n] == '\n');
+	}
+}
+
+static int report(const struct run_options *o, const struct ktstr_result *r)
+{
+	bool judged = r->have_status && (r->verdict >= KTSTR_VERDICT_FAIL) &&
+		      r->verdict != KTSTR_VERDICT_INTERRUPTED;
+
+	if (judged)
+		return r->signal ? 128 + r->signal : r->exit_code;
+	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);
+	if (r->verdict == KTSTR_VERDICT_INTERRUPTED)
+		return CLI_EXIT_LOST;
+	if (!o->verbose) {
+		print_tail(r->console);
+		print_tail(r->com2);
+		print_tail(r->scheduler_output);
+	}
+	return CLI_EXIT_LOST;
+}
+
+/* The status of a process that a signal ended, as a shell shows it. */
+static int end_by_signal(int signal_fd, int status)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		return 128 + (int)info.ssi_signo;
+	return status;
+}
+
+static int boot_and_run(struct run_options *o, int signal_fd)
+{
+	struct ktstr_error error = { 0 };
+	struct ktstr_result result;
+	struct ktstr_vm *vm;
+	int status;
+
+	o->config.cancel_fd = signal_fd;
+	if (ktstr_vm__create(&o->config, &vm, &error))
+		return print_error(o->command, &error);
+	if (ktstr_vm__run(vm, &result, &error)) {
+		status = print_error(o->command, &error);
+	} else {
+		status = report(o, &result);
+		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
+			status = end_by_signal(signal_fd, status);
+	}
+	ktstr_vm__destroy(vm);
+	return status;
+}
+
+static int with_signals(struct run_options *o)
+{
+	sigset_t set, old;
+	int fd, status;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return bad(o, "signalfd", strerror(errno));
+	status = boot_and_run(o, fd);
+	close(fd);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return status;
+}
+
+/* 0: go on in this process; otherwise *status is final. */
+static int prepare(struct run_options *o, int argc, char **argv, int *status)
+{
+	struct ktstr_probe probe;
+
+	*status = parse_options(o, argc, argv);
+	if (*status)
+		return -1;
+	if (o->help) {
+		usage(o, stdout);
+		return -1;
+	}
+	if (!strcmp(o->command, "run") && !argv[optind]) {
+		*status = bad(o, "CMD", "missing");
+		return -1;
+	}
+	ktstr_probe__run(&probe);
+	if (probe.kind != KTSTR_KVM_NATIVE) {
+		*status = run_in_emulated_host(o, &probe, argc, argv);
+		return -1;
+	}
+	o->config.scheduler_args = o->scheduler_args;
+	o->config.output = on_output;
+	o->config.output_opaque = o;
+	if (o->verbose)
+		o->config.console = on_console;
+	else if (isatty(STDERR_FILENO))
+		o->config.progress = on_progress;
+	return 0;
+}
+
+int cli_run(int argc, char **argv)
+{
+	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+					   "HOME=/root", NULL };
+	struct run_options o = { .command = "run" };
+	struct ktstr_file *files;
+	char cwd[PATH_MAX];
+	int status;
+
+	ktstr_vm_config__defaults(&o.config);
+	o.config.timeout_s = DEFAULT_RUN_TIMEOUT_S;
+	if (prepare(&o, argc, argv, &status))
+		return status;
+	status = gather_files(&o, argv + optind, &files);
+	if (status)
+		return status;
+	o.config.role = KTSTR_ROLE_COMMAND;
+	o.config.argv = (const char *const *)(argv + optind);
+	o.config.env = env;
+	o.config.cwd = getcwd(cwd, sizeof(cwd));
+	status = with_signals(&o);
+	free(files);
+	return status;
+}
+
+int cli_shell(int argc, char **argv)
+{
+	static const char *const bash[] = { "bash", "--norc", NULL };
+	static const char *const sh[] = { "sh", NULL };
+	struct run_options o = { .command = "shell" };
+	struct termios saved, raw;
+	struct winsize size = { 0 };
+	struct stat st;
+	struct ktstr_file *files;
+	char path[PATH_MAX], term[64];
+	const char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+			      "HOME=/root", "PS1=ktstr# ", term, NULL };
+	int status;
+
+	ktstr_vm_config__defaults(&o.config);
+	o.config.timeout_s = NO_TIMEOUT_S;
+	if (prepare(&o, argc, argv, &status))
+		return status;
+	if (argv[optind])
+		return bad(&o, argv[optind], "not an option");
+	if (!fstat(STDIN_FILENO, &st) && S_ISREG(st.st_mode))
+		return bad(&o, "standard input", "is a file; give a terminal or a pipe");
+	o.config.argv = find_in_path("bash", path, sizeof(path)) ? bash : sh;
+	status = gather_files(&o, (char **)(uintptr_t)o.config.argv, &files);
+	if (status)
+		return status;
+	snprintf(term, sizeof(term), "TERM=%s", getenv("TERM") ? getenv("TERM") : "dumb");
+	o.config.role = KTSTR_ROLE_SHELL;
+	o.config.env = env;
+	o.config.terminal_in = STDIN_FILENO;
+	o.config.terminal_out = STDOUT_FILENO;
+	if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size)) {
+		o.config.terminal_rows = size.ws_row;
+		o.config.terminal_columns = size.ws_col;
+	}
+	if (tcgetattr(STDIN_FILENO, &saved) == 0) {
+		raw = saved;
+		cfmakeraw(&raw);
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+		status = with_signals(&o);
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+	} else {
+		status = with_signals(&o);
+	}
+	free(files);
+	return status;
+}

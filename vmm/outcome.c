@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Decides the verdict of a run from what was seen of the guest. */
+#include "outcome.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Exit codes of a kselftest (tools/testing/selftests/kselftest.h). */
+#define KSFT_PASS 0
+#define KSFT_XFAIL 2
+#define KSFT_SKIP 4
+
+const char *ktstr_verdict__name(enum ktstr_verdict verdict)
+{
+	static const char *const names[] = {
+		[KTSTR_VERDICT_NONE] = "NONE",
+		[KTSTR_VERDICT_HOST_ERROR] = "HOST_ERROR",
+		[KTSTR_VERDICT_NO_BOOT] = "NO_BOOT",
+		[KTSTR_VERDICT_INIT_DIED] = "INIT_DIED",
+		[KTSTR_VERDICT_KERNEL_PANIC] = "KERNEL_PANIC",
+		[KTSTR_VERDICT_KERNEL_OOPS] = "KERNEL_OOPS",
+		[KTSTR_VERDICT_GUEST_OOM] = "GUEST_OOM",
+		[KTSTR_VERDICT_GUEST_STALL] = "GUEST_STALL",
+		[KTSTR_VERDICT_GUEST_REBOOT] = "GUEST_REBOOT",
+		[KTSTR_VERDICT_SCHED_NOT_ATTACHED] = "SCHED_NOT_ATTACHED",
+		[KTSTR_VERDICT_SCHED_EXITED] = "SCHED_EXITED",
+		[KTSTR_VERDICT_CHANNEL_BROKEN] = "CHANNEL_BROKEN",
+		[KTSTR_VERDICT_TIMEOUT] = "TIMEOUT",
+		[KTSTR_VERDICT_FAIL] = "FAIL",
+		[KTSTR_VERDICT_INCONCLUSIVE] = "INCONCLUSIVE",
+		[KTSTR_VERDICT_XFAIL] = "XFAIL",
+		[KTSTR_VERDICT_SKIP] = "SKIP",
+		[KTSTR_VERDICT_PASS] = "PASS",
+		[KTSTR_VERDICT_INTERRUPTED] = "INTERRUPTED",
+	};
+
+	if ((size_t)verdict >= sizeof(names) / sizeof(names[0]))
+		return "UNKNOWN";
+	return names[verdict];
+}
+
+void outcome_text__add(struct outcome_text *text, const void *data, size_t length)
+{
+	if (length > OUTCOME_TEXT_MAX) {
+		text->dropped += length - OUTCOME_TEXT_MAX;
+		data = (const char *)data + (length - OUTCOME_TEXT_MAX);
+		length = OUTCOME_TEXT_MAX;
+	}
+	if (text->length + length > OUTCOME_TEXT_MAX) {
+		/* Half goes at once, so that a flood costs linear time. */
+		size_t keep = OUTCOME_TEXT_MAX - length;
+
+		if (keep > OUTCOME_TEXT_MAX / 2)
+			keep = OUTCOME_TEXT_MAX / 2;
+		if (keep > text->length)
+			keep = text->length;
+		text->dropped += text->length - keep;
+		memmove(text->data, text->data + text->length - keep, keep);
+		text->length = keep;
+	}
+	if (text->length + length + 1 > text->capacity) {
+		size_t capacity = text->capacity ? text->capacity : 4096;
+		char *grown;
+
+		while (capacity < text->length + length + 1)
+			capacity *= 2;
+		grown = realloc(text->data, capacity);
+		if (!grown) {
+			text->dropped += length;
+			return;
+		}
+		text->data = grown;
+		text->capacity = capacity;
+	}
+	memcpy(text->data + text->length, data, length);
+	text->length += length;
+	text->data[text->length] = '\0';
+}
+
+void outcome_text__free(struct outcome_text *text)
+{
+	free(text->data);
+	*text = (struct outcome_text){ 0 };
+}
+
+void outcome__init(struct outcome *o)
+{
+	memset(o, 0, sizeof(*o));
+}
+
+void outcome__free(struct outcome *o)
+{
+	outcome_text__free(&o->console);
+	outcome_text__free(&o->com2);
+	outcome_text__free(&o->scheduler);
+}
+
+void outcome__fail(struct outcome *o, enum ktstr_verdict verdict, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (o->verdict != KTSTR_VERDICT_NONE)
+		return;
+	o->verdict = verdict;
+	va_start(ap, fmt);
+	vsnprintf(o->cause, sizeof(o->cause), fmt, ap);
+	va_end(ap);
+	/* One line: it stands behind a TAP "# ". */
+	for (char *p = o->cause; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+}
+
+const char *outcome__step_name(uint32_t step)
+{
+	switch (step) {
+	case 0:
+		return "boot";
+	case KTSTR_LIFE_INIT:
+		return "set-up by init";
+	case KTSTR_LIFE_SCHED_STARTED:
+		return "start of the scheduler";
+	case KTSTR_LIFE_SCHED_ATTACHED:
+		return "start of the test";
+	case KTSTR_LIFE_TEST_STARTED:
+		return "the test";
+	case KTSTR_LIFE_TEST_ENDED:
+		return "clean-up after the test";
+	default:
+		return "reboot";
+	}
+}
+
+static void copy_text(char *to, size_t size, const uint8_t *from, size_t length)
+{
+	if (length > size - 1)
+		length = size - 1;
+	memcpy(to, from, length);
+	to[length] = '\0';
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)to[i] < ' ' && to[i] != '\t')
+			to[i] = ' ';
+}
+
+static int outcome__life(struct outcome *o, const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_life_payload life;
+
+	if (length < sizeof(life))
+		return -EPROTO;
+	memcpy(&life, payload, sizeof(life));
+	o->last_step = life.step;
+	if (life.step == KTSTR_LIFE_SCHED_ATTACHED)
+		copy_text(o->scheduler_ops, sizeof(o->scheduler_ops), payload + sizeof(life),
+			  length - sizeof(life));
+	return 0;
+}
+
+static int outcome__test(struct outcome *o, const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_test_payload test;
+
+	if (length < sizeof(test) || o->have_status)
+		return -EPROTO;
+	memcpy(&test, payload, sizeof(test));
+	if (test.signal > 64 || test.exit_code > 255)
+		return -EPROTO;
+	o->have_status = true;
+	o->signal = (int)test.signal;
+	o->exit_code = test.signal ? -1 : (int)test.exit_code;
+	copy_text(o->skip_reason, sizeof(o->skip_reason), payload + sizeof(test),
+		  length - sizeof(test));
+	return 0;
+}
+
+static int outcome__sched_exit(struct outcome *o, const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_sched_exit_payload exit;
+	char text[384], how[48];
+
+	if (length < sizeof(exit))
+		return -EPROTO;
+	memcpy(&exit, payload, sizeof(exit));
+	copy_text(text, sizeof(text), payload + sizeof(exit), length - sizeof(exit));
+	if (exit.still_alive)
+		snprintf(how, sizeof(how), "its process lives");
+	else if (exit.signal)
+		snprintf(how, sizeof(how), "ended by signal %u", exit.signal);
+	else
+		snprintf(how, sizeof(how), "exited with code %u", exit.exit_code);
+	switch (exit.kind) {
+	case KTSTR_SCHED_STOPPED:
+		return 0;
+	case KTSTR_SCHED_NOT_ATTACHED:
+		outcome__fail(o, KTSTR_VERDICT_SCHED_NOT_ATTACHED,
+			      "the scheduler did not attach (%s)%s%s", how, text[0] ? ": " : "", text);
+		return 0;
+	case KTSTR_SCHED_EXITED:
+		outcome__fail(o, KTSTR_VERDICT_SCHED_EXITED,
+			      "the scheduler ended during %s (%s)%s%s",
+			      outcome__step_name(o->last_step), how, text[0] ? ": " : "", text);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static int outcome__exit(struct outcome *o, const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_exit_payload exit;
+
+	if (length != sizeof(exit))
+		return -EPROTO;
+	memcpy(&exit, payload, sizeof(exit));
+	o->run_code = exit.code;
+	o->complete = true;
+	return 0;
+}
+
+int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_output_payload out;
+	int err = 0;
+
+	o->init_seen = true;
+	o->port_opened = true;
+	switch (type) {
+	case KTSTR_FRAME_LIFECYCLE:
+		err = outcome__life(o, payload, length);
+		break;
+	case KTSTR_FRAME_TEST_RESULT:
+		err = outcome__test(o, payload, length);
+		break;
+	case KTSTR_FRAME_SCHED_EXIT:
+		err = outcome__sched_exit(o, payload, length);
+		break;
+	case KTSTR_FRAME_EXIT:
+		err = outcome__exit(o, payload, length);
+		break;
+	case KTSTR_FRAME_OUTPUT:
+		if (length < sizeof(out)) {
+			err = -EPROTO;
+			break;
+		}
+		memcpy(&out, payload, sizeof(out));
+		if (out.stream == KTSTR_STREAM_SCHEDULER)
+			outcome_text__add(&o->scheduler, payload + sizeof(out),
+					  length - sizeof(out));
+		break;
+	default: /* types of later versions and those that only the record keeps */
+		break;
+	}
+	if (err)
+		outcome__fail(o, KTSTR_VERDICT_CHANNEL_BROKEN,
+			      "frame '%c%c%c%c' of %u bytes is not of its type's form",
+			      (int)(type & 0x7f), (int)(type >> 8 & 0x7f), (int)(type >> 16 & 0x7f),
+			      (int)(type >> 24 & 0x7f), length);
+	return err;
+}
+
+void outcome__com2_exit(struct outcome *o, int code)
+{
+	if (o->port_opened || o->have_status)
+		return;
+	o->init_seen = true;
+	o->by_com2 = true;
+	o->have_status = true;
+	o->complete = true;
+	o->run_code = (uint32_t)code;
+	o->signal = code > 128 && code <= 128 + 64 ? code - 128 : 0;
+	o->exit_code = o->signal ? -1 : code;
+}
+
+enum ktstr_verdict outcome__status_verdict(const struct outcome *o)
+{
+	if (o->signal)
+		return KTSTR_VERDICT_FAIL;
+	switch (o->exit_code) {
+	case KSFT_PASS:
+		return KTSTR_VERDICT_PASS;
+	case KSFT_XFAIL:
+		return KTSTR_VERDICT_XFAIL;
+	case KSFT_SKIP:
+		return KTSTR_VERDICT_SKIP;
+	default:
+		return KTSTR_VERDICT_FAIL;
+	}
+}
+
+void outcome__finish(struct outcome *o, bool ended_by_guest, const char *how)
+{
+	enum ktstr_verdict verdict;
+
+	if (o->verdict != KTSTR_VERDICT_NONE)
+		return;
+	if (!o->complete) {
+		if (!o->init_seen)
+			outcome__fail(o, KTSTR_VERDICT_NO_BOOT,
+				      "the kernel never reached init (%s)", how);
+		else if (ended_by_guest)
+			outcome__fail(o, KTSTR_VERDICT_GUEST_REBOOT,
+				      "the guest ended during %s (%s)",
+				      outcome__step_name(o->last_step), how);
+		else
+			outcome__fail(o, KTSTR_VERDICT_CHANNEL_BROKEN,
+				      "the stream ended during %s (%s)",
+				      outcome__step_name(o->last_step), how);
+		return;
+	}
+	if (!o->have_status) {
+		outcome__fail(o, KTSTR_VERDICT_CHANNEL_BROKEN, "EXIT came without a test result");
+		return;
+	}
+	verdict = outcome__status_verdict(o);
+	if (verdict == KTSTR_VERDICT_FAIL && o->signal)
+		outcome__fail(o, verdict, "ended by signal %d", o->signal);
+	else if (verdict == KTSTR_VERDICT_FAIL)
+		outcome__fail(o, verdict, "exit code %d", o->exit_code);
+	o->verdict = verdict;
+}

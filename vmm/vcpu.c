@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* vCPU threads: enter the guest, hand its exits to the bus or the architecture, leave when told. */
+#include "vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "vm.h"
+
+/*
+ * Blocked in the thread and unblocked by KVM while the guest runs: a kick makes KVM_RUN return
+ * -EINTR whenever it comes, without a handler, so the process's signal dispositions stay its own.
+ */
+#define VCPU_KICK_SIGNAL SIGRTMIN
+#define KERNEL_SIGSET_BYTES 8u
+
+int vcpu__create(struct vm *vm, uint32_t index, uint64_t run_size, struct vcpu *vcpu,
+		 struct ktstr_error *error)
+{
+	uint64_t id = vm->layout.cpus[index].hw_id;
+	char object[32];
+
+	snprintf(object, sizeof(object), "vCPU %u", index);
+	*vcpu = (struct vcpu){ .vm = vm, .index = index, .fd = -1, .run_size = run_size };
+	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, id);
+	if (vcpu->fd < 0)
+		return ktstr_error__set(error, errno, "KVM_CREATE_VCPU", object, NULL);
+	vcpu->run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
+		return ktstr_error__set(error, errno, "mmap", object, NULL);
+	}
+	return 0;
+}
+
+void vcpu__destroy(struct vcpu *vcpu)
+{
+	if (vcpu->run)
+		munmap(vcpu->run, vcpu->run_size);
+	if (vcpu->fd >= 0)
+		close(vcpu->fd);
+	vcpu->run = NULL;
+	vcpu->fd = -1;
+}
+
+static void vcpu__io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			bus__write(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);
+		else
+			bus__read(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);
+	}
+}
+
+static void vcpu__mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->mmio.is_write)
+		bus__write(&vcpu->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+			   run->mmio.len);
+	else
+		bus__read(&vcpu->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+			  run->mmio.len);
+}
+
+static void vcpu__fail(struct vcpu *vcpu, const char *what, uint64_t detail)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "KVM cannot go on: %s (0x%llx) on vCPU %u at 0x%llx", what,
+		 (unsigned long long)detail, vcpu->index,
+		 (unsigned long long)vcpu->vm->arch->program_counter(vcpu));
+	vm__end(vcpu->vm, VM_END_HOST_ERROR, text);
+}
+
+/* False when the guest can't go on. */
+static bool vcpu__handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO:
+		vcpu__io(vcpu);
+		return true;
+	case KVM_EXIT_MMIO:
+		vcpu__mmio(vcpu);
+		return true;
+	case KVM_EXIT_INTR:
+		return true;
+	case KVM_EXIT_SHUTDOWN:
+		vm__end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault");
+		return false;
+	case KVM_EXIT_SYSTEM_EVENT:
+		if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
+			vm__end(vcpu->vm, VM_END_POWEROFF, "guest powered off");
+		else
+			vm__end(vcpu->vm, VM_END_RESET, "guest reset the machine");
+		return false;
+	case KVM_EXIT_INTERNAL_ERROR:
+		vcpu__fail(vcpu, "internal error", run->internal.suberror);
+		return false;
+	case KVM_EXIT_FAIL_ENTRY:
+		vcpu__fail(vcpu, "guest entry failed",
+			   run->fail_entry.hardware_entry_failure_reason);
+		return false;
+	default:
+		if (vcpu->vm->arch->handle_exit(vcpu->vm, vcpu))
+			return true;
+		vcpu__fail(vcpu, "unexpected exit reason", run->exit_reason);
+		return false;
+	}
+}
+
+static void vcpu__count(struct vcpu *vcpu)
+{
+	uint32_t reason = vcpu->run->exit_reason;
+
+	atomic_fetch_add_explicit(&vcpu->exits[reason < VCPU_EXIT_REASONS ? reason : 0], 1,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&vcpu->total_exits, 1, memory_order_relaxed);
+}
+
+static void *vcpu__thread(void *opaque)
+{
+	struct vcpu *vcpu = opaque;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	pthread_setname_np(pthread_self(), name);
+	vm__mark_first_run(vcpu->vm);
+	while (!vm__ending(vcpu->vm)) {
+		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+
+		if (ret < 0) {
+			/* -EAGAIN: an AP that waits for its SIPI was kicked. */
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			vcpu__fail(vcpu, strerror(errno), (uint64_t)errno);
+			break;
+		}
+		vcpu__count(vcpu);
+		if (!vcpu__handle_exit(vcpu))
+			break;
+	}
+	return NULL;
+}
+
+int vcpu__start(struct vcpu *vcpu, struct ktstr_error *error)
+{
+	struct {
+		struct kvm_signal_mask head;
+		uint8_t set[KERNEL_SIGSET_BYTES];
+	} mask = { .head.len = KERNEL_SIGSET_BYTES };
+	sigset_t all, old, in_guest;
+	pthread_attr_t attr;
+	int err;
+
+	sigfillset(&in_guest);
+	sigdelset(&in_guest, VCPU_KICK_SIGNAL);
+	memcpy(mask.set, &in_guest, KERNEL_SIGSET_BYTES);
+	if (ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
+		return ktstr_error__set(error, errno, "KVM_SET_SIGNAL_MASK", "vCPU", NULL);
+
+	sigfillset(&all);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 * 1024);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&vcpu->thread, &attr, vcpu__thread, vcpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return ktstr_error__set(error, err, "pthread_create", "vCPU", NULL);
+	vcpu->started = true;
+	return 0;
+}
+
+void vcpu__kick(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
+}
+
+void vcpu__join(struct vcpu *vcpu)
+{
+	if (vcpu->started)
+		pthread_join(vcpu->thread, NULL);
+	vcpu->started = false;
+}
+
+const char *vcpu__exit_name(uint32_t reason)
+{
+	static const char *const names[VCPU_EXIT_REASONS] = {
+		[KVM_EXIT_IO] = "io",
+		[KVM_EXIT_MMIO] = "mmio",
+		[KVM_EXIT_HLT] = "hlt",
+		[KVM_EXIT_INTR] = "intr",
+		[KVM_EXIT_SHUTDOWN] = "shutdown",
+		[KVM_EXIT_SYSTEM_EVENT] = "system_event",
+		[KVM_EXIT_IOAPIC_EOI] = "ioapic_eoi",
+		[KVM_EXIT_INTERNAL_ERROR] = "internal_error",
+		[KVM_EXIT_FAIL_ENTRY] = "fail_entry",
+	};
+
+	return reason < VCPU_EXIT_REASONS && names[reason] ? names[reason] : "other";
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The life of a machine: create, run, destroy. */
+#include "vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vm_boot.h"
+#include "vm_io.h"
+
+#define DEFAULT_MEMORY_MB 512u
+#define DEFAULT_BOOT_TIMEOUT_S 120u
+#define DEFAULT_TIMEOUT_S 60u
+
+void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
+{
+	*config = (struct ktstr_vm_config){
+		.size = sizeof(*config),
+		.topology = TOPO(1, 1, 1, 1),
+		.memory_mb = DEFAULT_MEMORY_MB,
+		.boot_timeout_s = DEFAULT_BOOT_TIMEOUT_S,
+		.timeout_s = DEFAULT_TIMEOUT_S,
+		.terminal_in = -1,
+		.terminal_out = -1,
+		.cancel_fd = -1,
+	};
+}
+
+uint64_t vm__now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void vm__end(struct vm *vm, enum vm_end end, const char *text)
+{
+	int expected = VM_END_NONE;
+
+	if (!atomic_compare_exchange_strong(&vm->end_claimed, &expected, (int)end))
+		return;
+	snprintf(vm->end_text, sizeof(vm->end_text), "%s", text);
+	atomic_store(&vm->end, (int)end);
+	loop__stop(vm->loop);
+}
+
+bool vm__ending(const struct vm *vm)
+{
+	return atomic_load_explicit(&vm->end, memory_order_acquire) != VM_END_NONE;
+}
+
+void vm__mark_first_run(struct vm *vm)
+{
+	uint64_t expected = 0;
+
+	if (!atomic_load_explicit(&vm->first_run_ns, memory_order_relaxed))
+		atomic_compare_exchange_strong(&vm->first_run_ns, &expected, vm__now_ns());
+}
+
+static int open_kvm(struct vm *vm, struct ktstr_error *error)
+{
+	int version, err;
+
+	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (vm->kvm_fd < 0) {
+		err = ktstr_error__set(error, errno, "open", "/dev/kvm", NULL);
+		ktstr_error__hint(error, "%s",
+				  err == -EACCES ?
+					  "join the group that owns it (often kvm), or run as root" :
+					  "load kvm_intel or kvm_amd, or use the emulated host");
+		return err;
+	}
+	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
+	if (version != KVM_API_VERSION)
+		return ktstr_error__set(error, ENODEV, "KVM_GET_API_VERSION", "/dev/kvm",
+					"version %d, need %d", version, KVM_API_VERSION);
+	do {
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+	} while (vm->vm_fd < 0 && errno == EINTR);
+	if (vm->vm_fd < 0)
+		return ktstr_error__set(error, errno, "KVM_CREATE_VM", "/dev/kvm", NULL);
+	return 0;
+}
+
+static int check_cpu_limit(struct vm *vm, struct ktstr_error *error)
+{
+	int max = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	int max_id = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
+	int err = 0;
+
+	if (max > 0 && vm->layout.nr_cpus > (uint32_t)max)
+		err = ktstr_error__set(error, EINVAL, "topology", NULL,
+				       "%u CPUs, but KVM on this host takes %d", vm->layout.nr_cpus,
+				       max);
+	else if (max_id > 0 && vm->layout.max_hw_id >= (uint32_t)max_id)
+		err = ktstr_error__set(error, EINVAL, "topology", NULL,
+				       "needs CPU id %u, but KVM on this host ends at %d",
+				       vm->layout.max_hw_id, max_id - 1);
+	ktstr_error__hint(error, "declare fewer CPUs");
+	return err;
+}
+
+static int add_memslots(struct vm *vm, struct ktstr_error *error)
+{
+	for (uint32_t i = 0; i < vm->mem.nr_regions; i++) {
+		const struct gmem_region *r = &vm->mem.regions[i];
+		struct kvm_userspace_memory_region slot = {
+			.slot = i,
+			.guest_phys_addr = r->gpa,
+			.memory_size = r->size,
+			.userspace_addr = (uintptr_t)r->hva,
+		};
+
+		if (ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+			return ktstr_error__set(error, errno, "KVM_SET_USER_MEMORY_REGION",
+						"guest memory", NULL);
+	}
+	return 0;
+}
+
+static int create_memory(struct vm *vm, struct ktstr_error *error)
+{
+	int err = open_kvm(vm, error);
+
+	if (!err)
+		err = gmem__layout(&vm->mem, (uint64_t)vm->config.memory_mb << 20, error);
+	if (!err)
+		err = layout__create(&vm->config.topology, &vm->mem, &vm->layout, error);
+	if (!err)
+		err = check_cpu_limit(vm, error);
+	if (!err)
+		err = gmem__map(&vm->mem, error);
+	return err ? err : add_memslots(vm, error);
+}
+
+static int create_devices(struct vm *vm, struct ktstr_error *error)
+{
+	int err;
+
+	if (bus__init(&vm->bus) || loop__create(&vm->loop))
+		return ktstr_error__set(error, ENOMEM, "create", "event loop", NULL);
+	err = vm->arch->create(vm, error);
+	if (!err)
+		err = vm_io__create(vm, error);
+	return err ? err : vm->arch->write_tables(vm, error);
+}
+
+static int create_vcpus(struct vm *vm, struct ktstr_error *error)
+{
+	int run_size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+
+	if (run_size < (int)sizeof(struct kvm_run))
+		return ktstr_error__set(error, run_size < 0 ? errno : EINVAL,
+					"KVM_GET_VCPU_MMAP_SIZE", "/dev/kvm", NULL);
+	vm->vcpus = calloc(vm->layout.nr_cpus, sizeof(*vm->vcpus));
+	if (!vm->vcpus)
+		return ktstr_error__set(error, ENOMEM, "allocate", "vCPUs", NULL);
+	while (vm->nr_vcpus < vm->layout.nr_cpus) {
+		struct vcpu *vcpu = &vm->vcpus[vm->nr_vcpus];
+		int err = vcpu__create(vm, vm->nr_vcpus, (uint64_t)run_size, vcpu, error);
+
+		vm->nr_vcpus++;
+		if (!err)
+			err = vm->arch->vcpu_init(vm, vcpu, error);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int create_all(struct vm *vm, struct ktstr_error *error)
+{
+	uint64_t t0 = vm->times.create_at_ns, t1;
+	int err = create_memory(vm, error);
+
+	t1 = vm__now_ns();
+	vm->times.memory_ns = t1 - t0;
+	if (err)
+		return err;
+	err = create_devices(vm, error);
+	t0 = vm__now_ns();
+	vm->times.devices_ns = t0 - t1;
+	if (err)
+		return err;
+	err = vm_boot__load(vm, error);
+	t1 = vm__now_ns();
+	if (err)
+		return err;
+	err = create_vcpus(vm, error);
+	vm->times.vcpus_ns = vm__now_ns() - t1;
+	return err;
+}
+
+int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out,
+		     struct ktstr_error *error)
+{
+	struct vm *vm;
+	int err;
+
+	*out = NULL;
+	if (config->size != sizeof(*config))
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", NULL,
+					"size is %zu, not %zu: set it with "
+					"ktstr_vm_config__defaults()",
+					config->size, sizeof(*config));
+	vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		return ktstr_error__set(error, ENOMEM, "allocate", "VM", NULL);
+	vm->times.create_at_ns = vm__now_ns();
+	vm->config = *config;
+	vm->kvm_fd = vm->vm_fd = vm->timer_fd = -1;
+	vm->com_irq[0] = vm->com_irq[1] = -1;
+	vm->com_bytes[0].fd = vm->com_bytes[1].fd = -1;
+	vm->arch = &arch_x86_ops;
+	outcome__init(&vm->outcome);
+	err = create_all(vm, error);
+	if (err) {
+		ktstr_vm__destroy((struct ktstr_vm *)vm);
+		return err;
+	}
+	*out = (struct ktstr_vm *)vm;
+	return 0;
+}
+
+/* Where the vCPUs were when they were stopped, for a time-out: "vCPU 0 at 0x..., 1 halted". */
+static void describe_vcpus(struct vm *vm, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	buf[0] = '\0';
+	for (uint32_t i = 0; i < vm->nr_vcpus && i < 8 && used < size; i++) {
+		struct kvm_mp_state mp = { 0 };
+		int n;
+
+		if (ioctl(vm->vcpus[i].fd, KVM_GET_MP_STATE, &mp) < 0)
+			continue;
+		if (mp.mp_state == KVM_MP_STATE_RUNNABLE)
+			n = snprintf(buf + used, size - used, "%svCPU %u at 0x%llx",
+				     used ? ", " : "", i,
+				     (unsigned long long)vm->arch->program_counter(&vm->vcpus[i]));
+		else
+			n = snprintf(buf + used, size - used, "%svCPU %u %s", used ? ", " : "", i,
+				     mp.mp_state == KVM_MP_STATE_HALTED ? "halted" : "not started");
+		if (n < 0)
+			return;
+		used += (size_t)n;
+	}
+}
+
+static void decide(struct vm *vm)
+{
+	enum vm_end end = (enum vm_end)atomic_load(&vm->end);
+	struct outcome *o = &vm->outcome;
+	char where[256];
+
+	switch (end) {
+	case VM_END_HOST_ERROR:
+		outcome__fail(o, KTSTR_VERDICT_HOST_ERROR, "%s", vm->end_text);
+		break;
+	case VM_END_CANCELLED:
+		outcome__fail(o, KTSTR_VERDICT_INTERRUPTED, "%s", vm->end_text);
+		break;
+	case VM_END_BOOT_TIMEOUT:
+		describe_vcpus(vm, where, sizeof(where));
+		outcome__fail(o, KTSTR_VERDICT_NO_BOOT, "no init after %u s; %s",
+			      vm->config.boot_timeout_s, where);
+		break;
+	case VM_END_TIMEOUT:
+		describe_vcpus(vm, where, sizeof(where));
+		outcome__fail(o, KTSTR_VERDICT_TIMEOUT, "no end after %u s, during %s; %s",
+			      vm->config.timeout_s, outcome__step_name(o->last_step), where);
+		break;
+	default:
+		break;
+	}
+	outcome__finish(o, end == VM_END_RESET || end == VM_END_POWEROFF ||
+				   end == VM_END_TRIPLE_FAULT,
+			vm->end_text);
+}
+
+static void add_exit(struct vm *vm, size_t capacity, const char *reason, uint16_t port,
+		    uint64_t address, uint64_t count)
+{
+	if (count && vm->nr_exits < capacity)
+		vm->exits[vm->nr_exits++] = (struct ktstr_exit_count){ reason, port, address, count };
+}
+
+/* One row a port, a device and every other exit reason. */
+static uint64_t count_exits(struct vm *vm)
+{
+	size_t capacity = BUS_MAX_RANGES + VCPU_EXIT_REASONS + 512;
+	uint64_t by_reason[VCPU_EXIT_REASONS] = { 0 }, total = 0;
+
+	vm->exits = calloc(capacity, sizeof(*vm->exits));
+	for (uint32_t i = 0; i < vm->nr_vcpus; i++) {
+		total += vm->vcpus[i].total_exits;
+		for (uint32_t r = 0; r < VCPU_EXIT_REASONS; r++)
+			by_reason[r] += vm->vcpus[i].exits[r];
+	}
+	if (!vm->exits)
+		return total;
+	for (uint32_t port = 0; port < 65536; port++)
+		add_exit(vm, capacity, "io", (uint16_t)port, 0, vm->bus.pio_count[port]);
+	for (uint32_t i = 0; i < vm->bus.nr_ranges[BUS_MMIO]; i++)
+		add_exit(vm, capacity, "mmio", 0, vm->bus.ranges[BUS_MMIO][i].base,
+			 vm->bus.ranges[BUS_MMIO][i].hits);
+	add_exit(vm, capacity, "mmio", 0, 0, vm->bus.unclaimed_mmio);
+	for (uint32_t r = 0; r < VCPU_EXIT_REASONS; r++)
+		if (r != KVM_EXIT_IO && r != KVM_EXIT_MMIO)
+			add_exit(vm, capacity, vcpu__exit_name(r), 0, 0, by_reason[r]);
+	return total;
+}
+
+static void fill_result(struct vm *vm, struct ktstr_result *result)
+{
+	const struct outcome *o = &vm->outcome;
+
+	*result = (struct ktstr_result){
+		.verdict = o->verdict,
+		.cause = o->cause[0] ? o->cause : NULL,
+		.have_status = o->have_status,
+		.exit_code = o->exit_code,
+		.signal = o->signal,
+		.skip_reason = o->skip_reason,
+		.by_com2 = o->by_com2,
+		.scheduler_ops = o->scheduler_ops,
+		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
+		.console = o->console.data ? o->console.data : "",
+		.com2 = o->com2.data ? o->com2.data : "",
+		.total_exits = count_exits(vm),
+		.exits = vm->exits,
+		.nr_exits = vm->nr_exits,
+	};
+	vm->times.first_run_at_ns = vm->first_run_ns;
+	result->times = vm->times;
+}
+
+static void stop_vcpus(struct vm *vm)
+{
+	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
+		vcpu__kick(&vm->vcpus[i]);
+	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
+		vcpu__join(&vm->vcpus[i]);
+}
+
+int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
+		  struct ktstr_error *error)
+{
+	struct vm *vm = (struct vm *)public_vm;
+	int err;
+
+	if (vm->ran)
+		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
+	vm->ran = true;
+	err = vm_io__start(vm, error);
+	if (err)
+		return err;
+	if (vm->config.progress)
+		vm->config.progress(vm->config.progress_opaque, "booting");
+	for (uint32_t i = 0; i < vm->nr_vcpus && !err; i++)
+		err = vcpu__start(&vm->vcpus[i], error);
+	if (err) {
+		vm__end(vm, VM_END_HOST_ERROR, "a vCPU thread did not start");
+	} else {
+		int ret = loop__run(vm->loop);
+
+		if (ret < 0)
+			vm__end(vm, VM_END_HOST_ERROR, strerror(-ret));
+	}
+	byte_queue__close(&vm->com_bytes[0]);
+	byte_queue__close(&vm->com_bytes[1]);
+	stop_vcpus(vm);
+	vm->times.exit_at_ns = vm__now_ns();
+	vm_io__drain(vm);
+	decide(vm);
+	fill_result(vm, result);
+	return err;
+}
+
+void ktstr_vm__destroy(struct ktstr_vm *public_vm)
+{
+	struct vm *vm = (struct vm *)public_vm;
+
+	if (!vm)
+		return;
+	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
+		vcpu__destroy(&vm->vcpus[i]);
+	free(vm->vcpus);
+	vm_io__destroy(vm);
+	vm->arch->destroy(vm);
+	if (vm->vm_fd >= 0)
+		close(vm->vm_fd);
+	if (vm->kvm_fd >= 0)
+		close(vm->kvm_fd);
+	if (vm->timer_fd >= 0)
+		close(vm->timer_fd);
+	gmem__unmap(&vm->mem);
+	layout__destroy(&vm->layout);
+	bus__fini(&vm->bus);
+	loop__destroy(vm->loop);
+	outcome__free(&vm->outcome);
+	free(vm->exits);
+	free(vm);
+}

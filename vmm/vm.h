@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The machine as its parts see it. The public face is include/ktstr/vm.h. */
+#ifndef KTSTR_VMM_VM_H
+#define KTSTR_VMM_VM_H
+
+#include <ktstr/vm.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+#include "bus.h"
+#include "byte_queue.h"
+#include "layout.h"
+#include "loop.h"
+#include "memory.h"
+#include "outcome.h"
+#include "serial.h"
+#include "vcpu.h"
+
+struct virtio_mmio;
+struct vm_io;
+
+#define VM_MAX_VIRTIO 8u
+
+/* Why a machine stopped. The first one counts. */
+enum vm_end {
+	VM_END_NONE = 0,
+	VM_END_HOST_ERROR,
+	VM_END_TRIPLE_FAULT,
+	VM_END_RESET,
+	VM_END_POWEROFF,
+	VM_END_VERDICT, /* the outcome is decided and its grace is over */
+	VM_END_BOOT_TIMEOUT,
+	VM_END_TIMEOUT,
+	VM_END_CANCELLED,
+};
+
+struct vm_virtio {
+	uint64_t gpa, size;
+	uint32_t gsi;
+	struct virtio_mmio *transport;
+};
+
+struct vm {
+	/* Description; strings and arrays of the caller are not kept */
+	struct ktstr_vm_config config;
+	bool force_split_irqchip; /* tests of the interrupt path at small ids */
+
+	/* Machine */
+	int kvm_fd, vm_fd;
+	const struct arch_ops *arch;
+	void *arch_data;
+	struct gmem mem;
+	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
+	struct layout layout;
+	struct bus bus;
+	struct vcpu *vcpus; /* [layout.nr_cpus] */
+	uint32_t nr_vcpus;  /* that exist */
+	struct serial com[2];
+	int com_irq[2];
+	struct byte_queue com_bytes[2]; /* from vCPU threads to the loop */
+	struct vm_io *io; /* streams and their readers */
+	struct vm_virtio virtio[VM_MAX_VIRTIO];
+	uint32_t nr_virtio;
+
+	/* Run */
+	struct loop *loop;
+	int timer_fd;
+	bool ran;
+	_Atomic int end_claimed; /* enum vm_end: who may write @end_text */
+	_Atomic int end;	 /* the same, once the text is there */
+	char end_text[200];
+	struct outcome outcome;
+	struct ktstr_times times;
+	_Atomic uint64_t first_run_ns;
+	struct ktstr_exit_count *exits;
+	size_t nr_exits;
+};
+
+/* The machine is to stop. From any thread; the first call decides. @text: one line. */
+void vm__end(struct vm *vm, enum vm_end end, const char *text);
+/* True once vm__end() was called. */
+bool vm__ending(const struct vm *vm);
+/* A vCPU is about to enter the guest. */
+void vm__mark_first_run(struct vm *vm);
+/* CLOCK_MONOTONIC in ns. */
+uint64_t vm__now_ns(void);
+
+#endif /* KTSTR_VMM_VM_H */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Gathers what the guest boots from the run's description and loads it. */
+#include "vm_boot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../initramfs/initramfs.h"
+#include "cache.h"
+#include "kernel.h"
+#include "vm.h"
+
+/* A panic prints and ends the VM at once (panic=-1); nothing here changes what is tested. */
+#define DEFAULT_CMDLINE "quiet panic=-1"
+#define CMDLINE_MAX 4096
+
+/* How long PID 1 waits for a scheduler to attach, guest time. */
+#define ATTACH_TIMEOUT_MS 20000u
+
+/* Drivers of what the machine has, where the kernel has them as modules. */
+static const char *const device_modules[] = { "virtio_mmio", "virtio_console", NULL };
+
+static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
+			  struct ktstr_error *error)
+{
+	int n = snprintf(cmdline, size, "console=%s %s%s%s", vm->arch->console, DEFAULT_CMDLINE,
+			 vm->config.append ? " " : "", vm->config.append ? vm->config.append : "");
+
+	if (n < 0 || (size_t)n >= size)
+		return ktstr_error__set(error, E2BIG, "kernel command line", NULL,
+					"more than %zu bytes", size - 1);
+	return 0;
+}
+
+static int check_sched_ext(const struct vm *vm, const struct kernel *kernel,
+			   struct ktstr_error *error)
+{
+	int err;
+
+	/* Unknown (no configuration at hand) is left for PID 1 to find out. */
+	if (!vm->config.scheduler || kernel__config_has(kernel, "CONFIG_SCHED_CLASS_EXT") != 0)
+		return 0;
+	err = ktstr_error__set(error, EOPNOTSUPP, "scheduler test", kernel->image,
+			       "the kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT is not set)");
+	ktstr_error__hint(error, "give another kernel, or run scripts/kernel fetch");
+	return err;
+}
+
+static void put(FILE *f, const char *key, const char *value)
+{
+	fprintf(f, "%s=%s%c", key, value, '\0');
+}
+
+static void put_all(FILE *f, const char *key, const char *const *values)
+{
+	for (; values && *values; values++)
+		put(f, key, *values);
+}
+
+/* The records of KTSTR_GUEST_CONFIG (include/ktstr/proto.h). */
+static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t *length)
+{
+	static const char *const roles[] = { [KTSTR_ROLE_TEST] = "test",
+					     [KTSTR_ROLE_COMMAND] = "command",
+					     [KTSTR_ROLE_SHELL] = "shell" };
+	FILE *f = open_memstream(buf, length);
+
+	if (!f)
+		return -errno;
+	put(f, "role", roles[c->role]);
+	put_all(f, "argv", c->argv);
+	put_all(f, "env", c->env);
+	if (c->cwd)
+		put(f, "cwd", c->cwd);
+	put(f, "hostname", "ktstr");
+	if (c->role == KTSTR_ROLE_SHELL && c->terminal_rows && c->terminal_columns)
+		fprintf(f, "tty=%ux%u%c", c->terminal_rows, c->terminal_columns, '\0');
+	if (c->scheduler) {
+		put(f, "scheduler", "/scheduler");
+		put_all(f, "scheduler_arg", c->scheduler_args);
+		if (c->scheduler_ops)
+			put(f, "scheduler_ops", c->scheduler_ops);
+		fprintf(f, "attach_timeout_ms=%u%c", ATTACH_TIMEOUT_MS, '\0');
+	}
+	return fclose(f) ? -errno : 0;
+}
+
+static int prepare_initramfs(const struct vm *vm, const struct kernel *kernel,
+			     struct initramfs_image *image, struct ktstr_error *error)
+{
+	char self[PATH_MAX], cache[PATH_MAX];
+	struct initramfs_spec spec = {
+		.init = vm->config.init,
+		.scheduler = vm->config.scheduler,
+		.files = vm->config.files,
+		.nr_files = vm->config.nr_files,
+		.modules_dir = kernel->modules_dir[0] ? kernel->modules_dir : NULL,
+		.modules = device_modules,
+		.kernel_config = kernel->config[0] ? kernel->config : NULL,
+		.kernel_release = kernel->release[0] ? kernel->release : NULL,
+		.cache_dir = cache__dir("initramfs", cache, sizeof(cache)) ? NULL : cache,
+	};
+
+	if (!spec.init) {
+		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+		if (n < 0)
+			return ktstr_error__set(error, errno, "readlink", "/proc/self/exe", NULL);
+		self[n] = '\0';
+		spec.init = self;
+	}
+	return initramfs__base(&spec, image, error);
+}
+
+static int load_kernel(struct vm *vm, struct kernel *kernel, struct arch_payload *payload,
+		       struct ktstr_error *error)
+{
+	int err = kernel__resolve(vm->config.kernel, kernel, error);
+
+	if (!err)
+		err = check_sched_ext(vm, kernel, error);
+	if (err)
+		return err;
+	payload->kernel_path = kernel->image;
+	payload->kernel_fd = open(kernel->image, O_RDONLY | O_CLOEXEC);
+	if (payload->kernel_fd < 0)
+		return ktstr_error__set(error, errno, "open", kernel->image, NULL);
+	return vm->arch->load_kernel(vm, payload, error);
+}
+
+static int load_initramfs(struct vm *vm, const struct kernel *kernel, struct arch_payload *payload,
+			  struct ktstr_error *error)
+{
+	struct initramfs_image image = { .fd = -1 };
+	size_t config_length = 0, archive_length = 0;
+	void *archive = NULL;
+	char *config = NULL;
+	int err = prepare_initramfs(vm, kernel, &image, error);
+
+	if (err)
+		return err;
+	err = write_run_config(&vm->config, &config, &config_length);
+	if (err)
+		ktstr_error__set(error, -err, "write", "run configuration", NULL);
+	else
+		err = initramfs__run_config(config, config_length, &archive, &archive_length,
+					    error);
+	if (!err) {
+		payload->initramfs_fd = image.fd;
+		payload->initramfs_size = image.size;
+		payload->initramfs_unpacked = image.unpacked;
+		payload->run_config = archive;
+		payload->run_config_size = archive_length;
+		err = vm->arch->load_initramfs(vm, payload, error);
+	}
+	free(archive);
+	free(config);
+	initramfs_image__close(&image);
+	return err;
+}
+
+int vm_boot__load(struct vm *vm, struct ktstr_error *error)
+{
+	struct arch_payload payload = { .kernel_fd = -1, .initramfs_fd = -1 };
+	uint64_t start = vm__now_ns(), loaded;
+	struct kernel kernel;
+	char cmdline[CMDLINE_MAX];
+	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
+
+	if (err)
+		return err;
+	payload.cmdline = cmdline;
+	err = load_kernel(vm, &kernel, &payload, error);
+	loaded = vm__now_ns();
+	vm->times.kernel_ns = loaded - start;
+	if (!err)
+		err = load_initramfs(vm, &kernel, &payload, error);
+	vm->times.initramfs_ns = vm__now_ns() - loaded;
+	if (payload.kernel_fd >= 0)
+		close(payload.kernel_fd);
+	return err;
+}

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Serial ports, virtio console and timer of a running machine. vCPU threads only queue bytes and
+ * write eventfds; everything is read and judged in the event loop.
+ */
+#include "vm_io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "com2.h"
+#include "console_scan.h"
+#include "virtio/console.h"
+#include "virtio/mmio.h"
+#include "vm.h"
+
+#define COM1 0
+#define COM2 1
+#define VIRTIO_SPACING 0x1000u /* bytes of guest address space from one device to the next */
+
+/* After a failure that the guest may still be printing: how long it may go on. */
+#define GRACE_MS 1000u
+
+#define VM_IO_MAX_QUEUES 64u
+
+struct queue_source {
+	struct virtio_mmio *transport;
+	uint32_t queue;
+};
+
+struct vm_io {
+	enum ktstr_verdict seen_verdict; /* the one that note_progress() has acted on */
+	struct console_scan scan;	 /* COM1 */
+	struct com2 com2;
+	struct channel channel; /* port 1 */
+	struct virtio_console *console;
+	struct virtio_mmio_wiring wiring;
+	struct queue_source queues[VM_IO_MAX_QUEUES];
+
+	/* A device whose driver broke the rules: from any thread to the loop */
+	pthread_mutex_t broken_lock;
+	int broken_fd; /* eventfd */
+	char broken[256];
+
+	/* What was typed and has not all reached the guest */
+	struct loop_source *terminal_source;
+	uint8_t typed[1024];
+	size_t typed_length, typed_sent;
+};
+
+/* ---- clock ---- */
+
+static void set_timer(struct vm *vm, uint64_t ms)
+{
+	struct itimerspec spec = { .it_value = { .tv_sec = (time_t)(ms / 1000),
+						 .tv_nsec = (long)(ms % 1000) * 1000000 } };
+
+	/* Fails only for values that can't be here. */
+	(void)timerfd_settime(vm->timer_fd, 0, &spec, NULL);
+}
+
+static void on_timer(void *opaque, uint32_t events)
+{
+	struct vm *vm = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(vm->timer_fd, &count, sizeof(count)) < 0)
+		return; /* set anew in the meantime */
+	if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
+		vm__end(vm, VM_END_VERDICT, "the outcome was clear");
+	else if (!vm->outcome.init_seen)
+		vm__end(vm, VM_END_BOOT_TIMEOUT, "boot took too long");
+	else
+		vm__end(vm, VM_END_TIMEOUT, "the run took too long");
+}
+
+/* Called after everything that was seen: the first word of PID 1, a failure, the end. */
+static void note_progress(struct vm *vm)
+{
+	const struct outcome *o = &vm->outcome;
+
+	if (o->init_seen && !vm->times.init_at_ns) {
+		vm->times.init_at_ns = vm__now_ns();
+		set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
+		if (vm->config.progress)
+			vm->config.progress(vm->config.progress_opaque, "running");
+	}
+	if (o->have_status && !vm->times.result_at_ns)
+		vm->times.result_at_ns = vm__now_ns();
+	if (o->complete)
+		vm__end(vm, VM_END_VERDICT, "the run is complete");
+	else if (vm->io->seen_verdict != o->verdict) {
+		vm->io->seen_verdict = o->verdict;
+		/* A scheduler's failure is PID 1's to report and clean up; it has its time for that. */
+		if (o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
+		    o->verdict != KTSTR_VERDICT_SCHED_NOT_ATTACHED)
+			set_timer(vm, GRACE_MS);
+	}
+}
+
+/* ---- serial ports ---- */
+
+static void com1_transmit(void *opaque, uint8_t byte)
+{
+	byte_queue__put(&((struct vm *)opaque)->com_bytes[COM1], byte);
+}
+
+static void com2_transmit(void *opaque, uint8_t byte)
+{
+	byte_queue__put(&((struct vm *)opaque)->com_bytes[COM2], byte);
+}
+
+static void on_com1(void *opaque, uint32_t events)
+{
+	struct vm *vm = opaque;
+	uint8_t buf[4096];
+	size_t n;
+
+	(void)events;
+	while ((n = byte_queue__take(&vm->com_bytes[COM1], buf, sizeof(buf))) > 0) {
+		outcome_text__add(&vm->outcome.console, buf, n);
+		console_scan__feed(&vm->io->scan, (const char *)buf, n);
+		if (vm->config.console)
+			vm->config.console(vm->config.console_opaque, KTSTR_OUT, (const char *)buf,
+					   n);
+	}
+	note_progress(vm);
+}
+
+static void on_com2(void *opaque, uint32_t events)
+{
+	struct vm *vm = opaque;
+	uint8_t buf[4096];
+	size_t n;
+
+	(void)events;
+	while ((n = byte_queue__take(&vm->com_bytes[COM2], buf, sizeof(buf))) > 0) {
+		outcome_text__add(&vm->outcome.com2, buf, n);
+		com2__feed(&vm->io->com2, (const char *)buf, n);
+	}
+	note_progress(vm);
+}
+
+/* ---- virtio console ---- */
+
+static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8_t *payload,
+		     uint32_t length)
+{
+	struct vm *vm = opaque;
+	struct ktstr_output_payload out;
+
+	(void)sequence;
+	if (outcome__frame(&vm->outcome, type, payload, length) || type != KTSTR_FRAME_OUTPUT)
+		return;
+	memcpy(&out, payload, sizeof(out));
+	if (vm->config.output && out.stream >= KTSTR_OUT && out.stream <= KTSTR_SCHED)
+		vm->config.output(vm->config.output_opaque, (enum ktstr_stream)out.stream,
+				  (const char *)payload + sizeof(out), length - sizeof(out));
+}
+
+/* All of @iov, or what a signal or a slow reader lets through; the terminal is the caller's. */
+static size_t write_terminal(int fd, const struct iovec *iov, uint32_t nr)
+{
+	size_t total = 0;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		const uint8_t *data = iov[i].iov_base;
+		size_t left = iov[i].iov_len;
+
+		total += left;
+		while (fd >= 0 && left) {
+			ssize_t n = write(fd, data, left);
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				break; /* nobody reads it any more */
+			data += n;
+			left -= (size_t)n;
+		}
+	}
+	return total;
+}
+
+static size_t on_port_output(void *opaque, uint32_t port, const struct iovec *iov, uint32_t nr)
+{
+	struct vm *vm = opaque;
+	size_t total = 0;
+
+	if (port == KTSTR_PORT_CONSOLE)
+		return write_terminal(vm->config.terminal_out, iov, nr);
+	for (uint32_t i = 0; i < nr; i++) {
+		total += iov[i].iov_len;
+		/* Out of memory is damage, which the channel remembers. */
+		if (port == KTSTR_PORT_TLV)
+			(void)channel__feed(&vm->io->channel, iov[i].iov_base, iov[i].iov_len);
+	}
+	if (port == KTSTR_PORT_TLV) {
+		check_channel(vm);
+		note_progress(vm);
+	}
+	return total;
+}
+
+static void on_terminal_input(void *opaque, uint32_t events)
+{
+	struct vm *vm = opaque;
+	struct vm_io *io = vm->io;
+	ssize_t n;
+
+	(void)events;
+	n = read(vm->config.terminal_in, io->typed, sizeof(io->typed));
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	if (n <= 0) {
+		loop__remove(io->terminal_source);
+		io->terminal_source = NULL;
+		return;
+	}
+	io->typed_length = (size_t)n;
+	io->typed_sent = virtio_console__input(io->console, KTSTR_PORT_CONSOLE, io->typed,
+					       io->typed_length);
+	/* The guest is slow: no more is read until there is room. */
+	if (io->typed_sent < io->typed_length)
+		(void)loop__modify(io->terminal_source, 0);
+}
+
+static void on_port_writable(void *opaque, uint32_t port)
+{
+	struct vm *vm = opaque;
+	struct vm_io *io = vm->io;
+
+	if (port != KTSTR_PORT_CONSOLE || !io->terminal_source)
+		return;
+	io->typed_sent += virtio_console__input(io->console, port, io->typed + io->typed_sent,
+						io->typed_length - io->typed_sent);
+	if (io->typed_sent == io->typed_length)
+		(void)loop__modify(io->terminal_source, EPOLLIN);
+}
+
+static int assign_notify(void *opaque, uint64_t gpa, uint32_t datamatch, int eventfd)
+{
+	struct vm *vm = opaque;
+	struct kvm_ioeventfd ioeventfd = {
+		.addr = gpa,
+		.len = sizeof(datamatch),
+		.datamatch = datamatch,
+		.fd = eventfd,
+		.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+	};
+
+	return ioctl(vm->vm_fd, KVM_IOEVENTFD, &ioeventfd) < 0 ? -errno : 0;
+}
+
+static int assign_irq(void *opaque, uint32_t gsi, int eventfd)
+{
+	struct vm *vm = opaque;
+
+	return vm->arch->connect_irq(vm, gsi, eventfd, NULL);
+}
+
+/* From any thread, with the device's lock held: the loop reports it. */
+static void on_broken(void *opaque, const char *device, const struct ktstr_error *error)
+{
+	struct vm *vm = opaque;
+	uint64_t one = 1;
+
+	pthread_mutex_lock(&vm->io->broken_lock);
+	if (!vm->io->broken[0])
+		snprintf(vm->io->broken, sizeof(vm->io->broken), "%s: %s", device,
+			 error->reason[0] ? error->reason : strerror(error->err));
+	pthread_mutex_unlock(&vm->io->broken_lock);
+	if (write(vm->io->broken_fd, &one, sizeof(one)) < 0)
+		return; /* already signalled */
+}
+
+static void on_broken_event(void *opaque, uint32_t events)
+{
+	struct vm *vm = opaque;
+	uint64_t count;
+
+	(void)events;
+	if (read(vm->io->broken_fd, &count, sizeof(count)) < 0)
+		return;
+	pthread_mutex_lock(&vm->io->broken_lock);
+	outcome__fail(&vm->outcome, KTSTR_VERDICT_CHANNEL_BROKEN,
+		      "the guest's driver broke the rules of %s", vm->io->broken);
+	pthread_mutex_unlock(&vm->io->broken_lock);
+	note_progress(vm);
+}
+
+/* ---- life ---- */
+
+static void on_queue(void *opaque, uint32_t events)
+{
+	struct queue_source *source = opaque;
+
+	(void)events;
+	virtio_mmio__run_queue(source->transport, source->queue);
+}
+
+static void on_cancel(void *opaque, uint32_t events)
+{
+	(void)events;
+	vm__end(opaque, VM_END_CANCELLED, "stopped by the caller");
+}
+
+static int create_serial(struct vm *vm, int n, void (*transmit)(void *, uint8_t),
+			 struct ktstr_error *error)
+{
+	static const char *const names[] = { "com1", "com2" };
+	struct serial_ops ops = { .transmit = transmit, .opaque = vm };
+	int err = byte_queue__init(&vm->com_bytes[n]);
+
+	if (err)
+		return ktstr_error__set(error, -err, "eventfd", names[n], NULL);
+	vm->com_irq[n] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vm->com_irq[n] < 0)
+		return ktstr_error__set(error, errno, "eventfd", names[n], NULL);
+	serial__init(&vm->com[n], &ops, vm->com_irq[n]);
+	err = vm->arch->connect_irq(vm, vm->arch->serial_gsi[n], vm->com_irq[n], error);
+	return err ? err :
+		     bus__add(&vm->bus, vm->arch->serial_space, vm->arch->serial_base[n], SERIAL_PORTS,
+			      names[n], &serial_bus_ops, &vm->com[n], error);
+}
+
+/* Gives @dev the next place among the machine's virtio devices. */
+static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name,
+		      struct ktstr_error *error)
+{
+	struct vm_virtio *v = &vm->virtio[vm->nr_virtio];
+	int err;
+
+	if (vm->nr_virtio == VM_MAX_VIRTIO)
+		return ktstr_error__set(error, ENOSPC, "add", name, "too many virtio devices");
+	v->gpa = vm->arch->virtio_base + (uint64_t)vm->nr_virtio * VIRTIO_SPACING;
+	v->size = VIRTIO_MMIO_SIZE;
+	v->gsi = vm->arch->virtio_gsi + vm->nr_virtio;
+	err = virtio_mmio__create(dev, &vm->mem, v->gpa, v->gsi, &vm->io->wiring, &v->transport,
+				  error);
+	if (err)
+		return err;
+	vm->nr_virtio++;
+	return bus__add(&vm->bus, BUS_MMIO, v->gpa, v->size, name, &virtio_mmio_bus_ops,
+			v->transport, error);
+}
+
+int vm_io__create(struct vm *vm, struct ktstr_error *error)
+{
+	struct virtio_console_callbacks callbacks = {
+		.opaque = vm,
+		.port_output = on_port_output,
+		.port_writable = on_port_writable,
+	};
+	struct vm_io *io = calloc(1, sizeof(*io));
+	int err;
+
+	if (!io)
+		return ktstr_error__set(error, ENOMEM, "allocate", "devices", NULL);
+	vm->io = io;
+	io->wiring = (struct virtio_mmio_wiring){ .opaque = vm,
+						  .assign_notify = assign_notify,
+						  .assign_irq = assign_irq,
+						  .broken = on_broken };
+	pthread_mutex_init(&io->broken_lock, NULL);
+	channel__init(&io->channel, on_frame, vm);
+	io->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (io->broken_fd < 0)
+		return ktstr_error__set(error, errno, "eventfd", "virtio", NULL);
+	err = create_serial(vm, COM1, com1_transmit, error);
+	if (!err)
+		err = create_serial(vm, COM2, com2_transmit, error);
+	if (!err)
+		err = virtio_console__create(&callbacks, &io->console, error);
+	if (err)
+		return err;
+	err = add_virtio(vm, virtio_console__device(io->console), "virtio-console", error);
+	if (!err && vm->config.terminal_columns)
+		virtio_console__set_size(io->console, (uint16_t)vm->config.terminal_columns,
+					 (uint16_t)vm->config.terminal_rows);
+	return err;
+}
+
+static int watch(struct vm *vm, int fd, loop_fn fn, void *opaque, struct loop_source **source)
+{
+	return loop__add(vm->loop, fd, EPOLLIN, fn, opaque, source);
+}
+
+static int watch_queues(struct vm *vm)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < vm->nr_virtio; i++) {
+		for (uint32_t q = 0; virtio_mmio__queue_fd(vm->virtio[i].transport, q) >= 0; q++) {
+			struct queue_source *source = &vm->io->queues[n];
+			int err;
+
+			if (n++ == VM_IO_MAX_QUEUES)
+				return -ENOSPC;
+			*source = (struct queue_source){ vm->virtio[i].transport, q };
+			err = watch(vm, virtio_mmio__queue_fd(source->transport, q), on_queue,
+				    source, NULL);
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+int vm_io__start(struct vm *vm, struct ktstr_error *error)
+{
+	int err;
+
+	vm->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (vm->timer_fd < 0)
+		return ktstr_error__set(error, errno, "timerfd_create", "VM", NULL);
+	err = watch(vm, vm->timer_fd, on_timer, vm, NULL);
+	if (!err)
+		err = watch(vm, vm->com_bytes[COM1].fd, on_com1, vm, NULL);
+	if (!err)
+		err = watch(vm, vm->com_bytes[COM2].fd, on_com2, vm, NULL);
+	if (!err)
+		err = watch(vm, vm->io->broken_fd, on_broken_event, vm, NULL);
+	if (!err)
+		err = watch_queues(vm);
+	if (!err && vm->config.cancel_fd >= 0)
+		err = watch(vm, vm->config.cancel_fd, on_cancel, vm, NULL);
+	if (!err && vm->config.terminal_in >= 0)
+		err = watch(vm, vm->config.terminal_in, on_terminal_input, vm,
+			    &vm->io->terminal_source);
+	if (err)
+		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
+	set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
+	return 0;
+}
+
+void vm_io__drain(struct vm *vm)
+{
+	struct vm_io *io = vm->io;
+
+	for (uint32_t i = 0; i < vm->nr_virtio; i++)
+		virtio_mmio__run_queues(vm->virtio[i].transport);
+	on_com1(vm, EPOLLIN);
+	on_com2(vm, EPOLLIN);
+	on_broken_event(vm, EPOLLIN);
+	console_scan__end(&io->scan);
+	com2__end(&io->com2);
+	channel__end(&io->channel);
+	check_channel(vm);
+	note_progress(vm);
+}
+
+void vm_io__destroy(struct vm *vm)
+{
+	struct vm_io *io = vm->io;
+
+	if (!io)
+		return;
+	for (uint32_t i = 0; i < vm->nr_virtio; i++)
+		virtio_mmio__destroy(vm->virtio[i].transport);
+	virtio_console__destroy(io->console);
+	channel__destroy(&io->channel);
+	com2__destroy(&io->com2);
+	for (int n = 0; n < 2; n++) {
+		byte_queue__fini(&vm->com_bytes[n]);
+		if (vm->com_irq[n] >= 0)
+			close(vm->com_irq[n]);
+	}
+	if (io->broken_fd >= 0)
+		close(io->broken_fd);
+	free(io);
+	vm->io = NULL;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What flows between guest and host while a machine runs: serial ports, virtio console, clock. */
+#ifndef KTSTR_VMM_VM_IO_H
+#define KTSTR_VMM_VM_IO_H
+
+#include <ktstr/error.h>
+
+struct vm;
+
+/* Serial ports and virtio console as devices of the machine; before the tables are written. */
+int vm_io__create(struct vm *vm, struct ktstr_error *error);
+void vm_io__destroy(struct vm *vm);
+/* Event sources and the boot timer; right before the vCPUs start. */
+int vm_io__start(struct vm *vm, struct ktstr_error *error);
+/* After the last vCPU: takes in what is still on its way, and ends the streams. */
+void vm_io__drain(struct vm *vm);
+
+#endif /* KTSTR_VMM_VM_IO_H */
