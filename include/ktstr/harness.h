@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Each test in a virtual machine of its own, over the kernel's kselftest_harness.h.
+ *
+ *	#include <ktstr/harness.h>
+ *
+ *	KTSTR_TEST(two_llcs_share, .topology = TOPO(1, 2, 2, 1), .scheduler = "scx_simple")
+ *	{
+ *		ASSERT_EQ(4, sysconf(_SC_NPROCESSORS_ONLN));
+ *	}
+ *
+ *	KTSTR_HARNESS_MAIN
+ *
+ * TEST, TEST_F, FIXTURE and everything else of kselftest work as everywhere; a test that declares
+ * nothing gets a machine with the defaults. The body, and a fixture's setup and teardown, run in
+ * the guest only. All of a test's output comes out on stdout as TAP diagnostics, in one order:
+ * consumers read stdout alone, and an assertion is worth little apart from the lines around it.
+ *
+ * The same binary is the guest's PID 1; its child comes to main() and runs the one test there.
+ */
+#ifndef KTSTR_HARNESS_H
+#define KTSTR_HARNESS_H
+
+#ifdef __KSELFTEST_HARNESS_H
+#error "include <ktstr/harness.h> instead of kselftest_harness.h, or before it"
+#endif
+#ifndef TH_LOG_STREAM
+#define TH_LOG_STREAM stdout
+#endif
+#include "kselftest_harness.h"
+
+#include <ktstr/guest.h>
+#include <ktstr/test.h>
+
+#include <signal.h>
+
+/* What was declared for a test, or (@test NULL) for a variant of a fixture. */
+struct ktstr_test_record {
+	const char *fixture, *variant, *test;
+	struct ktstr_test_attrs attrs;
+};
+
+/* The linker gathers them: no registration code, no order. */
+#define __KTSTR_RECORD(id, fixture_str, variant_str, test_str, ...)                               \
+	static const struct ktstr_test_record __ktstr_record_##id = { fixture_str, variant_str,    \
+								      test_str, { __VA_ARGS__ } }; \
+	static const struct ktstr_test_record *const __ktstr_record_ptr_##id                      \
+		__attribute__((used, section("ktstr_tests"))) = &__ktstr_record_##id
+
+extern const struct ktstr_test_record *const __start_ktstr_tests[]
+	__attribute__((weak, visibility("hidden")));
+extern const struct ktstr_test_record *const __stop_ktstr_tests[]
+	__attribute__((weak, visibility("hidden")));
+
+/* KTSTR_TEST(name, .topology = TOPO(...), ...) { body }: TEST() with declared attributes. */
+#define KTSTR_TEST(test_name, ...)                                                                \
+	__KTSTR_RECORD(global_##test_name, "global", NULL, #test_name, __VA_ARGS__);              \
+	TEST(test_name)
+
+/* The same over TEST_SIGNAL(): the body has to end by @signal. */
+#define KTSTR_TEST_SIGNAL(test_name, signal, ...)                                                 \
+	__KTSTR_RECORD(global_##test_name, "global", NULL, #test_name, __VA_ARGS__);              \
+	TEST_SIGNAL(test_name, signal)
+
+/* KTSTR_TEST_F(fixture, name, attributes...) { body }: TEST_F() with declared attributes. */
+#define KTSTR_TEST_F(fixture_name, test_name, ...)                                                \
+	__KTSTR_RECORD(fixture_name##_##test_name, #fixture_name, NULL, #test_name, __VA_ARGS__); \
+	TEST_F(fixture_name, test_name)
+
+#define KTSTR_TEST_F_SIGNAL(fixture_name, test_name, signal, ...)                                 \
+	__KTSTR_RECORD(fixture_name##_##test_name, #fixture_name, NULL, #test_name, __VA_ARGS__); \
+	TEST_F_SIGNAL(fixture_name, test_name, signal)
+
+/*
+ * KTSTR_FIXTURE_VARIANT_ADD(fixture, variant, attributes...) { the variant's own data };
+ * What a variant declares goes before what its tests declare.
+ */
+#define KTSTR_FIXTURE_VARIANT_ADD(fixture_name, variant_name, ...)                                \
+	__KTSTR_RECORD(variant_##fixture_name##_##variant_name, #fixture_name, #variant_name,     \
+		       NULL, __VA_ARGS__);                                                        \
+	FIXTURE_VARIANT_ADD(fixture_name, variant_name)
+
+/* In a body: what was declared for it, as struct ktstr_test_attrs. */
+#define KTSTR_ATTRS() __ktstr_attrs_of(_metadata)
+
+static inline struct ktstr_test_attrs __ktstr_attrs(const char *fixture, const char *variant,
+						    const char *test)
+{
+	const struct ktstr_test_record *const *at;
+	struct ktstr_test_attrs attrs = { .memory_mb = 0 };
+	int pass;
+
+	/* Those of the test, then those of the variant over them. */
+	for (pass = 0; pass < 2; pass++) {
+		for (at = __start_ktstr_tests; at != __stop_ktstr_tests; at++) {
+			const char *name = pass ? (*at)->variant : (*at)->test;
+
+			if (name && !strcmp((*at)->fixture, fixture) &&
+			    !strcmp(name, pass ? variant : test))
+				ktstr_test_attrs__merge(&attrs, &(*at)->attrs);
+		}
+	}
+	return attrs;
+}
+
+static inline struct ktstr_test_attrs __ktstr_attrs_of(const struct __test_metadata *metadata)
+{
+	const struct __fixture_variant_metadata *v = metadata->fixture->variant;
+
+	while (v && v->data != metadata->variant)
+		v = v->next;
+	return __ktstr_attrs(metadata->fixture->name, v ? v->name : "", metadata->name);
+}
+
+/* ---- Guest: the child of PID 1 ---- */
+
+/* As __run_test()'s child does it; does not return. */
+static inline void __ktstr_guest_run(struct __fixture_variant_metadata *variant,
+				     struct __test_metadata *t)
+{
+	t->results = mmap(NULL, sizeof(*t->results), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (t->results == MAP_FAILED) {
+		perror("# mmap of the test's results");
+		_exit(KSFT_FAIL);
+	}
+	t->exit_code = KSFT_PASS;
+	t->trigger = 0;
+	t->aborted = false;
+	t->no_teardown = NULL;
+	setpgrp();
+
+	t->fn(t, variant);
+
+	if (__test_passed(t) && (ksft_get_fail_cnt() || ksft_get_error_cnt())) {
+		ksft_print_msg("Illegal usage of low-level ksft APIs in harness test\n");
+		t->exit_code = KSFT_FAIL;
+	}
+	if (t->results->reason[0])
+		ktstr_guest__set_skip_reason(t->results->reason);
+	fflush(NULL);
+	_exit(t->exit_code);
+}
+
+static inline int __ktstr_guest_main(void)
+{
+	struct __fixture_variant_metadata no_variant = { .name = "" }, *v;
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+	int argc, ret;
+	char **argv = ktstr_guest__argv(&argc);
+
+	/* Line by line: what was printed before an abort() must not be lost. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	ret = test_harness_argv_check(argc, argv);
+	if (ret != KSFT_PASS)
+		return ret;
+	for (f = __fixture_list; f; f = f->next)
+		for (v = f->variant ?: &no_variant; v; v = v->next)
+			for (t = f->tests; t; t = t->next)
+				if (test_enabled(argc, argv, f, v, t))
+					__ktstr_guest_run(v, t);
+	printf("# the test that the host asked for is not in this binary\n");
+	return KSFT_FAIL;
+}
+
+/* ---- Host ---- */
+
+/* Stands for every test's function: runs in the child that kselftest forked. */
+static inline void __ktstr_host_run(struct __test_metadata *t,
+				    struct __fixture_variant_metadata *variant)
+{
+	struct ktstr_test_id id = { .fixture = t->fixture->name, .variant = variant->name,
+				    .test = t->name, .debug = ksft_debug_enabled };
+	struct ktstr_test_attrs attrs = __ktstr_attrs(id.fixture, id.variant, id.test);
+	struct ktstr_test_outcome outcome;
+
+	ktstr_harness__run_test(&id, &attrs, &outcome);
+	snprintf(t->results->reason, sizeof(t->results->reason), "%s", outcome.reason);
+	fflush(NULL);
+	if (outcome.signal) {
+		signal(outcome.signal, SIG_DFL);
+		kill(getpid(), outcome.signal);
+	}
+	t->exit_code = outcome.exit_code;
+}
+
+/* Puts the host's function and limits in place of each test's; returns how many are selected. */
+static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
+{
+	struct __fixture_variant_metadata no_variant = { .name = "" }, *v;
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+	unsigned int selected = 0;
+
+	for (f = __fixture_list; f; f = f->next) {
+		for (t = f->tests; t; t = t->next) {
+			uint32_t limit_s = 0;
+
+			for (v = f->variant ?: &no_variant; v; v = v->next) {
+				struct ktstr_test_attrs attrs = __ktstr_attrs(f->name, v->name,
+									      t->name);
+				uint32_t this_s = ktstr_test_attrs__limit_s(&attrs);
+
+				limit_s = this_s > limit_s ? this_s : limit_s;
+				selected += test_enabled(argc, argv, f, v, t);
+			}
+			t->fn = __ktstr_host_run;
+			t->timeout = (int)limit_s;
+		}
+	}
+	return selected;
+}
+
+static inline int __ktstr_bail_out(const char *why)
+{
+	if (!getenv("KSFT_TAP_LEVEL"))
+		printf("TAP version 13\n");
+	printf("Bail out! %s\n", why);
+	return KSFT_FAIL;
+}
+
+static inline int ktstr_harness_main(int argc, char **argv)
+{
+	struct ktstr_error error = { .err = 0 };
+	char why[1200];
+	int ret;
+
+	if (ktstr_guest__is_guest())
+		return __ktstr_guest_main();
+
+	ret = test_harness_argv_check(argc, argv);
+	if (ret != KSFT_PASS)
+		return ret;
+	if (!__ktstr_host_prepare(argc, argv))
+		return __ktstr_bail_out("no test matches the selection; -l lists them");
+	if (ktstr_harness__enter_host(argc, argv, &error)) {
+		ktstr_error__format(&error, why, sizeof(why));
+		return __ktstr_bail_out(why);
+	}
+	optind = 1; /* kselftest reads the options once more */
+	return test_harness_run(argc, argv);
+}
+
+#define KTSTR_HARNESS_MAIN                                                                        \
+	int main(int argc, char **argv)                                                           \
+	{                                                                                         \
+		return ktstr_harness_main(argc, argv);                                            \
+	}
+
+#endif /* KTSTR_HARNESS_H */

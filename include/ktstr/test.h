@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a test can ask for, and how its machine is run on the host. Test files include harness.h,
+ * which brings this and kselftest's harness together.
+ */
+#ifndef KTSTR_TEST_H
+#define KTSTR_TEST_H
+
+#include <ktstr/error.h>
+#include <ktstr/topology.h>
+#include <ktstr/vm.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A NULL-terminated list of strings, for .scheduler_args. */
+#define KTSTR_ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/* What a test declares. A field that is 0 or NULL is not declared: the default holds. */
+struct ktstr_test_attrs {
+	struct ktstr_topology topology; /* TOPO(nodes, llcs, cores_per_llc, threads_per_core) */
+	uint32_t memory_mb;		/* guest RAM, MiB */
+	const char *kernel;		/* see struct ktstr_vm_config; default: KTSTR_KERNEL */
+	const char *kernel_args;	/* added to the kernel command line */
+	/*
+	 * Program that PID 1 starts before the test; the test starts when it is attached. A path that
+	 * is not absolute is relative to the test binary's directory. Default: none, EEVDF.
+	 */
+	const char *scheduler;
+	const char *const *scheduler_args; /* KTSTR_ARGS("-f", ...) */
+	const char *scheduler_ops;	   /* /sys/kernel/sched_ext/root/ops must say this */
+	uint32_t boot_timeout_s;	   /* first instruction to PID 1 */
+	uint32_t timeout_s;		   /* from there to the end */
+	/*
+	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the cause;
+	 * for KTSTR_VERDICT_FAIL also in a line that the test printed. Any other end is a failure.
+	 */
+	enum ktstr_verdict expect_verdict;
+	const char *expect_cause;
+};
+
+/* One test of a binary. @variant is "" where the fixture has none. */
+struct ktstr_test_id {
+	const char *fixture, *variant, *test;
+	bool debug; /* -d was given */
+};
+
+/* How the process that stands for the test on the host is to end. */
+struct ktstr_test_outcome {
+	int exit_code;	   /* KSFT_PASS, KSFT_FAIL, ..., when @signal is 0 */
+	int signal;	   /* 0, or end by this signal as the test in the guest did */
+	char reason[1024]; /* SKIP()'s reason; may be empty */
+};
+
+/* Declared fields of @over replace those of @attrs. */
+void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_test_attrs *over);
+
+/* Seconds after which a run is certainly over, evidence and clean-up included. */
+uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs);
+
+/*
+ * Runs one test in its machine, to be called in a process that stands for it: relays the test's
+ * output to stdout as TAP diagnostics, says why a run failed, and fills *outcome. SIGINT, SIGTERM
+ * and SIGHUP to the process, and its parent's death, end the machine.
+ */
+void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+			     struct ktstr_test_outcome *outcome);
+
+/*
+ * Makes sure that machines can run here. When /dev/kvm cannot run a kernel, the process is replaced
+ * by the same command inside an emulated KVM host, unless KTSTR_NO_EMULATED_HOST is 1; says so in
+ * one line on stderr. Returns 0, or -errno with @error when no machine can run.
+ */
+int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error);
+
+#endif /* KTSTR_TEST_H */

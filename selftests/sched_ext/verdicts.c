@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Runs that go wrong end with the verdict that names what went wrong. Each test expects its own
+ * verdict; any other, a pass included, is a failure.
+ */
+#include <ktstr/harness.h>
+
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "scx_ktstr.h"
+#include "workload.h"
+
+static void __attribute__((noreturn)) wait_for_the_end(void)
+{
+	for (;;)
+		pause();
+}
+
+KTSTR_TEST(scheduler_that_exits_by_itself, .scheduler = "scx_ktstr",
+	   .scheduler_args = KTSTR_ARGS("--fault", "exit", "--fault-after-ms", "3000"),
+	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED)
+{
+	wait_for_the_end();
+}
+
+KTSTR_TEST(scheduler_that_never_attaches, .scheduler = "scx_ktstr",
+	   .scheduler_args = KTSTR_ARGS("--fault", "never-attach"),
+	   .expect_verdict = KTSTR_VERDICT_SCHED_NOT_ATTACHED)
+{
+	ASSERT_TRUE(false) {
+		TH_LOG("the test ran without its scheduler");
+	}
+}
+
+KTSTR_TEST(scheduler_that_stalls_a_task, .scheduler = "scx_ktstr",
+	   .scheduler_args = KTSTR_ARGS("--fault", "stall", "--timeout-ms", "2000"),
+	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED)
+{
+	pid_t pid = fork();
+
+	ASSERT_GE(pid, 0);
+	if (!pid) {
+		prctl(PR_SET_NAME, KTSTR_SCX_STALL_COMM);
+		/* It stalls when it wakes. */
+		for (;;)
+			sleep_ms(1);
+	}
+	wait_for_the_end();
+}
+
+KTSTR_TEST(failed_assertion_fails, .expect_verdict = KTSTR_VERDICT_FAIL,
+	   .expect_cause = "Expected 1 (1) == 2 (2)")
+{
+	ASSERT_EQ(1, 2);
+}
+
+KTSTR_TEST(failed_expectation_fails, .expect_verdict = KTSTR_VERDICT_FAIL,
+	   .expect_cause = "Expected 'a' == 'b'.")
+{
+	EXPECT_STREQ("a", "b");
+}
+
+KTSTR_TEST(hanging_test_times_out, .timeout_s = 8, .expect_verdict = KTSTR_VERDICT_TIMEOUT)
+{
+	wait_for_the_end();
+}
+
+KTSTR_HARNESS_MAIN

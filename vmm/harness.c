@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The harness on the host: a test's attributes become a machine, what the test says becomes TAP
+ * diagnostics, and how the run ended becomes how the test ends.
+ */
+#include "harness.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* kselftest's exit codes (tools/testing/selftests/kselftest.h) */
+#define EXIT_PASS 0
+#define EXIT_FAIL 1
+#define EXIT_XFAIL 2
+#define EXIT_XPASS 3
+#define EXIT_SKIP 4
+
+/* Beyond the limits of the run itself: preparing it, reading the evidence, clean-up. */
+#define LIMIT_MARGIN_S 60u
+#define EVIDENCE_LINES 40u
+
+void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_test_attrs *over)
+{
+#define MERGE(field)                                                                              \
+	do {                                                                                       \
+		if (over->field)                                                                   \
+			attrs->field = over->field;                                                \
+	} while (0)
+	if (over->topology.numa_nodes || over->topology.llcs || over->topology.cores_per_llc ||
+	    over->topology.threads_per_core)
+		attrs->topology = over->topology;
+	MERGE(memory_mb);
+	MERGE(kernel);
+	MERGE(kernel_args);
+	MERGE(scheduler);
+	MERGE(scheduler_args);
+	MERGE(scheduler_ops);
+	MERGE(boot_timeout_s);
+	MERGE(timeout_s);
+	MERGE(expect_verdict);
+	MERGE(expect_cause);
+#undef MERGE
+}
+
+static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *config)
+{
+	if (attrs->topology.numa_nodes || attrs->topology.llcs || attrs->topology.cores_per_llc ||
+	    attrs->topology.threads_per_core)
+		config->topology = attrs->topology;
+	if (attrs->memory_mb)
+		config->memory_mb = attrs->memory_mb;
+	if (attrs->boot_timeout_s)
+		config->boot_timeout_s = attrs->boot_timeout_s;
+	if (attrs->timeout_s)
+		config->timeout_s = attrs->timeout_s;
+	config->kernel = attrs->kernel;
+	config->append = attrs->kernel_args;
+	config->scheduler_args = attrs->scheduler_args;
+	config->scheduler_ops = attrs->scheduler_ops;
+}
+
+uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
+{
+	struct ktstr_vm_config config;
+	uint32_t limit_s;
+
+	ktstr_vm_config__defaults(&config);
+	apply(attrs, &config);
+	/* kselftest counts milliseconds in an int */
+	if (__builtin_add_overflow(config.boot_timeout_s, config.timeout_s, &limit_s) ||
+	    __builtin_add_overflow(limit_s, LIMIT_MARGIN_S, &limit_s) || limit_s > INT_MAX / 1000)
+		limit_s = INT_MAX / 1000;
+	return limit_s;
+}
+
+/* ---- Output ---- */
+
+static char printable(char c)
+{
+	unsigned char u = (unsigned char)c;
+
+	return (u < ' ' && c != '\t') || u == 0x7f ? '?' : c;
+}
+
+void harness_relay__init(struct harness_relay *relay, FILE *out, const char *watch_for)
+{
+	*relay = (struct harness_relay){ .out = out, .watch_for = watch_for };
+}
+
+static void put_line(struct harness_relay *relay, bool ended)
+{
+	size_t length = relay->length, i;
+	bool diagnostic;
+
+	if (length && ended && relay->line[length - 1] == '\r')
+		length--;
+	for (i = 0; i < length; i++)
+		relay->line[i] = printable(relay->line[i]);
+	relay->line[length] = '\0';
+	if (relay->watch_for && strstr(relay->line, relay->watch_for))
+		relay->seen = true;
+	diagnostic = !relay->in_line && (!strcmp(relay->line, "#") ||
+					 !strncmp(relay->line, "# ", 2));
+	fprintf(relay->out, "%s%s\n", diagnostic ? "" : "# ", relay->line);
+	relay->length = 0;
+	relay->in_line = !ended;
+}
+
+void harness_relay__feed(struct harness_relay *relay, const char *data, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < length; i++) {
+		if (data[i] == '\n') {
+			put_line(relay, true);
+			continue;
+		}
+		if (relay->length == sizeof(relay->line) - 1)
+			put_line(relay, false);
+		relay->line[relay->length++] = data[i];
+	}
+}
+
+void harness_relay__finish(struct harness_relay *relay)
+{
+	if (relay->length)
+		put_line(relay, true);
+	relay->in_line = false;
+	fflush(relay->out);
+}
+
+/* True when the verdict itself is about what the kernel printed. */
+static bool verdict_is_kernel_trouble(enum ktstr_verdict verdict)
+{
+	return verdict >= KTSTR_VERDICT_NO_BOOT && verdict <= KTSTR_VERDICT_GUEST_STALL;
+}
+
+/*
+ * Prints one line of ours. Consumers of kselftest logs search for some strings; where they are not
+ * the verdict, a space is put into them.
+ */
+static void put_ours(FILE *out, bool as_it_is, const char *prefix, const char *line, size_t length)
+{
+	static const struct {
+		const char *text;
+		size_t split; /* where the space goes */
+	} searched[] = { { "[FAIL]", 5 }, { " FAIL:", 5 }, { "[SKIP]", 5 }, { "SKIP:", 4 },
+			 { "] RIP: ", 5 }, { "] Call Trace:", 12 } };
+	size_t i, at;
+
+	fputs(prefix, out);
+	for (at = 0; at < length; at++) {
+		for (i = 0; !as_it_is && i < sizeof(searched) / sizeof(searched[0]); i++) {
+			size_t split = searched[i].split, size = strlen(searched[i].text);
+
+			if (at >= split && at - split + size <= length &&
+			    !strncmp(line + at - split, searched[i].text, size))
+				fputc(' ', out);
+		}
+		fputc(line[at] == '\n' ? ' ' : printable(line[at]), out);
+	}
+	fputc('\n', out);
+}
+
+/* The last lines of @text, which may be NULL. */
+static void put_evidence(FILE *out, bool as_it_is, const char *title, const char *text)
+{
+	size_t length = text ? strlen(text) : 0, start, end, lines = 0;
+
+	while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+		length--;
+	if (!length)
+		return;
+	for (start = length; start; start--) {
+		if (text[start - 1] == '\n' && ++lines == EVIDENCE_LINES)
+			break;
+	}
+	fprintf(out, "# %s%s:\n", start ? "end of " : "", title);
+	for (; start < length; start = end + 1) {
+		size_t size;
+
+		for (end = start; end < length && text[end] != '\n'; end++)
+			;
+		for (size = end - start; size && text[start + size - 1] == '\r'; size--)
+			;
+		put_ours(out, as_it_is, "# | ", text + start, size);
+	}
+}
+
+static void put_all_evidence(FILE *out, const struct ktstr_result *result)
+{
+	bool as_it_is = verdict_is_kernel_trouble(result->verdict);
+
+	put_evidence(out, as_it_is, "scheduler output", result->scheduler_output);
+	put_evidence(out, as_it_is, "kernel console", result->console);
+	/* It holds the test's output, too, when that came this way. */
+	if (!result->by_com2)
+		put_evidence(out, as_it_is, "PID 1's console", result->com2);
+}
+
+/* ---- Verdict ---- */
+
+static void say(FILE *out, bool as_it_is, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void say(FILE *out, bool as_it_is, const char *format, ...)
+{
+	char line[2048];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	put_ours(out, as_it_is, "# ", line, strlen(line));
+}
+
+static bool is_expected(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
+			bool cause_printed)
+{
+	if (result->verdict != attrs->expect_verdict)
+		return false;
+	return !attrs->expect_cause ||
+	       (result->cause && strstr(result->cause, attrs->expect_cause)) ||
+	       (result->verdict == KTSTR_VERDICT_FAIL && cause_printed);
+}
+
+static void judge_expected(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
+			   bool cause_printed, FILE *out, struct ktstr_test_outcome *outcome)
+{
+	const char *cause = result->cause ? result->cause : "";
+
+	if (is_expected(attrs, result, cause_printed)) {
+		say(out, false, "as expected, %s (%s)", ktstr_verdict__name(result->verdict), cause);
+		outcome->exit_code = EXIT_PASS;
+		return;
+	}
+	say(out, verdict_is_kernel_trouble(result->verdict),
+	    "%s%s%s was expected, but the run ended with %s (%s)",
+	    ktstr_verdict__name(attrs->expect_verdict), attrs->expect_cause ? " because of " : "",
+	    attrs->expect_cause ? attrs->expect_cause : "", ktstr_verdict__name(result->verdict),
+	    cause);
+	put_all_evidence(out, result);
+}
+
+/* What the child in the guest did, when the run's end agrees with it. */
+static bool replay(const struct ktstr_result *result, struct ktstr_test_outcome *outcome)
+{
+	bool passed = !result->signal && result->exit_code == EXIT_PASS;
+
+	if (!result->have_status || result->verdict < KTSTR_VERDICT_FAIL ||
+	    result->verdict == KTSTR_VERDICT_INCONCLUSIVE ||
+	    result->verdict > KTSTR_VERDICT_PASS || passed != (result->verdict == KTSTR_VERDICT_PASS))
+		return false;
+	outcome->signal = result->signal;
+	outcome->exit_code = result->exit_code;
+	/* A reason that the test gave is kselftest's diagnostic whatever the end. */
+	snprintf(outcome->reason, sizeof(outcome->reason), "%s",
+		 result->skip_reason ? result->skip_reason : "");
+	for (char *c = outcome->reason; *c; c++)
+		*c = *c == '\n' ? ' ' : printable(*c);
+	return true;
+}
+
+void harness__judge(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
+		    bool cause_printed, FILE *out, struct ktstr_test_outcome *outcome)
+{
+	bool as_it_is = verdict_is_kernel_trouble(result->verdict);
+
+	*outcome = (struct ktstr_test_outcome){ .exit_code = EXIT_FAIL };
+	if (result->verdict == KTSTR_VERDICT_INTERRUPTED) {
+		say(out, false, "INTERRUPTED: %s", result->cause ? result->cause : "stopped");
+		outcome->signal = SIGTERM;
+	} else if (attrs->expect_verdict) {
+		judge_expected(attrs, result, cause_printed, out, outcome);
+	} else if (replay(result, outcome)) {
+		/* The test has said itself why it failed; what the kernel said then may help. */
+		if (outcome->signal || outcome->exit_code == EXIT_FAIL ||
+		    outcome->exit_code > EXIT_SKIP)
+			put_all_evidence(out, result);
+	} else {
+		say(out, as_it_is, "%s: %s", ktstr_verdict__name(result->verdict),
+		    result->cause ? result->cause : "the run ended without the test's status");
+		put_all_evidence(out, result);
+	}
+	fflush(out);
+}
+
+/* ---- Run ---- */
+
+struct streams {
+	struct harness_relay out, err;
+};
+
+static void relay_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	struct streams *streams = opaque;
+
+	if (stream == KTSTR_OUT)
+		harness_relay__feed(&streams->out, data, length);
+	else if (stream == KTSTR_ERR)
+		harness_relay__feed(&streams->err, data, length);
+	fflush(streams->out.out);
+}
+
+/* A run that could not be prepared or went wrong in the monitor. */
+static void judge_host_error(const struct ktstr_test_attrs *attrs, const struct ktstr_error *error,
+			     FILE *out, struct ktstr_test_outcome *outcome)
+{
+	char cause[1400];
+	struct ktstr_result result = { .verdict = KTSTR_VERDICT_HOST_ERROR, .cause = cause };
+
+	ktstr_error__format(error, cause, sizeof(cause));
+	harness__judge(attrs, &result, false, out, outcome);
+}
+
+void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
+		       const struct ktstr_test_attrs *attrs, const char *binary_dir, int cancel_fd,
+		       FILE *out, struct ktstr_test_outcome *outcome)
+{
+	char name[512], scheduler[PATH_MAX];
+	/* The guest finds its test by kselftest's own options. */
+	const char *const argv[] = { id->test, "-r", name, id->debug ? "-d" : NULL, NULL };
+	struct ktstr_vm_config config;
+	struct ktstr_result result = { .verdict = KTSTR_VERDICT_NONE };
+	struct ktstr_error error = { .err = 0 };
+	struct ktstr_vm *vm = NULL;
+	struct streams *streams;
+	int err;
+
+	*outcome = (struct ktstr_test_outcome){ .exit_code = EXIT_FAIL };
+	streams = malloc(sizeof(*streams));
+	if (!streams) {
+		ktstr_error__set(&error, ENOMEM, "allocate", "output lines", NULL);
+		judge_host_error(attrs, &error, out, outcome);
+		return;
+	}
+	harness_relay__init(&streams->out, out, attrs->expect_cause);
+	harness_relay__init(&streams->err, out, attrs->expect_cause);
+
+	snprintf(name, sizeof(name), "%s%s%s.%s", id->fixture, id->variant[0] ? "." : "",
+		 id->variant, id->test);
+	ktstr_vm_config__defaults(&config);
+	apply(attrs, &config);
+	config.role = KTSTR_ROLE_TEST;
+	config.argv = argv;
+	config.cancel_fd = cancel_fd;
+	config.output = relay_output;
+	config.output_opaque = streams;
+	if (attrs->scheduler) {
+		int length = attrs->scheduler[0] == '/' ?
+			snprintf(scheduler, sizeof(scheduler), "%s", attrs->scheduler) :
+			snprintf(scheduler, sizeof(scheduler), "%s/%s", binary_dir,
+				 attrs->scheduler);
+
+		if ((size_t)length >= sizeof(scheduler)) {
+			ktstr_error__set(&error, ENAMETOOLONG, "scheduler", attrs->scheduler, NULL);
+			goto failed;
+		}
+		config.scheduler = scheduler;
+	}
+
+	err = ops->create(&config, &vm, &error);
+	if (!err)
+		err = ops->run(vm, &result, &error);
+	harness_relay__finish(&streams->out);
+	harness_relay__finish(&streams->err);
+	if (err) {
+		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
+		goto failed;
+	}
+	harness__judge(attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
+	goto out;
+failed:
+	judge_host_error(attrs, &error, out, outcome);
+out:
+	ops->destroy(vm);
+	free(streams);
+}

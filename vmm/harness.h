@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Inside of the harness: what its unit tests reach. Test authors see include/ktstr/harness.h. */
+#ifndef KTSTR_VMM_HARNESS_H
+#define KTSTR_VMM_HARNESS_H
+
+#include <ktstr/test.h>
+
+#include <stdio.h>
+
+/* The machine behind a test; the unit tests put their own here. */
+struct harness_vm_ops {
+	int (*create)(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
+		      struct ktstr_error *error);
+	int (*run)(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error);
+	void (*destroy)(struct ktstr_vm *vm);
+};
+
+/* ktstr_harness__run_test() with its surroundings: @cancel_fd as in struct ktstr_vm_config. */
+void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
+		       const struct ktstr_test_attrs *attrs, const char *binary_dir, int cancel_fd,
+		       FILE *out, struct ktstr_test_outcome *outcome);
+
+/*
+ * From how a run ended to how its test does; writes the reason and the evidence to @out.
+ * @cause_printed: a line of the test's own held attrs->expect_cause.
+ */
+void harness__judge(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
+		    bool cause_printed, FILE *out, struct ktstr_test_outcome *outcome);
+
+/*
+ * Text of a stream of the test's, in pieces of any length, comes out as lines of TAP diagnostics:
+ * a line that is one already as it is, any other behind "# ". Bytes that are not text become '?'.
+ */
+#define HARNESS_LINE_MAX 4096u
+struct harness_relay {
+	FILE *out;
+	const char *watch_for; /* @seen gets true when a line holds it; may be NULL */
+	bool seen;
+	bool in_line; /* a piece of an overlong line went out, so what follows is not a new one */
+	size_t length;
+	char line[HARNESS_LINE_MAX];
+};
+
+void harness_relay__init(struct harness_relay *relay, FILE *out, const char *watch_for);
+void harness_relay__feed(struct harness_relay *relay, const char *data, size_t length);
+/* Puts out a last line without its newline. */
+void harness_relay__finish(struct harness_relay *relay);
+
+#endif /* KTSTR_VMM_HARNESS_H */

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The harness's way to the real machine: signals, the parent's death, the emulated KVM host. */
+#include "harness.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* vmm/emulated/emulated.h: `ktstr emulated-host ARGS...`; returns the exit status. */
+int emulated_host__main(int argc, char **argv);
+#define INSIDE_EMULATED_HOST_ENV "KTSTR_INSIDE_EMULATED_HOST"
+
+/* From here on these signals arrive as something to read. Returns the descriptor or -1. */
+static int signals_as_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void unblock_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
+void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+			     struct ktstr_test_outcome *outcome)
+{
+	static const struct harness_vm_ops ops = { .create = ktstr_vm__create,
+						   .run = ktstr_vm__run,
+						   .destroy = ktstr_vm__destroy };
+	const struct rlimit no_core = { 0, 0 };
+	char binary[4096];
+	int cancel_fd;
+	ssize_t length;
+
+	cancel_fd = signals_as_fd();
+	/* kselftest gives each test a process group of its own: nothing else tells it of the end. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() == 1)
+		raise(SIGTERM);
+
+	length = readlink("/proc/self/exe", binary, sizeof(binary) - 1);
+	binary[length < 0 ? 0 : length] = '\0';
+	harness__run_test(&ops, id, attrs, dirname(binary), cancel_fd, stdout, outcome);
+
+	/* The end by the test's signal is a replay: no core of ours, and nothing may hold it up. */
+	setrlimit(RLIMIT_CORE, &no_core);
+	if (cancel_fd >= 0)
+		close(cancel_fd);
+	unblock_signals();
+}
+
+/* Runs the same command there and ends as it does; returns only when memory is short. */
+static int continue_in_emulated_host(int argc, char **argv, struct ktstr_error *error)
+{
+	static char command[] = "emulated-host", run[] = "run", end[] = "--";
+	char self[4096];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char **args = calloc((size_t)argc + 4, sizeof(*args));
+
+	if (!args || length < 0) {
+		free(args);
+		return ktstr_error__set(error, ENOMEM, "start", "emulated KVM host", NULL);
+	}
+	self[length] = '\0';
+	args[0] = command;
+	args[1] = run;
+	args[2] = end;
+	args[3] = self;
+	for (int i = 1; i < argc; i++)
+		args[3 + i] = argv[i];
+	exit(emulated_host__main(argc + 3, args));
+}
+
+int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
+{
+	const char *no_emulated = getenv("KTSTR_NO_EMULATED_HOST");
+	struct ktstr_probe probe;
+	bool inside = getenv(INSIDE_EMULATED_HOST_ENV);
+
+	ktstr_probe__run(&probe);
+	if (probe.kind == KTSTR_KVM_NATIVE)
+		return 0;
+	if (inside || (no_emulated && !strcmp(no_emulated, "1"))) {
+		ktstr_error__set(error, ENODEV, "cannot run a kernel here", "/dev/kvm", "%s",
+				 probe.detail);
+		if (!inside)
+			ktstr_error__hint(error, "unset KTSTR_NO_EMULATED_HOST to use the emulated "
+						 "KVM host");
+		return -ENODEV;
+	}
+	fprintf(stderr, "ktstr: /dev/kvm: cannot run a kernel here (%s); using the emulated KVM host, "
+		"expect 20x slower\n", probe.detail);
+	return continue_in_emulated_host(argc, argv, error);
+}
