@@ -261,10 +261,22 @@ int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uin
 	return err;
 }
 
-void outcome__com2_exit(struct outcome *o, int code)
+void outcome__com2_sched_exit(struct outcome *o, uint32_t kind, const char *text)
+{
+	if (o->port_opened)
+		return;
+	if (kind == KTSTR_SCHED_NOT_ATTACHED)
+		outcome__fail(o, KTSTR_VERDICT_SCHED_NOT_ATTACHED,
+			      "the scheduler did not attach: %s", text);
+	else if (kind == KTSTR_SCHED_EXITED)
+		outcome__fail(o, KTSTR_VERDICT_SCHED_EXITED, "the scheduler ended: %s", text);
+}
+
+void outcome__com2_exit(struct outcome *o, int code, const char *skip_reason)
 {
 	if (o->port_opened || o->have_status)
 		return;
+	snprintf(o->skip_reason, sizeof(o->skip_reason), "%s", skip_reason);
 	o->init_seen = true;
 	o->by_com2 = true;
 	o->have_status = true;

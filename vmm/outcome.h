@@ -55,7 +55,9 @@ void outcome__fail(struct outcome *o, enum ktstr_verdict verdict, const char *fm
 int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uint32_t length);
 
 /* COM2's result: KTSTR_EXIT=@code. Without effect once port 1 was open. */
-void outcome__com2_exit(struct outcome *o, int code);
+void outcome__com2_exit(struct outcome *o, int code, const char *skip_reason);
+/* COM2's word on the scheduler; @kind: enum ktstr_sched_exit_kind. Likewise. */
+void outcome__com2_sched_exit(struct outcome *o, uint32_t kind, const char *text);
 
 /* The machine stopped; @reset_by_guest: it reset or powered itself off. Decides what is open. */
 void outcome__finish(struct outcome *o, bool ended_by_guest, const char *how);

@@ -39,6 +39,7 @@ struct queue_source {
 struct vm_io {
 	enum ktstr_verdict seen_verdict; /* the one that note_progress() has acted on */
 	struct console_scan scan;	 /* COM1 */
+	bool scan_counted, scan_decided; /* its finding was taken over; it is the verdict */
 	struct com2 com2;
 	struct channel channel; /* port 1 */
 	struct virtio_console *console;
@@ -107,7 +108,53 @@ static void note_progress(struct vm *vm)
 	}
 }
 
+/* Takes over what the readers of the streams have found. Each finding counts once. */
+static void check_channel(struct vm *vm)
+{
+	char report[320];
+
+	if (!channel__broken(&vm->io->channel))
+		return;
+	channel__report(&vm->io->channel, report, sizeof(report));
+	outcome__fail(&vm->outcome, KTSTR_VERDICT_CHANNEL_BROKEN, "%s", report);
+}
+
+static void check_console(struct vm *vm)
+{
+	const struct console_event *first = &vm->io->scan.first;
+
+	if (first->verdict == KTSTR_VERDICT_NONE || vm->io->scan_counted)
+		return;
+	vm->io->scan_counted = true;
+	vm->io->scan_decided = vm->outcome.verdict == KTSTR_VERDICT_NONE;
+	outcome__fail(&vm->outcome, first->verdict, "%s", first->cause);
+}
+
+static void check_com2(struct vm *vm)
+{
+	struct outcome *o = &vm->outcome;
+	const struct com2 *com2 = &vm->io->com2;
+
+	if (com2->spoke)
+		o->init_seen = true;
+	if (com2->panicked)
+		outcome__fail(o, KTSTR_VERDICT_INIT_DIED, "init crashed: %.*s",
+			      (int)strcspn(com2->panic, "\n"), com2->panic);
+	if (com2->sched_kind)
+		outcome__com2_sched_exit(o, com2->sched_kind, com2->sched_text);
+	if (com2->have_exit)
+		outcome__com2_exit(o, com2->exit_code, com2->skip_reason);
+}
+
 /* ---- serial ports ---- */
+
+static void on_com2_output(void *opaque, const char *data, size_t length)
+{
+	struct vm *vm = opaque;
+
+	if (vm->config.output)
+		vm->config.output(vm->config.output_opaque, KTSTR_OUT, data, length);
+}
 
 static void com1_transmit(void *opaque, uint8_t byte)
 {
@@ -128,11 +175,12 @@ static void on_com1(void *opaque, uint32_t events)
 	(void)events;
 	while ((n = byte_queue__take(&vm->com_bytes[COM1], buf, sizeof(buf))) > 0) {
 		outcome_text__add(&vm->outcome.console, buf, n);
-		console_scan__feed(&vm->io->scan, (const char *)buf, n);
+		(void)console_scan__feed(&vm->io->scan, buf, n);
 		if (vm->config.console)
 			vm->config.console(vm->config.console_opaque, KTSTR_OUT, (const char *)buf,
 					   n);
 	}
+	check_console(vm);
 	note_progress(vm);
 }
 
@@ -143,10 +191,9 @@ static void on_com2(void *opaque, uint32_t events)
 	size_t n;
 
 	(void)events;
-	while ((n = byte_queue__take(&vm->com_bytes[COM2], buf, sizeof(buf))) > 0) {
-		outcome_text__add(&vm->outcome.com2, buf, n);
-		com2__feed(&vm->io->com2, (const char *)buf, n);
-	}
+	while ((n = byte_queue__take(&vm->com_bytes[COM2], buf, sizeof(buf))) > 0)
+		com2__feed(&vm->io->com2, buf, n);
+	check_com2(vm);
 	note_progress(vm);
 }
 
@@ -276,7 +323,7 @@ static void on_broken(void *opaque, const char *device, const struct ktstr_error
 
 	pthread_mutex_lock(&vm->io->broken_lock);
 	if (!vm->io->broken[0])
-		snprintf(vm->io->broken, sizeof(vm->io->broken), "%s: %s", device,
+		snprintf(vm->io->broken, sizeof(vm->io->broken), "%.32s: %.200s", device,
 			 error->reason[0] ? error->reason : strerror(error->err));
 	pthread_mutex_unlock(&vm->io->broken_lock);
 	if (write(vm->io->broken_fd, &one, sizeof(one)) < 0)
@@ -372,7 +419,11 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 						  .assign_irq = assign_irq,
 						  .broken = on_broken };
 	pthread_mutex_init(&io->broken_lock, NULL);
+	io->broken_fd = -1;
 	channel__init(&io->channel, on_frame, vm);
+	console_scan__init(&io->scan);
+	if (com2__init(&io->com2, on_com2_output, vm))
+		return ktstr_error__set(error, ENOMEM, "allocate", "devices", NULL);
 	io->broken_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (io->broken_fd < 0)
 		return ktstr_error__set(error, errno, "eventfd", "virtio", NULL);
@@ -452,10 +503,16 @@ void vm_io__drain(struct vm *vm)
 	on_com1(vm, EPOLLIN);
 	on_com2(vm, EPOLLIN);
 	on_broken_event(vm, EPOLLIN);
-	console_scan__end(&io->scan);
+	(void)console_scan__end(&io->scan);
 	com2__end(&io->com2);
 	channel__end(&io->channel);
+	check_console(vm);
+	check_com2(vm);
 	check_channel(vm);
+	/* The place of an oops comes lines after the oops itself. */
+	if (io->scan_decided)
+		snprintf(vm->outcome.cause, sizeof(vm->outcome.cause), "%s", io->scan.first.cause);
+	outcome_text__add(&vm->outcome.com2, io->com2.log, io->com2.log_length);
 	note_progress(vm);
 }
 

@@ -94,6 +94,7 @@ static void x86__destroy(struct vm *vm)
 
 static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
 {
+	const struct x86_vm *x86 = vm->arch_data;
 	struct acpi_serial serials[] = { { X86_COM1_PORT, X86_COM1_GSI },
 					 { X86_COM2_PORT, X86_COM2_GSI } };
 	struct acpi_virtio_mmio virtio[VM_MAX_VIRTIO];
@@ -111,6 +112,7 @@ static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
 		.lapic_base = X86_LAPIC_GPA,
 		.ioapic_base = X86_IOAPIC_GPA,
 		.ioapic_pins = IOAPIC_PINS,
+		.pic = !x86->split_irqchip,
 	};
 	size_t room = X86_TABLES_END - X86_TABLES_GPA, used;
 	uint8_t *tables = gmem__ptr(&vm->mem, X86_TABLES_GPA, room);
