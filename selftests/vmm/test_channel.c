@@ -88,11 +88,11 @@ static void stream_close(struct stream *s)
 /* Ten frames "frame 0" ... of type OUTP, all of the same size. */
 static void ten_frames(struct stream *s, size_t *size)
 {
-	char text[16];
+	char text[] = "frame 0";
 
 	stream_open(s);
 	for (int i = 0; i < 10; i++) {
-		snprintf(text, sizeof(text), "frame %d", i);
+		text[6] = (char)('0' + i);
 		stream_send(s, KTSTR_FRAME_OUTPUT, text, 7);
 	}
 	stream_read(s);

@@ -175,7 +175,7 @@ TEST_F(com2, panic_within_the_output_is_seen)
 
 TEST_F(com2, memory_is_bounded_and_the_newest_is_kept)
 {
-	char line[] = "ktstr-init: line 0000000\n";
+	char line[40] = "ktstr-init: line 0000000\n";
 
 	for (int i = 0; i < 100000; i++) {
 		snprintf(line, sizeof(line), "ktstr-init: line %07d\n", i);

@@ -109,6 +109,17 @@ static void put(const char *dir, const char *name, const char *text)
 	fclose(file);
 }
 
+static void put_away(const char *dir)
+{
+	static const char *const names[] = { "root/ops", "root", "state", "enable_seq", "" };
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		remove(path);
+	}
+}
+
 TEST(attached_means_enabled_with_ops_and_a_new_enable_seq)
 {
 	char dir[] = "/tmp/ktstr-scx-XXXXXX", root[64];
@@ -140,6 +151,7 @@ TEST(attached_means_enabled_with_ops_and_a_new_enable_seq)
 	put(root, "ops", "");
 	scx_state__read(dir, &now);
 	EXPECT_FALSE(scx_state__attached(&now, &before));
+	put_away(dir);
 }
 
 TEST(uevents_of_sched_ext_are_told_from_others)

@@ -388,9 +388,19 @@ TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)
 			     "echo 'EXIT: runnable task stall (x)'; exit 0")
 	    "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
 	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
-	EXPECT_STREQ("detached by the kernel, then exited with code 0; EXIT: runnable task stall (x)",
+	EXPECT_STREQ("detached, then exited with code 0; EXIT: runnable task stall (x)",
 		     self->seen.scdx_text);
 	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+}
+
+TEST_F(init, scheduler_that_is_killed_is_reported_as_killed)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH "kill -KILL $$")
+	    "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_EQ(SIGKILL, self->seen.scdx.signal);
+	EXPECT_STREQ("killed by signal 9 (Killed)", self->seen.scdx_text);
 }
 
 TEST_F(init, scheduler_loss_by_com2_has_its_line)
