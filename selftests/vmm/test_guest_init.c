@@ -393,6 +393,15 @@ TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)
 	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
 }
 
+TEST_F(init, scheduler_lost_at_the_very_end_of_the_test_counts)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(ATTACH "while [ -e root ]; do sleep 0.1; done; exit 0")
+	    "role=command\0argv=sh\0argv=-c\0argv=cd $DIR; echo disabled >state; rm -r root\0");
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+}
+
 TEST_F(init, scheduler_that_is_killed_is_reported_as_killed)
 {
 	prepare_scx(self);
