@@ -124,6 +124,16 @@ TEST_F(com2, long_lines_and_missing_newlines_come_back_unchanged)
 	free(data);
 }
 
+TEST_F(com2, a_line_longer_than_the_buffer_stays_one_line)
+{
+	feed(&self->com2, KTSTR_COM2_RESULT_START "\n");
+	for (int i = 0; i < 3 * (int)COM2_LINE / 10; i++)
+		feed(&self->com2, "0123456789");
+	feed(&self->com2, "\n" KTSTR_COM2_RESULT_END "\n");
+	EXPECT_EQ(3 * COM2_LINE / 10 * 10 + 1, self->out->length);
+	EXPECT_EQ(self->out->data + self->out->length - 1, strchr(self->out->data, '\n'));
+}
+
 TEST_F(com2, result_skip_reason_and_exit_code_are_read)
 {
 	feed(&self->com2, "ktstr-init: step 1 \n" KTSTR_COM2_RESULT_START "\nout\n"

@@ -280,6 +280,7 @@ TEST_F(init, all_output_comes_before_the_result_and_nothing_outlives_the_test)
 	    "head -c 3000000 /dev/zero | tr '\\0' x; echo end\0");
 	EXPECT_EQ(3000004, self->seen.lengths[1]);
 	EXPECT_STREQ("end\n", self->seen.out + 3000000);
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
 	EXPECT_EQ(0, self->seen.exit_code);
 }
