@@ -79,7 +79,7 @@ static inline bool unpack_image(const struct initramfs_image *image, const char 
 	snprintf(path, sizeof(path), "%s/image.cpio", dir);
 	return save_image(image, path) &&
 	       !sh("rm -rf %s/root && mkdir %s/root && cd %s/root && "
-		   "cpio -idm --quiet --no-absolute-filenames -f dev/console < ../image.cpio",
+		   "cpio -idm --quiet -f dev/console < ../image.cpio",
 		   dir, dir, dir);
 }
 
