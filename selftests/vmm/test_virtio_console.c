@@ -370,11 +370,15 @@ TEST_F(console, strange_control_messages_are_answered_and_ignored)
 	EXPECT_TRUE(control(self, 3, VIRTIO_CONSOLE_PORT_READY, 1));
 	EXPECT_TRUE(control(self, UINT32_MAX, VIRTIO_CONSOLE_PORT_OPEN, 1));
 	EXPECT_TRUE(control(self, 0, 99, 1));
+	/* all but a byte of a close */
+	*(struct virtio_console_control *)gmem__ptr(&self->mem, TX_GPA, 8) =
+		(struct virtio_console_control){ 1, VIRTIO_CONSOLE_PORT_OPEN, 0 };
 	vd_add(&self->q[3], &shorter, 1);
 	kick(self, 3);
 	virtio_mmio__run_queues(self->t);
 	EXPECT_LE(0, vd_get_used(&self->q[3], NULL));
 	EXPECT_MESSAGE("none");
+	EXPECT_EQ(0, self->host.ports[1].closes);
 	EXPECT_EQ(0, self->host.broken);
 }
 
@@ -427,7 +431,7 @@ TEST_F(console, hvc_buffers_come_back_at_once_and_those_of_the_stream_in_batches
 	ASSERT_LE(0, send(self, KTSTR_PORT_CONSOLE, "x", 1));
 	virtio_mmio__run_queues(self->t);
 	EXPECT_LE(0, vd_get_used(&self->q[1], NULL));
-	edges(&self->host);
+	EXPECT_EQ(1, edges(&self->host));
 	for (uint32_t i = 0; i < 31; i++) {
 		ASSERT_LE(0, send(self, KTSTR_PORT_TLV, "x", 1));
 		virtio_mmio__run_queues(self->t);
@@ -609,6 +613,7 @@ TEST_F(console, a_reset_loses_no_output_and_calls_back_from_the_queue_thread)
 	EXPECT_EQ(0, memcmp("onetwo", self->host.ports[1].bytes, 6));
 	EXPECT_EQ(1, self->host.ports[1].closes);
 	EXPECT_EQ(6, self->host.ports[1].length_at_close);
+	EXPECT_EQ(1, self->host.ports[0].closes); /* nothing was left in its queue */
 	self->host.ports[2].limit = HOST_BYTES;
 	virtio_console__resume(self->c, KTSTR_PORT_PIPE);
 	EXPECT_EQ(0, memcmp("abcdef", self->host.ports[2].bytes, 6));

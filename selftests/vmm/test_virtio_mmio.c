@@ -373,6 +373,8 @@ TEST_F(mmio, status_follows_the_order_of_initialisation)
 	EXPECT_EQ(0, rd(self->t, VIRTIO_MMIO_STATUS));
 	wr(self->t, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
 	wr(self->t, VIRTIO_MMIO_DRIVER_FEATURES, 1);
+	wr(self->t, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 2); /* there are only 64 bits */
+	wr(self->t, VIRTIO_MMIO_DRIVER_FEATURES, UINT32_MAX);
 	wr(self->t, VIRTIO_MMIO_STATUS, S_FEATURES); /* no driver yet */
 	EXPECT_EQ(0, rd(self->t, VIRTIO_MMIO_STATUS));
 	wr(self->t, VIRTIO_MMIO_STATUS, S_BROKEN); /* the device's own bit */
@@ -404,9 +406,12 @@ TEST_F(mmio, a_queue_can_be_made_ready_only_after_features_ok)
 
 TEST_F(mmio, the_geometry_of_a_ready_queue_does_not_change)
 {
+	static const struct vd_buffer buffer = { 0x40000, 64, true };
 	struct virtq_state before;
 
 	bring_up(self->t, &self->mem, self->d);
+	vd_add(&self->d[0], &buffer, 1);
+	virtio_mmio__run_queues(self->t);
 	wr(self->t, VIRTIO_MMIO_QUEUE_SEL, 0);
 	before = self->c.dev.queues[0].s;
 	EXPECT_EQ(8, before.size);
@@ -414,6 +419,10 @@ TEST_F(mmio, the_geometry_of_a_ready_queue_does_not_change)
 	wr(self->t, VIRTIO_MMIO_QUEUE_DESC_LOW, 0x8000);
 	wr(self->t, VIRTIO_MMIO_QUEUE_READY, 1);
 	EXPECT_EQ(0, memcmp(&before, &self->c.dev.queues[0].s, sizeof(before)));
+	EXPECT_EQ(1, before.next_avail);
+	wr(self->t, VIRTIO_MMIO_QUEUE_READY, 0);
+	wr(self->t, VIRTIO_MMIO_QUEUE_READY, 1);
+	EXPECT_EQ(8, self->c.dev.queues[0].s.size); /* what was written meanwhile was ignored */
 }
 
 TEST_F(mmio, impossible_geometry_needs_a_reset)
@@ -543,6 +552,7 @@ TEST_F(mmio, a_malformed_ring_needs_a_reset_and_is_reported_once)
 	wr(self->t, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	virtio_mmio__run_queues(self->t);
 	EXPECT_EQ(-EAGAIN, vd_get_used(&self->d[1], NULL));
+	virtio_mmio__fail(self->t, &(struct ktstr_error){ .err = EINVAL });
 	EXPECT_EQ(1, self->m.broken);
 	bring_up(self->t, &self->mem, self->d);
 	vd_add(&self->d[0], &inside, 1);
