@@ -466,6 +466,11 @@ TEST_F(console, a_driver_that_fills_the_queue_is_always_woken)
 
 TEST_F(console, receive_queues_ask_for_no_notification_without_need)
 {
+	struct vd_buffer b = { RX_GPA, PAGE, true };
+
+	probe(self, FEATURES); /* from the first buffer on: the queues have not run yet */
+	vd_add(&self->q[4], &b, 1);
+	EXPECT_FALSE(vd_kick_needed(&self->q[4]));
 	connect_ports(self);
 	for (uint32_t i = 0; i < KTSTR_PORTS; i++) {
 		uint8_t in[2 * PAGE];
