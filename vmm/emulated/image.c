@@ -4,13 +4,13 @@
  * initramfs with this program as PID 1, the libraries it has loaded now, and the modules for 9p,
  * the scratch disk and KVM.
  */
+#include "../../initramfs/modules.h"
 #include "emulated.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
-#include <lzma.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,47 +179,12 @@ static int put_self(struct packer *packer)
 
 /* ---- modules ---- */
 
-/* Unpacks a .ko.xz: unpacking in the emulated host would be slow. *out is malloc'ed. */
-static int unpack_xz(const char *path, const uint8_t *data, size_t length, uint8_t **out,
-		     size_t *out_length, struct ktstr_error *error)
-{
-	size_t size = length * 8 + 4096;
-
-	for (;;) {
-		uint64_t limit = UINT64_MAX;
-		size_t in_at = 0, out_at = 0;
-		uint8_t *buf = malloc(size);
-		lzma_ret ret;
-
-		if (!buf)
-			return ktstr_error__set(error, ENOMEM, "unpack", path, NULL);
-		ret = lzma_stream_buffer_decode(&limit, 0, NULL, data, &in_at, length, buf, &out_at,
-						size);
-		if (ret == LZMA_OK) {
-			*out = buf;
-			*out_length = out_at;
-			return 0;
-		}
-		free(buf);
-		if (ret != LZMA_BUF_ERROR || __builtin_mul_overflow(size, (size_t)2, &size) ||
-		    size > (256u << 20))
-			return ktstr_error__set(error, EINVAL, "unpack", path, "damaged xz data");
-	}
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t a = strlen(text), b = strlen(end);
-
-	return a >= b && !strcmp(text + a - b, end);
-}
-
 /* Packs one module file; its path in the archive goes to @conf. */
 static int put_module(struct packer *packer, const char *directory, const char *name, FILE *conf)
 {
 	char path[PATH_MAX];
 	const uint8_t *data;
-	uint8_t *unpacked = NULL;
+	void *unpacked = NULL;
 	size_t length, unpacked_length = 0;
 	const char *base = strrchr(name, '/');
 	int err;
@@ -230,14 +195,11 @@ static int put_module(struct packer *packer, const char *directory, const char *
 	err = map_file(path, &data, &length, packer->error);
 	if (err)
 		return err;
-	if (ends_with(name, ".xz"))
-		err = unpack_xz(path, data, length, &unpacked, &unpacked_length, packer->error);
+	/* Unpacked here: in the emulated host it would be slow. */
+	err = modules__decompress(data, length, path, &unpacked, &unpacked_length, packer->error);
 	if (!err) {
-		int base_length = (int)(strlen(base) - (unpacked ? 3 : 0));
-
-		snprintf(path, sizeof(path), "/ktstr/%.*s", base_length, base);
-		put_entry(packer, path, S_IFREG | 0644, unpacked ? unpacked : data,
-			  unpacked ? unpacked_length : length);
+		snprintf(path, sizeof(path), "/ktstr/%.*s.ko", (int)strcspn(base, "."), base);
+		put_entry(packer, path, S_IFREG | 0644, unpacked, unpacked_length);
 		fprintf(conf, "module %s\n", path);
 	}
 	free(unpacked);
