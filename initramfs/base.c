@@ -115,8 +115,8 @@ static int add_skeleton(struct tree *tree, struct ktstr_error *error)
 				     error);
 	/* Before anything is put below them: a merged /usr is one in the guest too. */
 	for (size_t i = 0; !err && i < sizeof(links) / sizeof(links[0]); i++) {
-		if (!inputs__lstat(&tree->inputs, links[i], &st) && S_ISLNK(st.st_mode) &&
-		    !inputs__stat(&tree->inputs, links[i], &st))
+		if (!inputs__walk(&tree->inputs, links[i], &st) && S_ISLNK(st.st_mode) &&
+		    !access(links[i], F_OK))
 			err = tree__add_host(tree, links[i], NULL, error);
 	}
 	return err;

@@ -241,6 +241,12 @@ static bool try_cache(struct search *search)
 	return false;
 }
 
+/* $ORIGIN is in the guest what it is here: not for PID 1, nor for what is loaded through a link. */
+static bool origin_is_kept(const struct process *process, size_t object)
+{
+	return object ? process->objects[object].reachable : !process->is_init;
+}
+
 /*
  * ld.so(8): DT_RPATH of who needs it and of who loaded that, LD_LIBRARY_PATH, DT_RUNPATH, the cache,
  * the default directories. @reachable: the guest finds it the same way.
@@ -258,7 +264,7 @@ static bool find_library(struct search *search, bool *reachable)
 		const struct object *object = &process->objects[i];
 
 		if (object->elf.rpath && try_list(search, object->elf.rpath, object->origin)) {
-			*reachable = !(search->origin_used && process->is_init && !i);
+			*reachable = !search->origin_used || origin_is_kept(process, i);
 			return true;
 		}
 		if (!i)
@@ -270,7 +276,7 @@ static bool find_library(struct search *search, bool *reachable)
 		return true;
 	}
 	if (needer->elf.runpath && try_list(search, needer->elf.runpath, needer->origin)) {
-		*reachable = !(search->origin_used && process->is_init && !search->loader);
+		*reachable = !search->origin_used || origin_is_kept(process, search->loader);
 		return true;
 	}
 	*reachable = false;

@@ -13,10 +13,12 @@
 struct inputs_record {
 	uint64_t dev, ino, size, mtime_ns, ctime_ns;
 	uint32_t mode;
-	uint32_t follow;    /* 1: stat(), 0: lstat() */
+	uint32_t how;	    /* enum how */
 	uint32_t path_size; /* with its NUL */
 	uint32_t reserved;
 };
+
+enum how { HOW_LSTAT, HOW_STAT, HOW_WALK };
 
 static uint64_t to_ns(const struct timespec *t)
 {
@@ -25,12 +27,16 @@ static uint64_t to_ns(const struct timespec *t)
 
 static void describe(struct inputs_record *record, const struct stat *st)
 {
+	record->mode = st->st_mode;
+	if (record->how == HOW_WALK && S_ISDIR(st->st_mode)) {
+		record->mode = S_IFDIR;
+		return;
+	}
 	record->dev = st->st_dev;
 	record->ino = st->st_ino;
 	record->size = (uint64_t)st->st_size;
 	record->mtime_ns = to_ns(&st->st_mtim);
 	record->ctime_ns = to_ns(&st->st_ctim);
-	record->mode = st->st_mode;
 }
 
 static size_t padded(size_t path_size)
@@ -59,13 +65,13 @@ static int put(struct inputs *inputs, const struct inputs_record *record, const 
 	return 0;
 }
 
-static int record_stat(struct inputs *inputs, const char *path, bool follow, struct stat *st)
+static int record_stat(struct inputs *inputs, const char *path, enum how how, struct stat *st)
 {
-	struct inputs_record record = {.follow = follow, .path_size = (uint32_t)strlen(path) + 1};
+	struct inputs_record record = {.how = how, .path_size = (uint32_t)strlen(path) + 1};
 	struct strmap *seen = &inputs->seen;
 	void *marks = strmap__get(seen, path);
-	uintptr_t mark = follow ? 2 : 1;
-	int err = (follow ? stat(path, st) : lstat(path, st)) ? -errno : 0;
+	uintptr_t mark = (uintptr_t)1 << how;
+	int err = (how == HOW_STAT ? stat(path, st) : lstat(path, st)) ? -errno : 0;
 
 	if ((uintptr_t)marks & mark)
 		return err;
@@ -81,20 +87,25 @@ static int record_stat(struct inputs *inputs, const char *path, bool follow, str
 
 int inputs__stat(struct inputs *inputs, const char *path, struct stat *st)
 {
-	return record_stat(inputs, path, true, st);
+	return record_stat(inputs, path, HOW_STAT, st);
 }
 
 int inputs__lstat(struct inputs *inputs, const char *path, struct stat *st)
 {
-	return record_stat(inputs, path, false, st);
+	return record_stat(inputs, path, HOW_LSTAT, st);
+}
+
+int inputs__walk(struct inputs *inputs, const char *path, struct stat *st)
+{
+	return record_stat(inputs, path, HOW_WALK, st);
 }
 
 static bool unchanged(const struct inputs_record *old, const char *path)
 {
-	struct inputs_record now = {.follow = old->follow, .path_size = old->path_size};
+	struct inputs_record now = {.how = old->how, .path_size = old->path_size};
 	struct stat st;
 
-	if (!(old->follow ? stat(path, &st) : lstat(path, &st)))
+	if (!(old->how == HOW_STAT ? stat(path, &st) : lstat(path, &st)))
 		describe(&now, &st);
 	return !memcmp(&now, old, sizeof(now));
 }

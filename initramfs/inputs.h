@@ -27,6 +27,12 @@ struct inputs {
 int inputs__stat(struct inputs *inputs, const char *path, struct stat *st);
 int inputs__lstat(struct inputs *inputs, const char *path, struct stat *st);
 
+/*
+ * lstat(2) of a path on the way to something else: of a directory only that it is one is recorded,
+ * so that other files may come and go in it.
+ */
+int inputs__walk(struct inputs *inputs, const char *path, struct stat *st);
+
 /* True when every path of @records is as it was. Damaged records are not current. */
 bool inputs__current(const char *records, size_t length);
 

@@ -337,6 +337,17 @@ static int add_host_end(struct tree *tree, const char *path, const struct stat *
 	return err ? err : insert(tree, &entry, error);
 }
 
+/* The next component is "..". */
+static bool is_left_again(const struct walk *walk)
+{
+	const char *next = walk->rest;
+
+	do {
+		next += strspn(next, "/");
+	} while (next[0] == '.' && (!next[1] || next[1] == '/') && *++next);
+	return !strncmp(next, "..", 2) && (!next[2] || next[2] == '/');
+}
+
 int tree__add_host(struct tree *tree, const char *path, char *real, struct ktstr_error *error)
 {
 	struct stat st = {.st_mode = S_IFDIR | 0755};
@@ -347,9 +358,14 @@ int tree__add_host(struct tree *tree, const char *path, char *real, struct ktstr
 		err = walk_next(&walk);
 		if (err <= 0)
 			break;
-		err = inputs__lstat(&tree->inputs, walk.done, &st);
+		err = inputs__walk(&tree->inputs, walk.done, &st);
 		if (!err && S_ISLNK(st.st_mode)) {
 			err = add_link(tree, &walk, error);
+			if (err)
+				return err;
+		} else if (!err && S_ISDIR(st.st_mode) && is_left_again(&walk)) {
+			/* "dir/../file" needs dir in the guest, too */
+			err = add_host_end(tree, walk.done, &st, error);
 			if (err)
 				return err;
 		}
@@ -357,7 +373,7 @@ int tree__add_host(struct tree *tree, const char *path, char *real, struct ktstr
 	if (err)
 		return ktstr_error__set(error, -err, "open", path, NULL);
 	if (walk.done_length) {
-		err = inputs__lstat(&tree->inputs, walk.done, &st);
+		err = inputs__walk(&tree->inputs, walk.done, &st);
 		if (err)
 			return ktstr_error__set(error, -err, "open", path, NULL);
 		err = add_host_end(tree, walk.done, &st, error);
