@@ -52,7 +52,7 @@ static const char *const stage_names[] = {
 };
 
 /* In %rsi: what KVM's CPUID announces. */
-enum { HAVE_CX16 = 1, HAVE_BMI = 2, HAVE_XSAVE = 4 };
+enum { HAVE_CX16 = 1, HAVE_BMI = 2, HAVE_XSAVE = 4, HAVE_SSE = 8 };
 
 /*
  * %rdi: iterations, %rsi: HAVE_*. Flat 64-bit code at GUEST_CODE; absolute addresses are those of
@@ -77,7 +77,9 @@ asm(".pushsection .rodata\n"
     "	shlx %rax, %rdi, %rbx\n"
     "	rorx $7, %rax, %rbx\n"
     "	andn %rax, %rdi, %rbx\n"
-    "3:	movb $4, 0x5000\n"
+    "3:	test $8, %rsi\n"
+    "	jz 4f\n"
+    "	movb $4, 0x5000\n"
     "	movups %xmm0, 0x6020\n"
     "	movups 0x6020, %xmm1\n"
     "	fxsave64 0x7000\n"
@@ -134,6 +136,7 @@ static int set_cpuid(struct probe_vm *p)
 		if (e->function == 1) {
 			p->have |= e->ecx & (1u << 13) ? HAVE_CX16 : 0;
 			p->have |= e->ecx & (1u << 26) ? HAVE_XSAVE : 0;
+			p->have |= HAVE_SSE; /* of every 64-bit CPU */
 		} else if (e->function == 7 && !e->index) {
 			p->have |= (e->ebx & (1u << 3)) && (e->ebx & (1u << 8)) ? HAVE_BMI : 0;
 		}
@@ -212,14 +215,14 @@ static void destroy_vm(struct probe_vm *p)
 }
 
 /* Long mode, ring 0, at the first instruction. */
-static int reset_vcpu(struct probe_vm *p)
+static int reset_vcpu(struct probe_vm *p, uint64_t have)
 {
 	struct kvm_segment code = { .limit = ~0u, .selector = 8, .type = 11, .present = 1, .s = 1,
 				    .l = 1, .g = 1 };
 	struct kvm_segment data = { .limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1,
 				    .db = 1, .g = 1 };
 	struct kvm_regs regs = { .rip = GUEST_CODE, .rsp = GUEST_STACK, .rflags = 2,
-				 .rdi = LOOP_ITERATIONS, .rsi = p->have };
+				 .rdi = LOOP_ITERATIONS, .rsi = have };
 	struct kvm_sregs sregs;
 
 	if (ioctl(p->vcpu, KVM_GET_SREGS, &sregs))
@@ -253,15 +256,18 @@ static void note_rate(struct ktstr_probe *probe, uint64_t left, double seconds)
 		probe->minsn_per_s = rate;
 }
 
-/* Runs the code once. False: it is decided (probe->detail says why). */
-static bool attempt(struct probe_vm *p, struct ktstr_probe *probe)
+/*
+ * Runs the loop once, then what @have names. False: it is decided (probe->detail says why, when it is
+ * not for the rate).
+ */
+static bool attempt(struct probe_vm *p, uint64_t have, struct ktstr_probe *probe)
 {
 	struct kvm_regs regs;
 	double start, seconds;
 	unsigned int stage;
 	int err;
 
-	if (reset_vcpu(p)) {
+	if (reset_vcpu(p, have)) {
 		say_failed(probe, "KVM_SET_SREGS");
 		return false;
 	}
@@ -331,7 +337,9 @@ static void measure(struct probe_vm *p, struct ktstr_probe *probe)
 	}
 	probe->kind = KTSTR_KVM_EMULATED;
 	for (int i = 0; ran && i < ATTEMPTS && probe->minsn_per_s < NATIVE_MINSN_PER_S; i++)
-		ran = attempt(p, probe);
+		ran = attempt(p, 0, probe);
+	if (ran && probe->minsn_per_s >= NATIVE_MINSN_PER_S)
+		ran = attempt(p, p->have, probe);
 	timer_delete(timer);
 	while (sigtimedwait(&set, NULL, &none) > 0)
 		; /* it may have fired at the last moment */

@@ -36,6 +36,7 @@ TEST(kind_rate_and_detail_agree)
 		break;
 	case KTSTR_KVM_EMULATED:
 		EXPECT_NE(NULL, strstr(probe.detail, "cannot run a kernel"));
+		EXPECT_LT(0.0, probe.minsn_per_s);
 		break;
 	case KTSTR_KVM_ABSENT:
 		EXPECT_EQ(0.0, probe.minsn_per_s);
@@ -75,7 +76,8 @@ TEST(leaves_no_file_signal_or_mask_behind)
 		ktstr_probe__run(&probe);
 	sigprocmask(SIG_BLOCK, NULL, &after);
 	EXPECT_EQ(files, open_files());
-	EXPECT_EQ(0, memcmp(&before, &after, sizeof(before)));
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		EXPECT_EQ(sigismember(&before, sig), sigismember(&after, sig));
 	sigpending(&pending);
 	EXPECT_EQ(0, sigismember(&pending, SIGRTMAX - 1));
 }
