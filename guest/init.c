@@ -656,7 +656,10 @@ static void report_sched_loss(struct init *init)
 	/* a detached scheduler notices it and says why */
 	wait_sched_end(init, SCHED_REPORT_MS);
 	drain_scheduler(init, in_ms(init->sched.ended ? SCHED_KILL_MS : 0));
-	describe_sched(init, detached ? "detached by the kernel, then " : "", text, sizeof(text));
+	/* a killed scheduler is detached by its death, which the uevent can announce before SIGCHLD */
+	if (init->sched.ended && WIFSIGNALED(init->sched.status))
+		detached = false;
+	describe_sched(init, detached ? "detached, then " : "", text, sizeof(text));
 	send_sched_exit(init, KTSTR_SCHED_EXITED, text);
 }
 

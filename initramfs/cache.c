@@ -33,7 +33,7 @@ struct footer {
 	char magic[8];
 	uint64_t archive_size, unpacked;
 	uint64_t key_length, records_length;
-	uint64_t hash;	   /* of key and records */
+	uint64_t hash;	   /* of footer, key and records */
 	uint64_t mtime_s;  /* of the file; its fraction is 0 */
 	/* The file is not synced: only the boot that wrote it can trust its blocks. */
 	char boot_id[40];
@@ -95,11 +95,18 @@ static int entry_path(const char *dir, const struct cache_key *key, char *path, 
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-static uint64_t hash_both(const char *key, size_t key_length, const char *records,
-			  size_t records_length)
+/* Of everything but the archive itself. */
+static uint64_t hash_all(const struct footer *footer, const char *key, size_t key_length,
+			 const char *records, size_t records_length)
 {
-	return strmap__hash(key, key_length) ^
-	       strmap__hash(records, records_length) * UINT64_C(0x9e3779b97f4a7c15);
+	struct footer copy = *footer;
+	uint64_t parts[3];
+
+	copy.hash = 0;
+	parts[0] = strmap__hash(&copy, sizeof(copy));
+	parts[1] = strmap__hash(key, key_length);
+	parts[2] = strmap__hash(records, records_length);
+	return strmap__hash(parts, sizeof(parts));
 }
 
 /* The file is ours, whole, and of this boot. */
@@ -139,8 +146,8 @@ static bool entry_is_current(int fd, const struct cache_key *key, struct initram
 		return false;
 	ok = read_all(fd, text, length, footer.archive_size) &&
 	     !memcmp(text, key->data, key->length) &&
-	     footer.hash == hash_both(text, key->length, text + key->length,
-				      length - key->length);
+	     footer.hash == hash_all(&footer, text, key->length, text + key->length,
+				     length - key->length);
 	if (ok) {
 		/* Records hold aligned numbers; inputs__current() copies what it reads. */
 		ok = inputs__current(text + key->length, length - key->length);
@@ -280,7 +287,6 @@ void cache__commit(const char *dir, const char *temporary, int fd, const struct 
 		.unpacked = image->unpacked,
 		.key_length = key->length,
 		.records_length = records_length,
-		.hash = hash_both(key->data, key->length, records, records_length),
 	};
 	struct timespec times[2];
 	char path[PATH_MAX];
@@ -289,8 +295,12 @@ void cache__commit(const char *dir, const char *temporary, int fd, const struct 
 	clock_gettime(CLOCK_REALTIME, &times[0]);
 	times[1] = (struct timespec){.tv_sec = times[0].tv_sec};
 	footer.mtime_s = (uint64_t)times[1].tv_sec;
-	if (!read_boot_id(footer.boot_id) || entry_path(dir, key, path, sizeof(path)) ||
-	    lseek(fd, (off_t)image->size, SEEK_SET) < 0 ||
+	if (!read_boot_id(footer.boot_id) || entry_path(dir, key, path, sizeof(path))) {
+		unlink(temporary);
+		return;
+	}
+	footer.hash = hash_all(&footer, key->data, key->length, records, records_length);
+	if (lseek(fd, (off_t)image->size, SEEK_SET) < 0 ||
 	    !write_all(fd, key->data, key->length) || !write_all(fd, records, records_length) ||
 	    !write_all(fd, &footer, sizeof(footer)) || futimens(fd, times) ||
 	    rename(temporary, path)) {

@@ -321,6 +321,7 @@ static uint64_t count_exits(struct vm *vm)
 static void fill_result(struct vm *vm, struct ktstr_result *result)
 {
 	const struct outcome *o = &vm->outcome;
+	uint64_t total = count_exits(vm);
 
 	*result = (struct ktstr_result){
 		.verdict = o->verdict,
@@ -334,7 +335,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
 		.console = o->console.data ? o->console.data : "",
 		.com2 = o->com2.data ? o->com2.data : "",
-		.total_exits = count_exits(vm),
+		.total_exits = total,
 		.exits = vm->exits,
 		.nr_exits = vm->nr_exits,
 	};

@@ -20,6 +20,7 @@
 #include "serial.h"
 #include "vcpu.h"
 
+struct virtio_device;
 struct virtio_mmio;
 struct vm_io;
 
@@ -41,6 +42,7 @@ enum vm_end {
 struct vm_virtio {
 	uint64_t gpa, size;
 	uint32_t gsi;
+	struct virtio_device *dev;
 	struct virtio_mmio *transport;
 };
 

@@ -392,6 +392,7 @@ static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name
 	v->gpa = vm->arch->virtio_base + (uint64_t)vm->nr_virtio * VIRTIO_SPACING;
 	v->size = VIRTIO_MMIO_SIZE;
 	v->gsi = vm->arch->virtio_gsi + vm->nr_virtio;
+	v->dev = dev;
 	err = virtio_mmio__create(dev, &vm->mem, v->gpa, v->gsi, &vm->io->wiring, &v->transport,
 				  error);
 	if (err)
@@ -451,7 +452,7 @@ static int watch_queues(struct vm *vm)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < vm->nr_virtio; i++) {
-		for (uint32_t q = 0; virtio_mmio__queue_fd(vm->virtio[i].transport, q) >= 0; q++) {
+		for (uint32_t q = 0; q < vm->virtio[i].dev->nr_queues; q++) {
 			struct queue_source *source = &vm->io->queues[n];
 			int err;
 

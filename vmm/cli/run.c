@@ -28,6 +28,7 @@ struct run_options {
 	struct ktstr_vm_config config;
 	const char *includes[MAX_INCLUDES];
 	size_t nr_includes;
+	const char *report; /* file for what was measured; NULL: none */
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
 	bool no_emulated_host, verbose, help;
@@ -59,6 +60,7 @@ static void usage(const struct run_options *o, FILE *to)
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after its init started [%s]\n"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
+		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
 		"  -v, --verbose          show the kernel's console and the scheduler's output\n"
 		"  -h, --help\n"
 		"\n"
@@ -135,6 +137,9 @@ static int parse_option(struct run_options *o, int c)
 		return parse_u32(optarg, 1, &o->config.timeout_s) ?
 			       0 :
 			       bad(o, "--timeout", "takes a number of seconds");
+	case 'R':
+		o->report = optarg;
+		return 0;
 	case 'E':
 		o->no_emulated_host = true;
 		return 0;
@@ -161,6 +166,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{ "append", required_argument, NULL, 'a' },
 		{ "timeout", required_argument, NULL, 'T' },
 		{ "no-emulated-host", no_argument, NULL, 'E' },
+		{ "report", required_argument, NULL, 'R' },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -372,6 +378,39 @@ static int report(const struct run_options *o, const struct ktstr_result *r)
 	return CLI_EXIT_LOST;
 }
 
+static double span_us(uint64_t from_ns, uint64_t to_ns)
+{
+	return from_ns && to_ns > from_ns ? (double)(to_ns - from_ns) / 1e3 : 0;
+}
+
+/* Host times in microseconds; a point that was not reached is left out by its difference being 0. */
+static int write_report(const char *path, const struct ktstr_result *r)
+{
+	const struct ktstr_times *t = &r->times;
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return -errno;
+	fprintf(f, "{\"verdict\": \"%s\", \"us\": {", ktstr_verdict__name(r->verdict));
+	fprintf(f, "\"memory\": %.1f, \"devices\": %.1f, \"kernel\": %.1f, ",
+		(double)t->memory_ns / 1e3, (double)t->devices_ns / 1e3, (double)t->kernel_ns / 1e3);
+	fprintf(f, "\"initramfs\": %.1f, \"vcpus\": %.1f, ", (double)t->initramfs_ns / 1e3,
+		(double)t->vcpus_ns / 1e3);
+	fprintf(f, "\"create_to_first_run\": %.1f, ", span_us(t->create_at_ns, t->first_run_at_ns));
+	fprintf(f, "\"first_run_to_init\": %.1f, ", span_us(t->first_run_at_ns, t->init_at_ns));
+	fprintf(f, "\"init_to_result\": %.1f, ", span_us(t->init_at_ns, t->result_at_ns));
+	fprintf(f, "\"result_to_exit\": %.1f}, ", span_us(t->result_at_ns, t->exit_at_ns));
+	fprintf(f, "\"total_exits\": %llu, \"exits\": [", (unsigned long long)r->total_exits);
+	for (size_t i = 0; i < r->nr_exits; i++)
+		fprintf(f,
+			"%s{\"reason\": \"%s\", \"port\": %u, \"address\": %llu, \"count\": %llu}",
+			i ? ", " : "", r->exits[i].reason, r->exits[i].port,
+			(unsigned long long)r->exits[i].address,
+			(unsigned long long)r->exits[i].count);
+	fputs("]}\n", f);
+	return fclose(f) ? -errno : 0;
+}
+
 /* The status of a process that a signal ended, as a shell shows it. */
 static int end_by_signal(int signal_fd, int status)
 {
@@ -398,6 +437,8 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 		status = report(o, &result);
 		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
 			status = end_by_signal(signal_fd, status);
+		if (o->report && write_report(o->report, &result))
+			status = bad(o, o->report, strerror(errno));
 	}
 	ktstr_vm__destroy(vm);
 	return status;

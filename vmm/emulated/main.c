@@ -385,7 +385,9 @@ static void __attribute__((noreturn)) run_daemon(const struct options *options, 
 	setsid();
 	for (int i = 0; i < 3; i++)
 		dup2(null, i);
-	if (chdir("/"))
+	/* What the caller's shell has open must not stay open for a day. */
+	report = dup2(report, 3);
+	if (report != 3 || close_range(4, ~0u, 0) || chdir("/"))
 		_exit(1);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -458,7 +460,9 @@ static int cmd_start(int argc, char **argv)
 	if (!fork())
 		run_daemon(options, directory, report[1]);
 	close(report[1]);
-	while (at < sizeof(text) - 1 && (n = read(report[0], text + at, sizeof(text) - 1 - at)) > 0)
+	/* Up to the NUL or the end: the hosts hold the other end as long as they live. */
+	while (at < sizeof(text) - 1 && !memchr(text, '\0', at) &&
+	       (n = read(report[0], text + at, sizeof(text) - 1 - at)) > 0)
 		at += (size_t)n;
 	text[at] = '\0';
 	close(report[0]);

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The pure parts of PID 1: configuration, module list, sched_ext state, uevents and exit lines. */
+#include "kselftest_harness.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "guest/config.h"
+#include "guest/scx.h"
+
+static int parse(const char *records, size_t length, struct guest_config *config, char why[256])
+{
+	char *text = malloc(length + 1);
+
+	memcpy(text, records, length);
+	return guest_config__parse(text, length, config, why, 256);
+}
+
+#define PARSE(records) parse(records, sizeof(records) - 1, &config, why)
+
+TEST(config_with_every_key)
+{
+	struct guest_config config;
+	char why[256];
+
+	ASSERT_EQ(0, PARSE("scheduler_arg=-v\0role=shell\0argv=sh\0argv=\0argv=a=b\0env=A=1\0"
+			   "env=B=x=y\0cwd=/tmp\0scheduler=/scheduler\0scheduler_arg=-n 3\0"
+			   "scheduler_ops=simple\0hostname=h\0attach_timeout_ms=1500\0tty=24x80\0"
+			   "key_of_tomorrow=1\0"));
+	EXPECT_EQ(GUEST_ROLE_SHELL, config.role);
+	EXPECT_EQ(3, config.argc);
+	EXPECT_STREQ("sh", config.argv[0]);
+	EXPECT_STREQ("", config.argv[1]);
+	EXPECT_STREQ("a=b", config.argv[2]);
+	EXPECT_EQ(NULL, config.argv[3]);
+	EXPECT_EQ(2, config.nr_env);
+	EXPECT_STREQ("B=x=y", config.env[1]);
+	EXPECT_STREQ("/tmp", config.cwd);
+	EXPECT_STREQ("/scheduler", config.scheduler[0]);
+	EXPECT_STREQ("-v", config.scheduler[1]);
+	EXPECT_STREQ("-n 3", config.scheduler[2]);
+	EXPECT_EQ(NULL, config.scheduler[3]);
+	EXPECT_STREQ("simple", config.scheduler_ops);
+	EXPECT_STREQ("h", config.hostname);
+	EXPECT_EQ(1500, config.attach_timeout_ms);
+	EXPECT_EQ(24, config.rows);
+	EXPECT_EQ(80, config.columns);
+	guest_config__free(&config);
+}
+
+TEST(config_without_scheduler_has_none)
+{
+	struct guest_config config;
+	char why[256];
+
+	ASSERT_EQ(0, PARSE("role=test\0argv=t\0"));
+	EXPECT_EQ(NULL, config.scheduler[0]);
+	EXPECT_EQ(GUEST_ATTACH_TIMEOUT_MS, config.attach_timeout_ms);
+	guest_config__free(&config);
+}
+
+#define EXPECT_BAD(records, reason)                                                                \
+	do {                                                                                       \
+		EXPECT_EQ(-EINVAL, PARSE(records));                                                \
+		EXPECT_STREQ(reason, why);                                                         \
+		guest_config__free(&config);                                                       \
+	} while (0)
+
+TEST(bad_config_names_the_record)
+{
+	struct guest_config config;
+	char why[256];
+
+	EXPECT_BAD("", "no role");
+	EXPECT_BAD("role=test\0", "no argv");
+	EXPECT_BAD("role=king\0", "bad record: role=king");
+	EXPECT_BAD("role\0", "bad record: role");
+	EXPECT_BAD("role=test\0argv=t", "a record of 6 bytes is not terminated");
+	EXPECT_BAD("env=A\0", "bad record: env=A");
+	EXPECT_BAD("tty=24\0", "bad record: tty=24");
+	EXPECT_BAD("tty=24x80x\0", "bad record: tty=24x80x");
+	EXPECT_BAD("tty=70000x80\0", "bad record: tty=70000x80");
+	EXPECT_BAD("attach_timeout_ms=-1\0", "bad record: attach_timeout_ms=-1");
+	EXPECT_BAD("attach_timeout_ms=4294967296\0", "bad record: attach_timeout_ms=4294967296");
+	EXPECT_BAD("scheduler=\0", "bad record: scheduler=");
+}
+
+TEST(module_list_is_walked_in_order)
+{
+	char text[] = "# load order\n/lib/a.ko\n\n  \n/lib/b.ko.xz \r\n/lib/c.ko";
+	char *cursor = text;
+
+	EXPECT_STREQ("/lib/a.ko", guest_modules__next(&cursor));
+	EXPECT_STREQ("/lib/b.ko.xz", guest_modules__next(&cursor));
+	EXPECT_STREQ("/lib/c.ko", guest_modules__next(&cursor));
+	EXPECT_EQ(NULL, guest_modules__next(&cursor));
+}
+
+static void put(const char *dir, const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	file = fopen(path, "w");
+	fputs(text, file);
+	fclose(file);
+}
+
+static void put_away(const char *dir)
+{
+	static const char *const names[] = { "root/ops", "root", "state", "enable_seq", "" };
+	char path[256];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		remove(path);
+	}
+}
+
+TEST(attached_means_enabled_with_ops_and_a_new_enable_seq)
+{
+	char dir[] = "/tmp/ktstr-scx-XXXXXX", root[64];
+	struct scx_state before, now;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(root, sizeof(root), "%s/root", dir);
+	scx_state__read(dir, &before);
+	EXPECT_FALSE(before.present);
+	put(dir, "state", "disabled\n");
+	put(dir, "enable_seq", "7\n");
+	scx_state__read(dir, &before);
+	EXPECT_TRUE(before.present);
+	EXPECT_EQ(7, before.enable_seq);
+	EXPECT_FALSE(scx_state__attached(&before, &before));
+	mkdir(root, 0755);
+	put(root, "ops", "simple\n");
+	put(dir, "state", "enabled\n");
+	scx_state__read(dir, &now);
+	EXPECT_STREQ("simple", now.ops);
+	EXPECT_FALSE(scx_state__attached(&now, &before)); /* an older one */
+	put(dir, "enable_seq", "8\n");
+	scx_state__read(dir, &now);
+	EXPECT_TRUE(scx_state__attached(&now, &before));
+	put(dir, "state", "enabling\n");
+	scx_state__read(dir, &now);
+	EXPECT_FALSE(scx_state__attached(&now, &before));
+	put(dir, "state", "enabled\n");
+	put(root, "ops", "");
+	scx_state__read(dir, &now);
+	EXPECT_FALSE(scx_state__attached(&now, &before));
+	put_away(dir);
+}
+
+TEST(uevents_of_sched_ext_are_told_from_others)
+{
+	static const char add[] = "add@/kernel/sched_ext/root\0ACTION=add\0SCXOPS=simple";
+	static const char other[] = "add@/devices/virtual/x\0DEVPATH=/kernel/sched_ext/root";
+
+	EXPECT_TRUE(scx__is_uevent(add, sizeof(add)));
+	EXPECT_FALSE(scx__is_uevent(other, sizeof(other)));
+	EXPECT_FALSE(scx__is_uevent(add, 10));
+	EXPECT_FALSE(scx__is_uevent("", 0));
+}
+
+TEST(exit_line_is_found_in_any_chunking)
+{
+	static const char out[] = "local=1 global=2\nEXIT: first\nnot EXIT: this\n\n"
+				  "EXIT: runnable task stall (stress[99] failed to run for 5.1s)\nbye";
+
+	for (size_t piece = 1; piece < sizeof(out); piece++) {
+		struct scx_exit_line parser = { 0 };
+
+		for (size_t at = 0; at < sizeof(out) - 1; at += piece)
+			scx_exit_line__feed(&parser, out + at,
+					    sizeof(out) - 1 - at < piece ? sizeof(out) - 1 - at :
+									   piece);
+		scx_exit_line__end(&parser);
+		ASSERT_STREQ("runnable task stall (stress[99] failed to run for 5.1s)",
+			     parser.exit);
+		ASSERT_STREQ("bye", parser.last);
+	}
+}
+
+TEST(an_endless_exit_line_is_cut)
+{
+	struct scx_exit_line parser = { 0 };
+	char x[1000];
+
+	memset(x, 'x', sizeof(x));
+	scx_exit_line__feed(&parser, "EXIT: ", 6);
+	for (int i = 0; i < 10; i++)
+		scx_exit_line__feed(&parser, x, sizeof(x));
+	scx_exit_line__feed(&parser, "\n", 1);
+	EXPECT_EQ(sizeof(parser.line) - 1 - 6, strlen(parser.exit));
+}
+
+TEST_HARNESS_MAIN

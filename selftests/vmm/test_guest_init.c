@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * PID 1's run in a PID namespace of its own: pipes instead of port 1 and COM2, a directory instead of
+ * /sys/kernel/sched_ext, shell scripts as schedulers. Needs the right to make namespaces.
+ */
+#include "kselftest_harness.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ktstr/proto.h>
+
+#include "guest/init.h"
+#include "vmm/channel.h"
+#include "vmm/com2.h"
+
+#define OUTPUT_MAX (4u << 20)
+
+/* What the host saw. */
+struct outcome {
+	char order[256]; /* "LIFE1 LIFE4 TEST ..." */
+	char *out, *err, *sched, *com2_out;
+	size_t lengths[4];
+	struct ktstr_test_payload test;
+	char skip[1100];
+	struct ktstr_sched_exit_payload scdx;
+	char scdx_text[1100];
+	char ops[64];
+	uint32_t exit_code;
+	struct channel channel;
+	struct com2 com2;
+};
+
+FIXTURE(init)
+{
+	char dir[32];
+	struct outcome seen;
+	struct guest_shared *shared;
+	void (*body)(struct guest_shared *shared);
+};
+
+static void store(char *to, size_t *used, const void *data, size_t length)
+{
+	if (length > OUTPUT_MAX - *used)
+		length = OUTPUT_MAX - *used;
+	memcpy(to + *used, data, length);
+	*used += length;
+	to[*used] = '\0';
+}
+
+static void on_output(struct outcome *seen, const uint8_t *payload, uint32_t length)
+{
+	char *to[] = { NULL, seen->out, seen->err, seen->sched };
+	uint32_t stream;
+
+	memcpy(&stream, payload, sizeof(stream));
+	if (stream >= 1 && stream <= 3)
+		store(to[stream], &seen->lengths[stream], payload + 4, length - 4);
+}
+
+static void on_life(struct outcome *seen, const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_life_payload life;
+
+	memcpy(&life, payload, sizeof(life));
+	if (life.step == KTSTR_LIFE_SCHED_ATTACHED)
+		snprintf(seen->ops, sizeof(seen->ops), "%.*s", (int)(length - sizeof(life)),
+			 (const char *)payload + sizeof(life));
+	snprintf(seen->order + strlen(seen->order), sizeof(seen->order) - strlen(seen->order),
+		 "LIFE%u ", life.step);
+}
+
+static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8_t *payload,
+		     uint32_t length)
+{
+	struct outcome *seen = opaque;
+	size_t used = strlen(seen->order);
+
+	(void)sequence;
+	if (type == KTSTR_FRAME_OUTPUT) {
+		on_output(seen, payload, length);
+		return;
+	}
+	if (type == KTSTR_FRAME_LIFECYCLE) {
+		on_life(seen, payload, length);
+		return;
+	}
+	snprintf(seen->order + used, sizeof(seen->order) - used, "%.4s ", (char *)&type);
+	if (type == KTSTR_FRAME_TEST_RESULT) {
+		memcpy(&seen->test, payload, sizeof(seen->test));
+		snprintf(seen->skip, sizeof(seen->skip), "%.*s",
+			 (int)(length - sizeof(seen->test)),
+			 (const char *)payload + sizeof(seen->test));
+	} else if (type == KTSTR_FRAME_SCHED_EXIT) {
+		memcpy(&seen->scdx, payload, sizeof(seen->scdx));
+		snprintf(seen->scdx_text, sizeof(seen->scdx_text), "%.*s",
+			 (int)(length - sizeof(seen->scdx)),
+			 (const char *)payload + sizeof(seen->scdx));
+	} else if (type == KTSTR_FRAME_EXIT) {
+		memcpy(&seen->exit_code, payload, sizeof(seen->exit_code));
+	}
+}
+
+static void on_com2(void *opaque, const char *data, size_t length)
+{
+	struct outcome *seen = opaque;
+
+	store(seen->com2_out, &seen->lengths[0], data, length);
+}
+
+FIXTURE_SETUP(init)
+{
+	struct outcome *seen = &self->seen;
+
+	if (getuid() || unshare(CLONE_NEWPID | CLONE_NEWNS))
+		SKIP(return, "needs the right to make PID and mount namespaces");
+	strcpy(self->dir, "/tmp/ktstr-init-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->dir));
+	ASSERT_EQ(0, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	ASSERT_EQ(0, mount("tmpfs", self->dir, "tmpfs", 0, NULL));
+	seen->out = calloc(1, OUTPUT_MAX + 1);
+	seen->err = calloc(1, OUTPUT_MAX + 1);
+	seen->sched = calloc(1, OUTPUT_MAX + 1);
+	seen->com2_out = calloc(1, OUTPUT_MAX + 1);
+	channel__init(&seen->channel, on_frame, seen);
+	ASSERT_EQ(0, com2__init(&seen->com2, on_com2, seen));
+	self->shared = mmap(NULL, sizeof(*self->shared), PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->shared);
+}
+
+FIXTURE_TEARDOWN(init)
+{
+	channel__destroy(&self->seen.channel);
+	com2__destroy(&self->seen.com2);
+	free(self->seen.out);
+	free(self->seen.err);
+	free(self->seen.sched);
+	free(self->seen.com2_out);
+	if (self->dir[0]) {
+		umount2(self->dir, MNT_DETACH);
+		rmdir(self->dir);
+	}
+}
+
+static void put(const char *dir, const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	file = fopen(path, "w");
+	fputs(text, file);
+	fclose(file);
+}
+
+/* PID 1 of the new namespace. */
+static void __attribute__((noreturn))
+be_pid1(FIXTURE_DATA(init) *self, const char *records, size_t length, int port, int com2)
+{
+	struct guest_config config;
+	struct init_params params = {
+		.config = &config, .shared = self->shared, .port = port, .uevents = -1,
+		.terminal = -1,	   .scx_dir = self->dir,
+	};
+	char *text = malloc(length), why[256];
+
+	dup2(com2, 1);
+	dup2(com2, 2);
+	memcpy(text, records, length);
+	if (mount("proc", "/proc", "proc", 0, NULL) ||
+	    guest_config__parse(text, length, &config, why, sizeof(why)))
+		_exit(99);
+	if (init__run(&params) == INIT_IN_TEST) {
+		self->body(self->shared);
+		_exit(98);
+	}
+	_exit(0);
+}
+
+static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) *self, const char *records,
+		size_t length, bool with_port)
+{
+	int port[2], com2[2], status;
+	struct pollfd fds[2];
+	char *buf = malloc(65536);
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(port));
+	ASSERT_EQ(0, pipe(com2));
+	pid = fork();
+	ASSERT_GE(pid, 0);
+	if (!pid)
+		be_pid1(self, records, length, with_port ? port[1] : -1, com2[1]);
+	close(port[1]);
+	close(com2[1]);
+	fds[0] = (struct pollfd){ .fd = port[0], .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = com2[0], .events = POLLIN };
+	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+		poll(fds, 2, -1);
+		for (int i = 0; i < 2; i++) {
+			ssize_t n;
+
+			if (!fds[i].revents)
+				continue;
+			n = read(fds[i].fd, buf, 65536);
+			if (n <= 0)
+				fds[i].fd = -1;
+			else if (i == 0)
+				channel__feed(&self->seen.channel, buf, (size_t)n);
+			else
+				com2__feed(&self->seen.com2, buf, (size_t)n);
+		}
+	}
+	channel__end(&self->seen.channel);
+	com2__end(&self->seen.com2);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, status) TH_LOG("%s", self->seen.com2.log);
+	EXPECT_FALSE(channel__broken(&self->seen.channel));
+	free(buf);
+}
+
+#define RUN(records) run(_metadata, self, records, sizeof(records) - 1, true)
+#define RUN_BY_COM2(records) run(_metadata, self, records, sizeof(records) - 1, false)
+
+static void skipping_body(struct guest_shared *shared)
+{
+	strcpy(shared->skip, "needs more");
+	shared->skip_length = 10;
+	printf("to stdout");
+	fprintf(stderr, "to stderr");
+	fflush(stdout);
+	_exit(4);
+}
+
+TEST_F(init, test_child_goes_on_to_main_and_its_result_comes_back)
+{
+	self->body = skipping_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_STREQ("to stdout", self->seen.out);
+	EXPECT_STREQ("to stderr", self->seen.err);
+	EXPECT_EQ(4, self->seen.test.exit_code);
+	EXPECT_EQ(0, self->seen.test.signal);
+	EXPECT_STREQ("needs more", self->seen.skip);
+	EXPECT_EQ(4, self->seen.exit_code);
+}
+
+TEST_F(init, a_signal_is_reported_as_a_signal)
+{
+	RUN("role=command\0argv=sh\0argv=-c\0argv=kill -SEGV $$\0");
+	EXPECT_EQ(SIGSEGV, self->seen.test.signal);
+	EXPECT_EQ(128 + SIGSEGV, self->seen.exit_code);
+}
+
+TEST_F(init, a_missing_command_is_127_and_named)
+{
+	RUN("role=command\0argv=/no/such\0");
+	EXPECT_EQ(127, self->seen.exit_code);
+	EXPECT_STREQ("ktstr: /no/such: No such file or directory\n", self->seen.err);
+}
+
+TEST_F(init, environment_and_directory_are_as_configured)
+{
+	RUN("role=command\0argv=sh\0argv=-c\0argv=echo $A $PWD\0env=A=b c\0cwd=/proc\0");
+	EXPECT_STREQ("b c /proc\n", self->seen.out);
+}
+
+TEST_F(init, all_output_comes_before_the_result_and_nothing_outlives_the_test)
+{
+	/* a daemon in a session of its own holds the pipe for ever */
+	RUN("role=command\0argv=sh\0argv=-c\0"
+	    "argv=setsid sh -c 'trap \"\" HUP TERM; while :; do sleep 1000; done' & "
+	    "head -c 3000000 /dev/zero | tr '\\0' x; echo end\0");
+	EXPECT_EQ(3000004, self->seen.lengths[1]);
+	EXPECT_STREQ("end\n", self->seen.out + 3000000);
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+TEST_F(init, without_a_port_com2_carries_all)
+{
+	self->body = skipping_body;
+	RUN_BY_COM2("role=test\0argv=t\0");
+	EXPECT_TRUE(self->seen.com2.result_ended);
+	EXPECT_TRUE(self->seen.com2.have_exit);
+	EXPECT_EQ(4, self->seen.com2.exit_code);
+	EXPECT_STREQ("needs more", self->seen.com2.skip_reason);
+	EXPECT_NE(NULL, strstr(self->seen.com2_out, "to stdout"));
+	EXPECT_NE(NULL, strstr(self->seen.com2_out, "to stderr"));
+	EXPECT_EQ(18, strlen(self->seen.com2_out));
+	EXPECT_EQ(0, self->seen.channel.frames);
+}
+
+/* A scheduler that attaches at once and detaches when it is told to end. */
+#define ATTACH "cd $DIR; mkdir root; echo sim >root/ops; echo enabled >state; echo 1 >enable_seq; "
+#define DETACH "rm -r root; echo disabled >state; "
+#define SCHEDULER(script) "scheduler=sh\0scheduler_arg=-c\0scheduler_arg=" script "\0"
+
+static void prepare_scx(FIXTURE_DATA(init) *self)
+{
+	put(self->dir, "state", "disabled\n");
+	put(self->dir, "enable_seq", "0\n");
+	setenv("DIR", self->dir, 1);
+}
+
+TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER("trap '" DETACH "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done")
+	    "role=command\0argv=sh\0argv=-c\0argv=cat $DIR/state\0");
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 LIFE5 TEST SCDX LIFE6 EXIT ", self->seen.order);
+	EXPECT_STREQ("enabled\n", self->seen.out);
+	EXPECT_STREQ("sim", self->seen.ops);
+	EXPECT_EQ(KTSTR_SCHED_STOPPED, self->seen.scdx.kind);
+	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
+		     self->seen.scdx_text);
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+TEST_F(init, scheduler_that_exits_first_is_not_attached)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER("echo failed to load >&2; exit 3") "role=command\0argv=true\0");
+	EXPECT_STREQ("LIFE1 LIFE2 SCDX LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.scdx.kind);
+	EXPECT_EQ(3, self->seen.scdx.exit_code);
+	EXPECT_STREQ("before it was attached: exited with code 3; its last line: failed to load",
+		     self->seen.scdx_text);
+	EXPECT_STREQ("failed to load\n", self->seen.sched);
+	EXPECT_NE(0, self->seen.exit_code);
+}
+
+TEST_F(init, scheduler_that_gives_no_sign_is_not_attached)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER("sleep 1000") "attach_timeout_ms=150\0role=command\0argv=true\0");
+	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.scdx.kind);
+	EXPECT_EQ(1, self->seen.scdx.still_alive);
+	EXPECT_STREQ("not attached within 150 ms: state disabled, enable_seq 0 (0 before), ops (none)",
+		     self->seen.scdx_text);
+	EXPECT_STREQ("LIFE1 LIFE2 SCDX LIFE6 EXIT ", self->seen.order);
+}
+
+TEST_F(init, scheduler_of_another_name_is_not_attached)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER("trap '" DETACH "exit 0' TERM; " ATTACH "while :; do sleep 0.1; done")
+	    "scheduler_ops=other\0role=command\0argv=true\0");
+	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.scdx.kind);
+	EXPECT_STREQ("attached as \"sim\", but the test asks for \"other\"", self->seen.scdx_text);
+}
+
+TEST_F(init, kernel_without_sched_ext_is_named)
+{
+	RUN(SCHEDULER("true") "role=command\0argv=true\0");
+	EXPECT_STREQ("LIFE1 SCDX LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.scdx.kind);
+	EXPECT_NE(NULL, strstr(self->seen.scdx_text, "CONFIG_SCHED_CLASS_EXT"));
+}
+
+TEST_F(init, scheduler_that_exits_during_the_test_ends_it)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH
+			     "echo 'EXIT: unregistered from BPF (bye)'; exit 2")
+	    "role=command\0argv=sh\0argv=-c\0argv=echo before; touch $DIR/go; sleep 1000\0");
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_EQ(2, self->seen.scdx.exit_code);
+	EXPECT_NE(NULL, strstr(self->seen.scdx_text,
+			       "exited with code 2; EXIT: unregistered from BPF (bye)"));
+	EXPECT_STREQ("before\n", self->seen.out);
+	EXPECT_NE(0, self->seen.exit_code);
+}
+
+TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH "sleep 0.5;"
+			     "echo 'EXIT: runnable task stall (x)'; exit 0")
+	    "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_STREQ("detached, then exited with code 0; EXIT: runnable task stall (x)",
+		     self->seen.scdx_text);
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+}
+
+TEST_F(init, scheduler_lost_at_the_very_end_of_the_test_counts)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(ATTACH "while [ -e root ]; do sleep 0.1; done; exit 0")
+	    "role=command\0argv=sh\0argv=-c\0argv=cd $DIR; echo disabled >state; rm -r root\0");
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+}
+
+TEST_F(init, scheduler_that_is_killed_is_reported_as_killed)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH "kill -KILL $$")
+	    "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_EQ(SIGKILL, self->seen.scdx.signal);
+	EXPECT_STREQ("killed by signal 9 (Killed)", self->seen.scdx_text);
+}
+
+TEST_F(init, scheduler_loss_by_com2_has_its_line)
+{
+	prepare_scx(self);
+	RUN_BY_COM2(SCHEDULER("echo no; exit 1") "role=command\0argv=true\0");
+	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.com2.sched_kind);
+	EXPECT_NE(NULL, strstr(self->seen.com2.sched_text, "exited with code 1"));
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "ktstr-init: scheduler: no\n"));
+	EXPECT_EQ(1, self->seen.com2.exit_code);
+}
+
+TEST_HARNESS_MAIN

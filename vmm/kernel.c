@@ -1,0 +1,461 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finds kernels: images by their first bytes, versions in the cache and in /lib/modules. */
+#include "kernel.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* Documentation/arch/x86/boot.rst: the real-mode kernel header */
+#define BZ_BOOT_FLAG 0x1fe
+#define BZ_BOOT_FLAG_VALUE 0xaa55
+#define BZ_MAGIC 0x202
+#define BZ_MAGIC_VALUE "HdrS"
+#define BZ_KERNEL_VERSION 0x20e /* offset of the string, less 0x200; 0: none */
+#define BZ_KERNEL_VERSION_BASE 0x200u
+#define BZ_HEADER_END 0x210u
+/* Documentation/arch/arm64/booting.rst */
+#define ARM64_MAGIC 56
+#define ARM64_MAGIC_VALUE "ARM\x64"
+#define ARM64_HEADER_END 64u
+
+#define BANNER "Linux version "
+/* Debian ships a System.map of one line that says where the real one is. */
+#define SYSTEM_MAP_MIN 4096
+
+#if defined(__x86_64__)
+#define OUR_MACHINE EM_X86_64
+#define TREE_IMAGE "arch/x86/boot/bzImage"
+#else
+#define OUR_MACHINE EM_AARCH64
+#define TREE_IMAGE "arch/arm64/boot/Image"
+#endif
+
+#define FETCH_HINT "`scripts/kernel fetch` gets one with sched_ext; KTSTR_KERNEL or --kernel names another"
+
+/* Puts a path together. False: too long, or it is not a readable thing of that kind. */
+__attribute__((format(printf, 3, 4))) static bool have(mode_t type, char out[PATH_MAX],
+						       const char *fmt, ...)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(path, sizeof(path), fmt, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= sizeof(path) || stat(path, &st) || (st.st_mode & S_IFMT) != type ||
+	    access(path, R_OK))
+		return false;
+	return realpath(path, out);
+}
+
+/* A release is one path component. */
+static void set_release(struct kernel *out, const char *text, size_t max)
+{
+	size_t length = 0;
+
+	while (length < max && isgraph((unsigned char)text[length]) && text[length] != '/')
+		length++;
+	if (length >= sizeof(out->release) || (length && text[0] == '.'))
+		return;
+	memcpy(out->release, text, length);
+	out->release[length] = '\0';
+}
+
+/* ---- Images ---- */
+
+static bool bzimage(const unsigned char *data, size_t size, struct kernel *out)
+{
+	uint16_t flag, version;
+	size_t offset;
+
+	if (size < BZ_HEADER_END || memcmp(data + BZ_MAGIC, BZ_MAGIC_VALUE, 4))
+		return false;
+	memcpy(&flag, data + BZ_BOOT_FLAG, sizeof(flag));
+	memcpy(&version, data + BZ_KERNEL_VERSION, sizeof(version));
+	if (flag != BZ_BOOT_FLAG_VALUE)
+		return false;
+	offset = version + BZ_KERNEL_VERSION_BASE;
+	if (version && offset < size)
+		set_release(out, (const char *)data + offset, size - offset);
+	return true;
+}
+
+static void release_from_banner(const unsigned char *data, size_t size, struct kernel *out)
+{
+	const size_t length = sizeof(BANNER) - 1;
+	const unsigned char *end = data + size, *at = data;
+
+	/* "Linux version %s" and the like are there too: a release begins with a digit. */
+	while ((at = memmem(at, (size_t)(end - at), BANNER, length))) {
+		at += length;
+		if (at < end && isdigit(*at)) {
+			set_release(out, (const char *)at, (size_t)(end - at));
+			return;
+		}
+	}
+}
+
+static bool vmlinux(const unsigned char *data, size_t size, struct kernel *out)
+{
+	Elf64_Ehdr header;
+
+	if (size < sizeof(header))
+		return false;
+	memcpy(&header, data, sizeof(header));
+	/* What tells it from a program is the banner. */
+	if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+	    header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != OUR_MACHINE ||
+	    (header.e_type != ET_EXEC && header.e_type != ET_DYN))
+		return false;
+	release_from_banner(data, size, out);
+	return out->release[0];
+}
+
+static bool arm64_image(const unsigned char *data, size_t size, struct kernel *out)
+{
+	if (OUR_MACHINE != EM_AARCH64 || size < ARM64_HEADER_END ||
+	    memcmp(data + ARM64_MAGIC, ARM64_MAGIC_VALUE, 4))
+		return false;
+	release_from_banner(data, size, out);
+	return true;
+}
+
+static int read_image(const char *path, struct kernel *out, struct ktstr_error *error)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	bool ok = false;
+	struct stat st;
+	void *data;
+
+	if (fd < 0)
+		return ktstr_error__set(error, errno, "open kernel", path, NULL);
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0) {
+		data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (data != MAP_FAILED) {
+			ok = (OUR_MACHINE == EM_X86_64 &&
+			      bzimage(data, (size_t)st.st_size, out)) ||
+			     vmlinux(data, (size_t)st.st_size, out) ||
+			     arm64_image(data, (size_t)st.st_size, out);
+			munmap(data, (size_t)st.st_size);
+		}
+	}
+	close(fd);
+	if (ok)
+		return 0;
+	ktstr_error__set(error, ENOEXEC, "read kernel", path, "not a kernel image of this machine");
+	ktstr_error__hint(error, "give a bzImage, a vmlinux, a kernel build tree or a version");
+	return -ENOEXEC;
+}
+
+/* ---- What belongs to an image ---- */
+
+/* False: there is nowhere to keep anything. */
+static bool cache_kernels(char out[PATH_MAX])
+{
+	const char *cache = getenv("KTSTR_CACHE"), *xdg = getenv("XDG_CACHE_HOME"),
+		   *home = getenv("HOME");
+
+	if (cache && *cache)
+		return have(S_IFDIR, out, "%s/kernels", cache);
+	if (xdg && *xdg)
+		return have(S_IFDIR, out, "%s/ktstr/kernels", xdg);
+	return home && *home && have(S_IFDIR, out, "%s/.cache/ktstr/kernels", home);
+}
+
+static void find_config(struct kernel *out, const char *dir)
+{
+	const char *release = out->release;
+	bool known = *release;
+
+	if ((known && have(S_IFREG, out->config, "%s/config-%s", dir, release)) ||
+	    have(S_IFREG, out->config, "%s/config", dir) ||
+	    have(S_IFREG, out->config, "%s/.config", dir) || !known)
+		return;
+	if (*out->modules_dir && have(S_IFREG, out->config, "%s/config", out->modules_dir))
+		return;
+	have(S_IFREG, out->config, "/boot/config-%s", release);
+}
+
+static void find_modules(struct kernel *out, const char *dir)
+{
+	const char *release = out->release;
+	char kernels[PATH_MAX], unused[PATH_MAX];
+
+	if (have(S_IFREG, unused, "%s/modules.dep", dir) ||
+	    have(S_IFREG, unused, "%s/modules.builtin", dir)) {
+		have(S_IFDIR, out->modules_dir, "%s", dir);
+		return;
+	}
+	if (!*release || have(S_IFDIR, out->modules_dir, "%s/lib/modules/%s", dir, release) ||
+	    have(S_IFDIR, out->modules_dir, "%s/../lib/modules/%s", dir, release) ||
+	    have(S_IFDIR, out->modules_dir, "/lib/modules/%s", release))
+		return;
+	if (cache_kernels(kernels))
+		have(S_IFDIR, out->modules_dir, "%s/%s/usr/lib/modules/%s", kernels, release,
+		     release);
+}
+
+static void find_system_map(struct kernel *out, const char *dir)
+{
+	struct stat st;
+
+	if (!(*out->release &&
+	      have(S_IFREG, out->system_map, "%s/System.map-%s", dir, out->release)) &&
+	    !have(S_IFREG, out->system_map, "%s/System.map", dir))
+		out->system_map[0] = '\0';
+	if (*out->system_map && (stat(out->system_map, &st) || st.st_size < SYSTEM_MAP_MIN))
+		out->system_map[0] = '\0';
+}
+
+/* include/config/kernel.release of a build tree, which is right where the image's may be old. */
+static void read_tree_release(struct kernel *out, const char *tree)
+{
+	char path[PATH_MAX], text[sizeof(out->release)];
+	FILE *file;
+
+	if (!have(S_IFREG, path, "%s/include/config/kernel.release", tree))
+		return;
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (!*out->release && fgets(text, sizeof(text), file))
+		set_release(out, text, strlen(text));
+	fclose(file);
+}
+
+/* Modules of a build tree: an installed directory that says it came from there. */
+static void find_tree_modules(struct kernel *out, const char *tree)
+{
+	char build[PATH_MAX], dir[PATH_MAX];
+
+	if (!*out->release || !have(S_IFDIR, dir, "/lib/modules/%s", out->release))
+		return;
+	if (have(S_IFDIR, build, "%s/build", dir) && !strcmp(build, tree))
+		strcpy(out->modules_dir, dir);
+}
+
+static int from_tree(const char *tree, const char *image, struct kernel *out,
+		     struct ktstr_error *error)
+{
+	int err = read_image(image, out, error);
+
+	if (err)
+		return err;
+	strcpy(out->image, image);
+	read_tree_release(out, tree);
+	find_tree_modules(out, tree);
+	have(S_IFREG, out->config, "%s/.config", tree);
+	find_system_map(out, tree);
+	return 0;
+}
+
+/* The build tree that @image lies in as @where (its path there). */
+static bool tree_of(const char *image, const char *where, char tree[PATH_MAX])
+{
+	size_t length = strlen(image), tail = strlen(where);
+	char unused[PATH_MAX];
+
+	if (length <= tail + 1 || strcmp(image + length - tail, where) ||
+	    image[length - tail - 1] != '/')
+		return false;
+	memcpy(tree, image, length - tail - 1);
+	tree[length - tail - 1] = '\0';
+	return have(S_IFREG, unused, "%s/include/config/kernel.release", tree);
+}
+
+static int from_image(const char *path, struct kernel *out, struct ktstr_error *error)
+{
+	char tree[PATH_MAX], image[PATH_MAX];
+	int err;
+
+	if (!realpath(path, image))
+		return ktstr_error__set(error, errno, "open kernel", path, NULL);
+	if (tree_of(image, TREE_IMAGE, tree) || tree_of(image, "vmlinux", tree))
+		return from_tree(tree, image, out, error);
+	err = read_image(image, out, error);
+	if (err)
+		return err;
+	strcpy(out->image, image);
+	strcpy(tree, image);
+	*strrchr(tree, '/') = '\0';
+	find_modules(out, tree);
+	find_config(out, tree);
+	find_system_map(out, tree);
+	return 0;
+}
+
+/* ---- Directories and versions ---- */
+
+/* A directory lib/modules/RELEASE that has the image too, or whose image is in /boot. */
+static bool image_of_modules(const char *dir, const char *release, char image[PATH_MAX])
+{
+	return have(S_IFREG, image, "%s/vmlinuz", dir) || have(S_IFREG, image, "%s/vmlinux", dir) ||
+	       have(S_IFREG, image, "%s/Image", dir) ||
+	       have(S_IFREG, image, "/boot/vmlinuz-%s", release);
+}
+
+static int from_modules(const char *dir, const char *release, const char *image,
+			struct kernel *out, struct ktstr_error *error)
+{
+	int err = from_image(image, out, error);
+
+	if (err)
+		return err;
+	/* The directory's name is what the kernel itself will look for. */
+	set_release(out, release, strlen(release));
+	have(S_IFDIR, out->modules_dir, "%s", dir);
+	if (!*out->config)
+		find_config(out, dir);
+	return 0;
+}
+
+static int from_dir(const char *spec, struct kernel *out, struct ktstr_error *error)
+{
+	char dir[PATH_MAX], image[PATH_MAX], modules[PATH_MAX];
+	const char *base;
+
+	if (!realpath(spec, dir))
+		return ktstr_error__set(error, errno, "open kernel", spec, NULL);
+	if (have(S_IFREG, image, "%s/" TREE_IMAGE, dir))
+		return from_tree(dir, image, out, error);
+	/* x86: bzImage is a link that "make" puts there; vmlinux alone will do */
+	if (have(S_IFREG, modules, "%s/include/config/kernel.release", dir) &&
+	    have(S_IFREG, image, "%s/vmlinux", dir))
+		return from_tree(dir, image, out, error);
+	base = strrchr(dir, '/') + 1;
+	if (image_of_modules(dir, base, image))
+		return from_modules(dir, base, image, out, error);
+	if (have(S_IFDIR, modules, "%s/usr/lib/modules/%s", dir, base) &&
+	    image_of_modules(modules, base, image))
+		return from_modules(modules, base, image, out, error);
+	ktstr_error__set(error, ENOENT, "find kernel", dir, "no kernel image in this directory");
+	ktstr_error__hint(error, "build it (make), or give the image itself");
+	return -ENOENT;
+}
+
+/* "7.3" is the beginning of "7.3.4" but not of "7.30". */
+static bool matches(const char *release, const char *version)
+{
+	size_t length = strlen(version);
+
+	if (strncmp(release, version, length))
+		return false;
+	return !isdigit((unsigned char)version[length - 1]) ||
+	       !isdigit((unsigned char)release[length]);
+}
+
+/* The newest release below @root that matches; one that is named in full comes first. */
+static bool newest(const char *root, const char *below, const char *version, char dir[PATH_MAX],
+		   char release[NAME_MAX + 1], char image[PATH_MAX])
+{
+	DIR *stream = opendir(root);
+	struct dirent *item;
+
+	release[0] = '\0';
+	while (stream && (item = readdir(stream))) {
+		const char *name = item->d_name;
+		char this_dir[PATH_MAX], this_image[PATH_MAX];
+
+		if (*name == '.' || !strcmp(name, "default") || !matches(name, version) ||
+		    !have(S_IFDIR, this_dir, "%s/%s%s%s", root, name, below, *below ? name : "") ||
+		    !image_of_modules(this_dir, name, this_image))
+			continue;
+		if (*release && (!strcmp(release, version) ||
+				 (strcmp(name, version) && strverscmp(name, release) < 0)))
+			continue;
+		strcpy(dir, this_dir);
+		strcpy(release, name);
+		strcpy(image, this_image);
+	}
+	if (stream)
+		closedir(stream);
+	return *release;
+}
+
+static int from_version(const char *version, struct kernel *out, struct ktstr_error *error)
+{
+	char kernels[PATH_MAX], dir[PATH_MAX], image[PATH_MAX], release[NAME_MAX + 1];
+
+	if (cache_kernels(kernels) &&
+	    newest(kernels, "/usr/lib/modules/", version, dir, release, image))
+		return from_modules(dir, release, image, out, error);
+	if (newest("/lib/modules", "", version, dir, release, image))
+		return from_modules(dir, release, image, out, error);
+	ktstr_error__set(error, ENOENT, "find kernel", version,
+			 "neither a file nor a version in the cache or in /lib/modules");
+	ktstr_error__hint(error, FETCH_HINT);
+	return -ENOENT;
+}
+
+static int from_default(struct kernel *out, struct ktstr_error *error)
+{
+	char kernels[PATH_MAX], dir[PATH_MAX], image[PATH_MAX];
+	const struct kernel none = {0};
+	struct utsname self;
+
+	if (cache_kernels(kernels) && have(S_IFDIR, dir, "%s/default", kernels))
+		return from_dir(dir, out, error);
+	if (!uname(&self) &&
+	    (have(S_IFREG, image, "/lib/modules/%s/vmlinuz", self.release) ||
+	     have(S_IFREG, image, "/boot/vmlinuz-%s", self.release)) &&
+	    !from_image(image, out, NULL) && kernel__config_has(out, "CONFIG_SCHED_CLASS_EXT") == 1)
+		return 0;
+	*out = none;
+	ktstr_error__set(error, ENOENT, "find kernel", "default",
+			 "none in the cache, and the running one has no sched_ext or no image");
+	ktstr_error__hint(error, FETCH_HINT);
+	return -ENOENT;
+}
+
+int kernel__resolve(const char *spec, struct kernel *out, struct ktstr_error *error)
+{
+	struct stat st;
+
+	*out = (struct kernel){0};
+	if (!spec || !*spec)
+		spec = getenv("KTSTR_KERNEL");
+	if (!spec || !*spec)
+		return from_default(out, error);
+	if (!stat(spec, &st))
+		return S_ISDIR(st.st_mode) ? from_dir(spec, out, error) :
+					     from_image(spec, out, error);
+	if (errno != ENOENT || strchr(spec, '/'))
+		return ktstr_error__set(error, errno, "open kernel", spec, NULL);
+	return from_version(spec, out, error);
+}
+
+int kernel__config_has(const struct kernel *kernel, const char *option)
+{
+	size_t length = strlen(option), capacity = 0;
+	char *line = NULL;
+	int result = 0;
+	FILE *file;
+
+	if (!*kernel->config)
+		return -ENOENT;
+	file = fopen(kernel->config, "re");
+	if (!file)
+		return -errno;
+	while (!result && getline(&line, &capacity, file) > 0) {
+		if (!strncmp(line, option, length) && line[length] == '=')
+			result = line[length + 1] == 'm' ? 2 : line[length + 1] != 'n';
+	}
+	free(line);
+	fclose(file);
+	return result;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Finds the kernel that a person named, and what belongs to it. */
+#ifndef KTSTR_VMM_KERNEL_H
+#define KTSTR_VMM_KERNEL_H
+
+#include <ktstr/error.h>
+
+#include <limits.h>
+
+/* Absolute host paths; "" where there is none. */
+struct kernel {
+	char image[PATH_MAX];	    /* bzImage, vmlinux or Image; always there */
+	char config[PATH_MAX];	    /* its .config */
+	char modules_dir[PATH_MAX]; /* .../lib/modules/RELEASE */
+	char release[256];	    /* "7.3.4+deb13-amd64" */
+	char system_map[PATH_MAX];
+};
+
+/*
+ * @spec: a kernel image; a build tree; a directory lib/modules/RELEASE; a release or the beginning
+ * of one ("7.3"), looked for in the cache and in /lib/modules. NULL or "": KTSTR_KERNEL, else the
+ * cache's default, else the running kernel when it has sched_ext. -ENOENT: there is none; -ENOEXEC:
+ * not a kernel of this machine; -EACCES: cannot be read.
+ */
+int kernel__resolve(const char *spec, struct kernel *out, struct ktstr_error *error);
+
+/*
+ * "CONFIG_..." in the kernel's configuration. 1: y (or a value), 2: m, 0: not set; -ENOENT: there is
+ * no configuration; otherwise -errno of reading it.
+ */
+int kernel__config_has(const struct kernel *kernel, const char *option);
+
+#endif /* KTSTR_VMM_KERNEL_H */
