@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The harness's host side: output becomes TAP diagnostics, and the end of a run the end of its
+ * test. The machine behind it is one of ours that does what each test wants.
+ */
+#include "kselftest_harness.h"
+
+#include <signal.h>
+
+#include "vmm/harness.h"
+
+FIXTURE(harness)
+{
+	char *text; /* what was printed; complete after printed() */
+	size_t size;
+	FILE *out;
+	struct ktstr_test_attrs attrs;
+	struct ktstr_result result;
+	struct ktstr_test_outcome outcome;
+};
+
+FIXTURE_SETUP(harness)
+{
+	self->out = open_memstream(&self->text, &self->size);
+	ASSERT_NE(NULL, self->out);
+}
+
+FIXTURE_TEARDOWN(harness)
+{
+	fclose(self->out);
+	free(self->text);
+}
+
+static const char *printed(struct _test_data_harness *self)
+{
+	fflush(self->out);
+	return self->text;
+}
+
+static void judge(struct _test_data_harness *self, bool cause_printed)
+{
+	harness__judge(&self->attrs, &self->result, cause_printed, self->out, &self->outcome);
+}
+
+/* ---- relay ---- */
+
+TEST_F(harness, relay_makes_every_line_a_diagnostic)
+{
+	static const char text[] = "ok 1 not a result\n# a diagnostic\n#x\n\n#\nBail out! no\r\n";
+	struct harness_relay relay;
+	size_t i;
+
+	/* Byte by byte: lines are found whatever the pieces. */
+	harness_relay__init(&relay, self->out, NULL);
+	for (i = 0; i < sizeof(text) - 1; i++)
+		harness_relay__feed(&relay, text + i, 1);
+	harness_relay__finish(&relay);
+	EXPECT_STREQ("# ok 1 not a result\n# a diagnostic\n# #x\n# \n#\n# Bail out! no\n",
+		     printed(self));
+}
+
+TEST_F(harness, relay_ends_an_unfinished_line_and_shows_bytes_that_are_no_text)
+{
+	struct harness_relay relay;
+
+	harness_relay__init(&relay, self->out, NULL);
+	harness_relay__feed(&relay, "a\0b\033[1mc\td", 10);
+	harness_relay__finish(&relay);
+	harness_relay__finish(&relay);
+	EXPECT_STREQ("# a?b?[1mc\td\n", printed(self));
+}
+
+TEST_F(harness, relay_cuts_a_line_that_never_ends_and_each_piece_is_a_diagnostic)
+{
+	struct harness_relay relay;
+	size_t i, lines = 0, chars = 0;
+	const char *text;
+
+	harness_relay__init(&relay, self->out, NULL);
+	for (i = 0; i < 3 * HARNESS_LINE_MAX; i++)
+		harness_relay__feed(&relay, "# " + i % 2, 1);
+	harness_relay__finish(&relay);
+	text = printed(self);
+	for (i = 0; text[i]; i++) {
+		if (i == 0 || text[i - 1] == '\n') {
+			lines++;
+			EXPECT_EQ(0, strncmp(text + i, "# ", 2));
+		}
+		chars += text[i] != '\n';
+	}
+	EXPECT_EQ(4, lines);
+	/* All bytes, and a "# " before each piece but the first, which begins so itself. */
+	EXPECT_EQ(3 * HARNESS_LINE_MAX + 3 * 2, chars);
+}
+
+TEST_F(harness, relay_sees_the_text_it_watches_for_within_a_line)
+{
+	struct harness_relay relay;
+
+	harness_relay__init(&relay, self->out, "needle");
+	harness_relay__feed(&relay, "nee\ndle\n", 8);
+	EXPECT_FALSE(relay.seen);
+	harness_relay__feed(&relay, "a nee", 5);
+	harness_relay__feed(&relay, "dle b\n", 6);
+	EXPECT_TRUE(relay.seen);
+}
+
+/* ---- attributes ---- */
+
+TEST(declared_attributes_replace_and_others_stay)
+{
+	struct ktstr_test_attrs attrs = { .memory_mb = 512, .scheduler = "a", .timeout_s = 3,
+					  .topology = TOPO(1, 1, 2, 1) };
+	const struct ktstr_test_attrs over = { .memory_mb = 1024, .topology = TOPO(2, 2, 1, 1),
+					       .expect_verdict = KTSTR_VERDICT_FAIL };
+
+	ktstr_test_attrs__merge(&attrs, &over);
+	EXPECT_EQ(1024, attrs.memory_mb);
+	EXPECT_STREQ("a", attrs.scheduler);
+	EXPECT_EQ(3, attrs.timeout_s);
+	EXPECT_EQ(2, attrs.topology.numa_nodes);
+	EXPECT_EQ(1, attrs.topology.cores_per_llc);
+	EXPECT_EQ(KTSTR_VERDICT_FAIL, attrs.expect_verdict);
+}
+
+TEST(limit_is_above_boot_and_test_and_fits_kselftests_milliseconds)
+{
+	struct ktstr_test_attrs attrs = { .boot_timeout_s = 100, .timeout_s = 200 };
+
+	EXPECT_GT(ktstr_test_attrs__limit_s(&attrs), 300);
+	attrs.timeout_s = UINT32_MAX;
+	EXPECT_EQ(INT32_MAX / 1000, ktstr_test_attrs__limit_s(&attrs));
+}
+
+/* ---- verdicts ---- */
+
+TEST_F(harness, pass_needs_the_status_of_the_guests_child)
+{
+	self->result.verdict = KTSTR_VERDICT_PASS;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_EQ(0, strncmp(printed(self), "# PASS: the run ended without", 29));
+
+	self->result.have_status = true;
+	judge(self, false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_EQ(0, self->outcome.signal);
+}
+
+TEST_F(harness, verdict_of_a_broken_run_outweighs_a_passing_status)
+{
+	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
+	self->result.have_status = true;
+	self->result.cause = "scheduler exited: code 1";
+	self->result.scheduler_output = "first\nlast words\n";
+	self->result.console = "[    1.0] boom\r\n";
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_STREQ("# SCHED_EXITED: scheduler exited: code 1\n"
+		     "# scheduler output:\n# | first\n# | last words\n"
+		     "# kernel console:\n# | [    1.0] boom\n", printed(self));
+}
+
+TEST_F(harness, verdict_fail_with_a_passing_status_is_no_pass)
+{
+	self->result.verdict = KTSTR_VERDICT_FAIL;
+	self->result.have_status = true;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+}
+
+TEST_F(harness, status_is_replayed_as_it_was)
+{
+	static const struct {
+		enum ktstr_verdict verdict;
+		int exit_code, signal;
+	} ends[] = { { KTSTR_VERDICT_FAIL, 1, 0 },
+		     { KTSTR_VERDICT_XFAIL, KSFT_XFAIL, 0 },
+		     { KTSTR_VERDICT_FAIL, KSFT_XPASS, 0 },
+		     { KTSTR_VERDICT_SKIP, KSFT_SKIP, 0 },
+		     { KTSTR_VERDICT_FAIL, -1, SIGABRT },
+		     { KTSTR_VERDICT_FAIL, 77, 0 } };
+	size_t i;
+
+	self->result.have_status = true;
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		self->result.verdict = ends[i].verdict;
+		self->result.exit_code = ends[i].exit_code;
+		self->result.signal = ends[i].signal;
+		self->result.skip_reason = "no\nhardware";
+		judge(self, false);
+		EXPECT_EQ(ends[i].exit_code, self->outcome.exit_code);
+		EXPECT_EQ(ends[i].signal, self->outcome.signal);
+		EXPECT_STREQ("no hardware", self->outcome.reason);
+	}
+}
+
+TEST_F(harness, expected_verdict_passes_and_any_other_fails)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_SCHED_EXITED;
+	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
+	self->result.cause = "stall of 2.1 s";
+	judge(self, false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+
+	self->attrs.expect_cause = "stall";
+	judge(self, false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+
+	self->attrs.expect_cause = "told to exit";
+	judge(self, true); /* what the test printed counts for FAIL only */
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+
+	self->attrs.expect_cause = NULL;
+	self->result.verdict = KTSTR_VERDICT_PASS;
+	self->result.have_status = true;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+}
+
+TEST_F(harness, expected_failure_is_found_in_the_tests_own_output)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_FAIL;
+	self->attrs.expect_cause = "Expected 1";
+	self->result.verdict = KTSTR_VERDICT_FAIL;
+	self->result.have_status = true;
+	self->result.signal = SIGABRT;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	judge(self, true);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_EQ(0, self->outcome.signal);
+}
+
+TEST_F(harness, interruption_is_never_a_pass)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_INTERRUPTED;
+	self->result.verdict = KTSTR_VERDICT_INTERRUPTED;
+	judge(self, false);
+	EXPECT_EQ(SIGTERM, self->outcome.signal);
+}
+
+TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
+{
+	static const char *const searched[] = { "[FAIL]", " FAIL:", "[SKIP]", "SKIP:", "] RIP: ",
+						"] Call Trace:" };
+	char console[8192], *at = console;
+	unsigned int i;
+
+	for (i = 0; i < 100; i++)
+		at += sprintf(at, "line %u\n", i);
+	strcpy(at, "[    2.0] RIP: 0010:x [FAIL] a FAIL: [SKIP] SKIP: [ 1.0] Call Trace:\n");
+	self->result.verdict = KTSTR_VERDICT_TIMEOUT;
+	self->result.cause = "no end after 10 s: FAIL: [FAIL]";
+	self->result.console = console;
+	judge(self, false);
+	for (i = 0; i < ARRAY_SIZE(searched); i++) {
+		EXPECT_EQ(NULL, strstr(printed(self), searched[i])) {
+			TH_LOG("%s in: %s", searched[i], printed(self));
+		}
+	}
+	EXPECT_EQ(NULL, strstr(printed(self), "line 60\n"));
+	EXPECT_NE(NULL, strstr(printed(self), "# end of kernel console:\n# | line 61\n"));
+
+	/* Where the kernel's trouble is the verdict, its text stays. */
+	self->result.verdict = KTSTR_VERDICT_KERNEL_OOPS;
+	judge(self, false);
+	EXPECT_NE(NULL, strstr(printed(self), "] RIP: 0010:x"));
+}
+
+/* ---- a whole run ---- */
+
+struct ktstr_vm {
+	struct ktstr_vm_config config;
+};
+
+static int fake_create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
+		       struct ktstr_error *error)
+{
+	if (config->kernel)
+		return ktstr_error__set(error, ENOENT, "open", config->kernel, NULL);
+	*vm = malloc(sizeof(**vm));
+	(*vm)->config = *config;
+	return 0;
+}
+
+static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error)
+{
+	const struct ktstr_vm_config *config = &vm->config;
+	char text[1024];
+	int length = snprintf(text, sizeof(text), "%s %s %s scheduler=%s cpus=%u cancel=%d",
+			      config->argv[1], config->argv[2], config->argv[3] ?: "-",
+			      config->scheduler ?: "-", config->topology.llcs, config->cancel_fd);
+
+	if (config->append)
+		return ktstr_error__set(error, EIO, "KVM_RUN", "vCPU 0", NULL);
+	config->output(config->output_opaque, KTSTR_ERR, "unfinished", 10);
+	config->output(config->output_opaque, KTSTR_OUT, text, (size_t)length);
+	config->output(config->output_opaque, KTSTR_SCHED, "hidden\n", 7);
+	config->output(config->output_opaque, KTSTR_OUT, "\n", 1);
+	*result = (struct ktstr_result){ .verdict = KTSTR_VERDICT_PASS, .have_status = true };
+	return 0;
+}
+
+static void fake_destroy(struct ktstr_vm *vm)
+{
+	free(vm);
+}
+
+static const struct harness_vm_ops fake = { fake_create, fake_run, fake_destroy };
+
+static void run(struct _test_data_harness *self, const char *variant, bool debug)
+{
+	const struct ktstr_test_id id = { .fixture = "fix", .variant = variant, .test = "name",
+					  .debug = debug };
+
+	harness__run_test(&fake, &id, &self->attrs, "/bin/dir", 7, self->out, &self->outcome);
+}
+
+TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)
+{
+	self->attrs.scheduler = "scx_x";
+	self->attrs.topology = TOPO(1, 3, 1, 1);
+	run(self, "var", true);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_STREQ("# -r fix.var.name -d scheduler=/bin/dir/scx_x cpus=3 cancel=7\n"
+		     "# unfinished\n", printed(self));
+}
+
+TEST_F(harness, run_without_a_variant_and_with_an_absolute_scheduler)
+{
+	self->attrs.scheduler = "/opt/scx_y";
+	run(self, "", false);
+	EXPECT_EQ(0, strncmp("# -r fix.name - scheduler=/opt/scx_y ", printed(self), 37));
+}
+
+TEST_F(harness, run_that_cannot_start_fails_with_the_reason)
+{
+	self->attrs.kernel = "/no/kernel";
+	run(self, "", false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_STREQ("# HOST_ERROR: /no/kernel: open: No such file or directory\n", printed(self));
+}
+
+TEST_F(harness, run_that_breaks_in_the_monitor_fails_with_the_reason)
+{
+	self->attrs.kernel_args = "x";
+	run(self, "", false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_STREQ("# HOST_ERROR: vCPU 0: KVM_RUN: Input/output error\n", printed(self));
+}
+
+TEST_HARNESS_MAIN
