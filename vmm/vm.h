@@ -20,7 +20,7 @@
 #include "serial.h"
 #include "vcpu.h"
 
-struct virtio_device;
+struct virtio_attachment;
 struct virtio_mmio;
 struct vm_io;
 
@@ -42,8 +42,8 @@ enum vm_end {
 struct vm_virtio {
 	uint64_t gpa, size;
 	uint32_t gsi;
-	struct virtio_device *dev;
 	struct virtio_mmio *transport;
+	struct virtio_attachment *attachment;
 };
 
 struct vm {

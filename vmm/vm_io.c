@@ -18,6 +18,7 @@
 #include "channel.h"
 #include "com2.h"
 #include "console_scan.h"
+#include "virtio/attach.h"
 #include "virtio/console.h"
 #include "virtio/mmio.h"
 #include "vm.h"
@@ -29,13 +30,6 @@
 /* After a failure that the guest may still be printing: how long it may go on. */
 #define GRACE_MS 1000u
 
-#define VM_IO_MAX_QUEUES 64u
-
-struct queue_source {
-	struct virtio_mmio *transport;
-	uint32_t queue;
-};
-
 struct vm_io {
 	enum ktstr_verdict seen_verdict; /* the one that note_progress() has acted on */
 	struct console_scan scan;	 /* COM1 */
@@ -44,7 +38,6 @@ struct vm_io {
 	struct channel channel; /* port 1 */
 	struct virtio_console *console;
 	struct virtio_mmio_wiring wiring;
-	struct queue_source queues[VM_IO_MAX_QUEUES];
 
 	/* A device whose driver broke the rules: from any thread to the loop */
 	pthread_mutex_t broken_lock;
@@ -347,14 +340,6 @@ static void on_broken_event(void *opaque, uint32_t events)
 
 /* ---- life ---- */
 
-static void on_queue(void *opaque, uint32_t events)
-{
-	struct queue_source *source = opaque;
-
-	(void)events;
-	virtio_mmio__run_queue(source->transport, source->queue);
-}
-
 static void on_cancel(void *opaque, uint32_t events)
 {
 	(void)events;
@@ -392,14 +377,13 @@ static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name
 	v->gpa = vm->arch->virtio_base + (uint64_t)vm->nr_virtio * VIRTIO_SPACING;
 	v->size = VIRTIO_MMIO_SIZE;
 	v->gsi = vm->arch->virtio_gsi + vm->nr_virtio;
-	v->dev = dev;
 	err = virtio_mmio__create(dev, &vm->mem, v->gpa, v->gsi, &vm->io->wiring, &v->transport,
 				  error);
 	if (err)
 		return err;
 	vm->nr_virtio++;
-	return bus__add(&vm->bus, BUS_MMIO, v->gpa, v->size, name, &virtio_mmio_bus_ops,
-			v->transport, error);
+	return virtio_attachment__create(v->transport, v->gpa, &vm->bus, vm->loop, &v->attachment,
+					 error);
 }
 
 int vm_io__create(struct vm *vm, struct ktstr_error *error)
@@ -447,27 +431,6 @@ static int watch(struct vm *vm, int fd, loop_fn fn, void *opaque, struct loop_so
 	return loop__add(vm->loop, fd, EPOLLIN, fn, opaque, source);
 }
 
-static int watch_queues(struct vm *vm)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < vm->nr_virtio; i++) {
-		for (uint32_t q = 0; q < vm->virtio[i].dev->nr_queues; q++) {
-			struct queue_source *source = &vm->io->queues[n];
-			int err;
-
-			if (n++ == VM_IO_MAX_QUEUES)
-				return -ENOSPC;
-			*source = (struct queue_source){ vm->virtio[i].transport, q };
-			err = watch(vm, virtio_mmio__queue_fd(source->transport, q), on_queue,
-				    source, NULL);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
 int vm_io__start(struct vm *vm, struct ktstr_error *error)
 {
 	int err;
@@ -482,8 +445,6 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 		err = watch(vm, vm->com_bytes[COM2].fd, on_com2, vm, NULL);
 	if (!err)
 		err = watch(vm, vm->io->broken_fd, on_broken_event, vm, NULL);
-	if (!err)
-		err = watch_queues(vm);
 	if (!err && vm->config.cancel_fd >= 0)
 		err = watch(vm, vm->config.cancel_fd, on_cancel, vm, NULL);
 	if (!err && vm->config.terminal_in >= 0)
@@ -523,8 +484,10 @@ void vm_io__destroy(struct vm *vm)
 
 	if (!io)
 		return;
-	for (uint32_t i = 0; i < vm->nr_virtio; i++)
+	for (uint32_t i = 0; i < vm->nr_virtio; i++) {
+		virtio_attachment__destroy(vm->virtio[i].attachment);
 		virtio_mmio__destroy(vm->virtio[i].transport);
+	}
 	virtio_console__destroy(io->console);
 	channel__destroy(&io->channel);
 	com2__destroy(&io->com2);
