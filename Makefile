@@ -128,7 +128,7 @@ install: all
 	install -m 644 $(out)/libktstr.a $(DESTDIR)$(LIBDIR)/
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' ktstr.pc.in \
 		>$(DESTDIR)$(LIBDIR)/pkgconfig/ktstr.pc
-	for page in doc/man/*; do \
+	for page in $(wildcard doc/man/*); do \
 		dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
 		install -d $$dir && install -m 644 $$page $$dir/ || exit; \
 	done
