@@ -91,7 +91,8 @@ static void put_entry(struct packer *packer, const char *path, uint32_t mode, co
 		++packer->inode, mode, 0u, 0u, 1u, 0u, (uint32_t)length, 0u, 0u, 0u, 0u,
 		(uint32_t)strlen(name) + 1, 0u, name, '\0');
 	put_padding(packer->archive);
-	fwrite(data, 1, length, packer->archive);
+	if (length)
+		fwrite(data, 1, length, packer->archive);
 	put_padding(packer->archive);
 }
 
