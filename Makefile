@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# make; make check; make run_tests; make install; make lint; make bench; make format.
-# O=DIR builds there; KSRC=DIR is a kernel source tree, KERNEL=FILE the kernel to test.
+# make              libktstr.a and the ktstr command
+# make check        all tests that fit into 25 minutes; sets up what is missing by itself
+# make run_tests    the scheduler tests alone, likewise
+# make check-long   what takes longer
+# make lint, bench, format, install, clean
+#
+# O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan. KSRC=DIR is a kernel source tree,
+# KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
 
 O ?= build
 VERSION := 0.1.0
@@ -15,6 +21,9 @@ SHELL := /bin/bash
 out := $(abspath $(O))
 cache := $(or $(KTSTR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ktstr)
 KSRC ?= $(cache)/source/default
+ifdef KERNEL
+  export KTSTR_KERNEL := $(KERNEL)
+endif
 packages := libelf zlib
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
@@ -23,19 +32,24 @@ ifeq ($(DEBUG),1)
 else
   OPT := -O2 -D_FORTIFY_SOURCE=2
 endif
-CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. -DKTSTR_VERSION=\"$(VERSION)\" \
-	$(shell $(PKG_CONFIG) --cflags $(packages)) $(CFLAGS) -MMD -MP
+CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. \
+	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages)) $(CFLAGS) -MMD -MP
 LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread $(LDLIBS)
 
-lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c guest/*.c)
+lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c \
+	guest/*.c)
 cli_src := $(wildcard vmm/cli/*.c)
+unit_src := $(wildcard selftests/vmm/test_*.c)
 lib_obj := $(lib_src:%.c=$(out)/%.o)
 cli_obj := $(cli_src:%.c=$(out)/%.o)
-unit_src := $(wildcard selftests/vmm/*.c)
-unit_bin := $(unit_src:selftests/vmm/%.c=$(out)/selftests/vmm/%)
+unit_bin := $(unit_src:%.c=$(out)/%)
+sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS := //p' \
+	selftests/sched_ext/Makefile))
+cli_tests := $(wildcard selftests/cli/*.t)
 
-.PHONY: all check unit clean
-all: $(out)/libktstr.a $(if $(cli_src),$(out)/ktstr)
+.PHONY: all check run_tests check-long check-debug prepare do-check do-check-long do-run_tests unit \
+	cli-tests sched_ext lint bench format install clean
+all: $(out)/libktstr.a $(out)/ktstr
 
 $(out)/%.o: %.c
 	@mkdir -p $(@D)
@@ -47,16 +61,77 @@ $(out)/libktstr.a: $(lib_obj)
 $(out)/ktstr: $(cli_obj) $(out)/libktstr.a
 	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
+# ---- tests ----
+
+# What is missing is installed and fetched first; then make starts anew and finds it.
+check run_tests check-long: %: prepare
+	+@$(MAKE) --no-print-directory do-$@
+
+prepare:
+	scripts/setup
+	@[ -e $(KSRC)/Makefile -a -n "$(KERNEL)" ] || scripts/kernel fetch
+
+# Every test's line is shown; the files of a parallel run come out whole, one after the other.
+jobs := $(shell nproc)
+PROVE := prove --formatter TAP::Formatter::File -v -j$(jobs)
+
+# $(1) with one emulated KVM host a core, unless KVM is usable as it is.
+define with_kvm
+	@if [ "$$($(out)/ktstr probe | cut -d: -f1)" = native ]; then $(1); \
+	else $(out)/ktstr emulated-host pool -n $(jobs) -- $(1); fi
+endef
+
 # Unit and device tests: one kselftest binary a file; no kernel is booted.
 $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	@mkdir -p $(@D)
+	@[ -e $(KSRC)/tools/testing/selftests/kselftest_harness.h ] || { \
+		echo "$(KSRC): no kernel source tree; run scripts/kernel fetch or give KSRC=DIR" >&2; \
+		exit 1; }
 	$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
 
-unit: $(unit_bin)
-	prove -j2 --exec '' $(unit_bin)
+unit: $(unit_bin) $(out)/ktstr
+	$(PROVE) --exec '' $(unit_bin)
 
-check: unit
+# The same with ASan and UBSan.
+check-debug:
+	+@$(MAKE) --no-print-directory DEBUG=1 O=$(out)/debug unit
+
+sched_ext: $(out)/libktstr.a
+	+@$(MAKE) --no-print-directory -C selftests O=$(out) KSRC=$(KSRC)
+
+do-run_tests: all sched_ext
+	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
+
+do-check: all unit check-debug sched_ext
+	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(cli_tests) $(sched_bin))
+
+# ---- the rest ----
+
+lint:
+	scripts/setup lint
+	scripts/lint $(out) $(KSRC)
+
+bench: all
+	scripts/bench $(out)
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include/ktstr $(DESTDIR)$(LIBDIR)/pkgconfig \
+		$(DESTDIR)$(PREFIX)/libexec/ktstr
+	install -m 755 $(out)/ktstr $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 scripts/kernel scripts/setup $(DESTDIR)$(PREFIX)/libexec/ktstr/
+	install -m 644 config $(DESTDIR)$(PREFIX)/libexec/ktstr/
+	install -m 644 include/ktstr/*.h $(DESTDIR)$(PREFIX)/include/ktstr/
+	install -m 644 $(out)/libktstr.a $(DESTDIR)$(LIBDIR)/
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' ktstr.pc.in \
+		>$(DESTDIR)$(LIBDIR)/pkgconfig/ktstr.pc
+	for page in $(wildcard doc/man/*); do \
+		dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+		install -d $$dir && install -m 644 $$page $$dir/ || exit; \
+	done
 
 clean:
 	rm -rf $(out)

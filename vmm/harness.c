@@ -265,8 +265,9 @@ static bool replay(const struct ktstr_result *result, struct ktstr_test_outcome 
 	return true;
 }
 
-void harness__judge(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
-		    bool cause_printed, FILE *out, struct ktstr_test_outcome *outcome)
+void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+		    const struct ktstr_result *result, bool cause_printed, FILE *out,
+		    struct ktstr_test_outcome *outcome)
 {
 	bool as_it_is = verdict_is_kernel_trouble(result->verdict);
 
@@ -278,8 +279,9 @@ void harness__judge(const struct ktstr_test_attrs *attrs, const struct ktstr_res
 		judge_expected(attrs, result, cause_printed, out, outcome);
 	} else if (replay(result, outcome)) {
 		/* The test has said itself why it failed; what the kernel said then may help. */
-		if (outcome->signal || outcome->exit_code == EXIT_FAIL ||
-		    outcome->exit_code > EXIT_SKIP)
+		if (outcome->signal ? outcome->signal != id->termsig :
+				      outcome->exit_code == EXIT_FAIL ||
+				      outcome->exit_code > EXIT_SKIP)
 			put_all_evidence(out, result);
 	} else {
 		say(out, as_it_is, "%s: %s", ktstr_verdict__name(result->verdict),
@@ -307,14 +309,15 @@ static void relay_output(void *opaque, enum ktstr_stream stream, const char *dat
 }
 
 /* A run that could not be prepared or went wrong in the monitor. */
-static void judge_host_error(const struct ktstr_test_attrs *attrs, const struct ktstr_error *error,
-			     FILE *out, struct ktstr_test_outcome *outcome)
+static void judge_host_error(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+			     const struct ktstr_error *error, FILE *out,
+			     struct ktstr_test_outcome *outcome)
 {
 	char cause[1400];
 	struct ktstr_result result = { .verdict = KTSTR_VERDICT_HOST_ERROR, .cause = cause };
 
 	ktstr_error__format(error, cause, sizeof(cause));
-	harness__judge(attrs, &result, false, out, outcome);
+	harness__judge(id, attrs, &result, false, out, outcome);
 }
 
 void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
@@ -335,7 +338,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	streams = malloc(sizeof(*streams));
 	if (!streams) {
 		ktstr_error__set(&error, ENOMEM, "allocate", "output lines", NULL);
-		judge_host_error(attrs, &error, out, outcome);
+		judge_host_error(id, attrs, &error, out, outcome);
 		return;
 	}
 	harness_relay__init(&streams->out, out, attrs->expect_cause);
@@ -372,10 +375,11 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;
 	}
-	harness__judge(attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
+	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out,
+		       outcome);
 	goto out;
 failed:
-	judge_host_error(attrs, &error, out, outcome);
+	judge_host_error(id, attrs, &error, out, outcome);
 out:
 	ops->destroy(vm);
 	free(streams);

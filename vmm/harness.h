@@ -24,8 +24,9 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
  * From how a run ended to how its test does; writes the reason and the evidence to @out.
  * @cause_printed: a line of the test's own held attrs->expect_cause.
  */
-void harness__judge(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
-		    bool cause_printed, FILE *out, struct ktstr_test_outcome *outcome);
+void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+		    const struct ktstr_result *result, bool cause_printed, FILE *out,
+		    struct ktstr_test_outcome *outcome);
 
 /*
  * Text of a stream of the test's, in pieces of any length, comes out as lines of TAP diagnostics:

@@ -171,7 +171,8 @@ static inline void __ktstr_host_run(struct __test_metadata *t,
 				    struct __fixture_variant_metadata *variant)
 {
 	struct ktstr_test_id id = { .fixture = t->fixture->name, .variant = variant->name,
-				    .test = t->name, .debug = ksft_debug_enabled };
+				    .test = t->name, .debug = ksft_debug_enabled,
+				    .termsig = t->termsig };
 	struct ktstr_test_attrs attrs = __ktstr_attrs(id.fixture, id.variant, id.test);
 	struct ktstr_test_outcome outcome;
 

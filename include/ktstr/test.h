@@ -43,7 +43,8 @@ struct ktstr_test_attrs {
 /* One test of a binary. @variant is "" where the fixture has none. */
 struct ktstr_test_id {
 	const char *fixture, *variant, *test;
-	bool debug; /* -d was given */
+	bool debug;  /* -d was given */
+	int termsig; /* the signal that is to end the test; -1: none */
 };
 
 /* How the process that stands for the test on the host is to end. */

@@ -19,7 +19,7 @@ static void __attribute__((noreturn)) wait_for_the_end(void)
 
 KTSTR_TEST(scheduler_that_exits_by_itself, .scheduler = "scx_ktstr",
 	   .scheduler_args = KTSTR_ARGS("--fault", "exit", "--fault-after-ms", "3000"),
-	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED)
+	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED, .expect_cause = "told to exit")
 {
 	wait_for_the_end();
 }
@@ -35,7 +35,7 @@ KTSTR_TEST(scheduler_that_never_attaches, .scheduler = "scx_ktstr",
 
 KTSTR_TEST(scheduler_that_stalls_a_task, .scheduler = "scx_ktstr",
 	   .scheduler_args = KTSTR_ARGS("--fault", "stall", "--timeout-ms", "2000"),
-	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED)
+	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED, .expect_cause = "runnable task stall")
 {
 	pid_t pid = fork();
 

@@ -39,7 +39,9 @@ static const char *printed(struct _test_data_harness *self)
 
 static void judge(struct _test_data_harness *self, bool cause_printed)
 {
-	harness__judge(&self->attrs, &self->result, cause_printed, self->out, &self->outcome);
+	const struct ktstr_test_id id = { "fix", "", "name", false, SIGUSR1 };
+
+	harness__judge(&id, &self->attrs, &self->result, cause_printed, self->out, &self->outcome);
 }
 
 /* ---- relay ---- */
@@ -195,6 +197,18 @@ TEST_F(harness, status_is_replayed_as_it_was)
 	}
 }
 
+TEST_F(harness, evidence_comes_with_a_failure_and_not_with_the_signal_that_is_expected)
+{
+	self->result = (struct ktstr_result){ .verdict = KTSTR_VERDICT_FAIL, .have_status = true,
+					      .signal = SIGUSR1, .console = "text" };
+	judge(self, false);
+	EXPECT_STREQ("", printed(self));
+	EXPECT_EQ(SIGUSR1, self->outcome.signal);
+	self->result.signal = SIGSEGV;
+	judge(self, false);
+	EXPECT_STREQ("# kernel console:\n# | text\n", printed(self));
+}
+
 TEST_F(harness, expected_verdict_passes_and_any_other_fails)
 {
 	self->attrs.expect_verdict = KTSTR_VERDICT_SCHED_EXITED;
@@ -312,7 +326,7 @@ static const struct harness_vm_ops fake = { fake_create, fake_run, fake_destroy 
 static void run(struct _test_data_harness *self, const char *variant, bool debug)
 {
 	const struct ktstr_test_id id = { .fixture = "fix", .variant = variant, .test = "name",
-					  .debug = debug };
+					  .debug = debug, .termsig = -1 };
 
 	harness__run_test(&fake, &id, &self->attrs, "/bin/dir", 7, self->out, &self->outcome);
 }

@@ -144,6 +144,7 @@ TEST_F(cache, a_damaged_or_shortened_entry_is_made_anew)
 		"truncate -s 100", "truncate -s -1", "truncate -s 0", "truncate -s +512",
 		"dd status=none if=/dev/zero bs=1 count=6 conv=notrunc of=",
 		"dd status=none if=/dev/zero bs=1 count=5 seek=600 conv=notrunc of=",
+		"sed -i s/first/wrong/",
 	};
 
 	ASSERT_NE(0, use(&self->spec, "first"));

@@ -184,6 +184,17 @@ TEST_F(closure, runpath_is_not_inherited_but_rpath_is)
 	EXPECT_EQ(0, initramfs__base(&self->spec, &self->image, NULL));
 }
 
+TEST_F(closure, rpath_of_the_loader_is_ignored_for_what_has_a_runpath)
+{
+	ASSERT_EQ(0, make_program(self->dir, "-Wl,--disable-new-dtags,-rpath,'$ORIGIN/../lib'"));
+	ASSERT_EQ(0, sh("cd %s && gcc -shared -fPIC -o lib/libkf.so f.c -Llib -lkg "
+			"-Wl,--enable-new-dtags,-rpath,/no/such/dir",
+			self->dir));
+	snprintf(self->path, sizeof(self->path), "%s/bin/prog", self->dir);
+	EXPECT_EQ(-ENOENT, initramfs__base(&self->spec, &self->image, &self->error));
+	EXPECT_STREQ("libkg.so", self->error.object);
+}
+
 TEST_F(closure, a_missing_file_is_named)
 {
 	snprintf(self->path, sizeof(self->path), "%s/none", self->dir);

@@ -4,6 +4,8 @@
  * the commands that come over the virtio-serial port, one at a time. The program is the same that
  * runs on the host; the kernel command line tells it its role.
  */
+#include <ktstr/proto.h>
+
 #include "emulated.h"
 #include "wire.h"
 
@@ -33,7 +35,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define AGENT_CONF "/ktstr/agent"
 #define SCRATCH "/run/ktstr-scratch"
 #define HOSTNAME "ktstr-emulated"
 #define PORT_WAIT_MS 20000
@@ -255,6 +256,23 @@ static void mount_writable(struct agent *agent, unsigned int index, const char *
 	mount_9p(agent, tag, target, 0);
 }
 
+static FILE *open_list(struct agent *agent, const char *path)
+{
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		agent__fail(agent, "%s: %s", path, strerror(errno));
+	return file;
+}
+
+static bool read_line(FILE *file, char *line, int size)
+{
+	if (!fgets(line, size, file))
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	return true;
+}
+
 static void set_up(struct agent *agent)
 {
 	char line[4200];
@@ -267,25 +285,19 @@ static void set_up(struct agent *agent)
 		agent__fail(agent, "/dev: mount: %s", strerror(errno));
 	open_port(agent);
 
-	conf = fopen(AGENT_CONF, "re");
-	if (!conf)
-		agent__fail(agent, AGENT_CONF ": %s", strerror(errno));
-	while (fgets(line, sizeof(line), conf)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, "module ", 7))
-			load_module(agent, line + 7);
-	}
+	conf = open_list(agent, KTSTR_GUEST_MODULES);
+	while (read_line(conf, line, sizeof(line)))
+		load_module(agent, line);
+	fclose(conf);
 	mount_9p(agent, "root", "/host", MS_RDONLY);
 	if (mount_at("tmpfs", "/ktstr/overlay", "tmpfs", 0, "mode=755"))
 		agent__fail(agent, "/ktstr/overlay: mount: %s", strerror(errno));
 	mount_overlay("/host/tmp");
 	mount_overlay("/host/run");
-	rewind(conf);
-	while (fgets(line, sizeof(line), conf)) {
-		line[strcspn(line, "\n")] = '\0';
+	conf = open_list(agent, KTSTR_GUEST_CONFIG);
+	while (read_line(conf, line, sizeof(line)))
 		if (!strncmp(line, "writable ", 9))
 			mount_writable(agent, index++, line + 9);
-	}
 	fclose(conf);
 	mount_system(agent);
 	chmod("/host/dev/kvm", 0666);

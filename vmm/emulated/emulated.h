@@ -41,9 +41,6 @@ int emulated_image__create(const struct emulated_options *options, struct emulat
 			   struct ktstr_error *error);
 void emulated_image__close(struct emulated_image *image);
 
-/* Cache directory: KTSTR_CACHE, or ktstr in XDG_CACHE_HOME or ~/.cache. -ENAMETOOLONG, -ENOENT. */
-int emulated__cache_dir(char *buf, size_t size, struct ktstr_error *error);
-
 /* ---- agent.c ---- */
 
 /* What PID 1 of the emulated host does. */

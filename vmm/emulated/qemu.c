@@ -4,6 +4,7 @@
  * without names (memfds, a socket pair, an unlinked disk image), so whatever way it ends, nothing
  * is left behind; and it dies with the process that started it.
  */
+#include "../cache.h"
 #include "emulated.h"
 #include "wire.h"
 
@@ -144,10 +145,10 @@ static int copy_sparse(int from, int to)
 static int open_scratch(struct ktstr_error *error)
 {
 	char directory[PATH_MAX / 2], path[PATH_MAX];
-	int template, fd, err = emulated__cache_dir(directory, sizeof(directory), error);
+	int template, fd, err = cache__dir(NULL, directory, sizeof(directory));
 
 	if (err)
-		return err;
+		return ktstr_error__set(error, -err, "create", "the cache directory", NULL);
 	snprintf(path, sizeof(path), "%s/%s", directory, SCRATCH_TEMPLATE);
 	template = open_template(path, error);
 	if (template < 0)
