@@ -230,21 +230,28 @@ static bool find_in_path(const char *name, char *buf, size_t size)
 	return false;
 }
 
-/* Host files become guest files at their absolute paths; strings live until the process ends. */
-static bool add_file(struct ktstr_file *files, size_t *nr, const char *name)
+/* A host file becomes a guest file at its absolute path; the string lives until the process ends. */
+static void add_path(struct ktstr_file *files, size_t *nr, const char *path)
 {
-	char found[PATH_MAX], cwd[PATH_MAX], absolute[2 * PATH_MAX];
+	char cwd[PATH_MAX], absolute[2 * PATH_MAX];
 
-	if (!find_in_path(name, found, sizeof(found)))
-		return false;
-	if (found[0] == '/' || !getcwd(cwd, sizeof(cwd)))
-		snprintf(absolute, sizeof(absolute), "%s", found);
+	if (path[0] == '/' || !getcwd(cwd, sizeof(cwd)))
+		snprintf(absolute, sizeof(absolute), "%s", path);
 	else
-		snprintf(absolute, sizeof(absolute), "%s/%s", cwd, found);
+		snprintf(absolute, sizeof(absolute), "%s/%s", cwd, path);
 	files[*nr].host_path = strdup(absolute);
 	files[*nr].guest_path = NULL;
 	if (files[*nr].host_path)
 		(*nr)++;
+}
+
+static bool add_program(struct ktstr_file *files, size_t *nr, const char *name)
+{
+	char found[PATH_MAX];
+
+	if (!find_in_path(name, found, sizeof(found)))
+		return false;
+	add_path(files, nr, found);
 	return true;
 }
 
@@ -303,7 +310,7 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 		       sizeof(*files));
 	if (!files)
 		return bad(o, "memory", strerror(ENOMEM));
-	if (argc && !add_file(files, &nr, argv[0])) {
+	if (argc && !add_program(files, &nr, argv[0])) {
 		fprintf(stderr, "ktstr: %s: %s: %s\n", o->command, argv[0],
 			strchr(argv[0], '/') ? "no such file; check the path" :
 					       "no such program in PATH; give its path");
@@ -312,9 +319,13 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 	}
 	for (size_t i = 1; i < argc; i++)
 		if (is_regular_file(argv[i]))
-			add_file(files, &nr, argv[i]);
+			add_path(files, &nr, argv[i]);
 	for (size_t i = 0; i < o->nr_includes; i++) {
-		if (add_file(files, &nr, o->includes[i]))
+		if (!access(o->includes[i], F_OK)) {
+			add_path(files, &nr, o->includes[i]);
+			continue;
+		}
+		if (add_program(files, &nr, o->includes[i]))
 			continue;
 		fprintf(stderr, "ktstr: %s: --include %s: %s; give a path, or a program of PATH\n",
 			o->command, o->includes[i], strerror(ENOENT));
@@ -323,7 +334,7 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 	}
 	if (argc && runs_shell(argv[0]))
 		for (size_t i = 0; i < sizeof(shell_tools) / sizeof(shell_tools[0]); i++)
-			add_file(files, &nr, shell_tools[i]);
+			add_program(files, &nr, shell_tools[i]);
 	o->config.files = files;
 	o->config.nr_files = nr;
 	*out = files;
@@ -553,6 +564,8 @@ static int check_input(const struct run_options *o)
 	if (!kernel)
 		return bad(o, "memory", strerror(ENOMEM));
 	if (kernel__resolve(o->config.kernel, kernel, &error)) {
+		ktstr_error__hint(&error, "give a kernel image, a build tree or a version of "
+					  "`ktstr kernel list`");
 		status = print_error(o->command, &error);
 	} else if (access(kernel->image, R_OK)) {
 		ktstr_error__set(&error, errno, "open kernel", kernel->image, NULL);
@@ -607,7 +620,14 @@ static int enter_host(const struct run_options *o, int argc, char **argv, int *s
 	ktstr_probe__run(&probe);
 	if (probe.kind == KTSTR_KVM_NATIVE)
 		return 0;
-	*status = run_in_emulated_host(o, &probe, argc, argv);
+	/* Rights are soon given; twentyfold time is for who asked for it. */
+	if (probe.kind == KTSTR_KVM_ABSENT && !access("/dev/kvm", F_OK) &&
+	    access("/dev/kvm", R_OK | W_OK) && !getenv(EMULATED_DIR_ENV)) {
+		fprintf(stderr, "ktstr: /dev/kvm: %s, or use `ktstr emulated-host`\n", probe.detail);
+		*status = CLI_EXIT_USAGE;
+	} else {
+		*status = run_in_emulated_host(o, &probe, argc, argv);
+	}
 	return -1;
 }
 
