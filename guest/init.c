@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -307,6 +308,22 @@ static void become_child(struct init *init, int in, int out, int err)
 	sigprocmask(SIG_SETMASK, &init->old_mask, NULL);
 }
 
+/* The host's working directory, where no file of it is in the guest. */
+static void make_dirs(const char *cwd)
+{
+	char *path = strdup(cwd);
+
+	if (!path)
+		return;
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		mkdir(path, 0755);
+		*slash = '/';
+	}
+	mkdir(path, 0755);
+	free(path);
+}
+
 static void set_environment(const struct guest_config *config)
 {
 	setenv("PATH", DEFAULT_PATH, 1);
@@ -318,8 +335,11 @@ static void set_environment(const struct guest_config *config)
 		setenv(config->env[i], equals + 1, 1);
 		*equals = '=';
 	}
-	if (config->cwd && chdir(config->cwd) && chdir("/"))
-		return;
+	if (config->cwd && chdir(config->cwd)) {
+		make_dirs(config->cwd);
+		if (chdir(config->cwd) && chdir("/"))
+			return;
+	}
 }
 
 static void __attribute__((noreturn)) execute(char **argv)

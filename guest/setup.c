@@ -127,6 +127,42 @@ static void enable_controllers(void)
 	close(fd);
 }
 
+/* Where the archive has none. */
+static void write_new(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd < 0) {
+		if (errno != EEXIST)
+			guest__log("%s: %s", path, strerror(errno));
+		return;
+	}
+	(void)tlv__write_all(fd, text, strlen(text));
+	close(fd);
+}
+
+/* What programs take for granted: names of user and group 0, and the links that udev would make. */
+static void add_names_and_links(void)
+{
+	static const char *const links[][2] = {
+		{ "/proc/self/fd", "/dev/fd" },	    { "/proc/self/fd/0", "/dev/stdin" },
+		{ "/proc/self/fd/1", "/dev/stdout" }, { "/proc/self/fd/2", "/dev/stderr" },
+		{ "/run", "/var/run" },		    { "/proc/self/mounts", "/etc/mtab" },
+	};
+
+	if (chmod("/", 0755)) /* a tmpfs begins with mode 1777 */
+		guest__log("/: %s", strerror(errno));
+	mkdir("/etc", 0755);
+	mkdir("/var", 0755);
+	mkdir("/root", 0700);
+	write_new("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"
+				 "nobody:x:65534:65534:nobody:/:/bin/false\n");
+	write_new("/etc/group", "root:x:0:\nnogroup:x:65534:\n");
+	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
+		if (symlink(links[i][0], links[i][1]) && errno != EEXIST)
+			guest__log("%s: %s", links[i][1], strerror(errno));
+}
+
 int setup__mounts(void)
 {
 	static const struct mount_point points[] = {
@@ -153,10 +189,7 @@ int setup__mounts(void)
 			ret = -errno;
 		guest__log("mount %s (%s): %s", p->path, p->type, strerror(errno));
 	}
-	mkdir("/var", 0755);
-	if (symlink("/run", "/var/run") && errno != EEXIST)
-		guest__log("/var/run: %s", strerror(errno));
-	mkdir("/root", 0700);
+	add_names_and_links();
 	enable_controllers();
 	return ret;
 }

@@ -44,13 +44,29 @@ static int cmd_probe(int argc, char **argv)
 					     [KTSTR_KVM_ABSENT] = "absent" };
 	struct ktstr_probe probe;
 
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		puts("Usage: ktstr probe\n\n"
+		     "Prints native, emulated or absent, and why: whether /dev/kvm can run a kernel.");
+		return 0;
+	}
 	if (argc > 1) {
-		fprintf(stderr, "ktstr: probe: takes no argument (got %s)\n", argv[1]);
+		fprintf(stderr, "ktstr: probe: %s: takes no argument; see ktstr probe --help\n", argv[1]);
 		return CLI_EXIT_USAGE;
 	}
 	ktstr_probe__run(&probe);
 	printf("%s: %s\n", kinds[probe.kind], probe.detail);
 	return 0;
+}
+
+static bool known_kernel_command(const char *name)
+{
+	static const char *const names[] = { "list", "fetch", "build", "path",
+					     "ksrc", "--help", "-h" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
 }
 
 /* scripts/kernel, where the build or the installation has it. */
@@ -62,7 +78,12 @@ static int cmd_kernel(int argc, char **argv)
 	const char *given = getenv("KTSTR_SCRIPTS");
 	char *slash;
 
-	(void)argc;
+	if (!known_kernel_command(argc > 1 ? argv[1] : "")) {
+		fprintf(stderr, "ktstr: kernel: %s: not list, fetch, build, path or ksrc; "
+				"see ktstr kernel --help\n",
+			argc > 1 ? argv[1] : "command missing");
+		return CLI_EXIT_USAGE;
+	}
 	snprintf(dir, sizeof(dir), "%s", cli_self());
 	slash = strrchr(dir, '/');
 	if (slash)

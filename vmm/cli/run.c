@@ -16,6 +16,7 @@
 #include <ktstr/vm.h>
 
 #include "../emulated/emulated.h"
+#include "../kernel.h"
 #include "cli.h"
 
 #define MAX_INCLUDES 256
@@ -34,13 +35,19 @@ struct run_options {
 	bool no_emulated_host, verbose, help;
 };
 
-/* What a person expects to find in a shell; those that the host has are taken along. */
+/* What a person, or a script, expects beside a shell; those that the host has are taken along. */
 static const char *const shell_tools[] = {
-	"cat",	 "chrt", "cp",	  "dmesg", "echo",  "env",  "free", "grep", "head",    "hostname",
-	"kill",	 "less", "ls",	  "lscpu", "lsmod", "mkdir", "mount", "mv",  "nproc",   "numactl",
-	"ps",	 "rm",	 "rmdir", "sed",   "sleep", "sort", "stress-ng", "tail", "taskset", "top",
-	"uname", "uptime", "vi",  "wc",
+	"awk",	  "cat",     "chmod",  "chrt",	 "cp",	    "cut",    "date",  "dd",	"df",
+	"dmesg",  "echo",    "env",    "expr",	 "false",   "find",   "free",  "grep",	"head",
+	"id",	  "kill",    "ln",     "ls",	 "lscpu",   "lsmod",  "mkdir", "mktemp", "mount",
+	"mv",	  "nproc",   "numactl", "pgrep", "pidof",   "pkill",  "ps",    "pwd",	"readlink",
+	"reboot", "rm",	     "rmdir",  "sed",	 "seq",	    "setsid", "sleep", "sort",	"stat",
+	"stty",	  "tail",    "taskset", "tee",	 "test",    "timeout", "top",  "touch", "tr",
+	"true",	  "tty",     "umount", "uname",	 "uniq",    "uptime", "wc",    "xargs",
 };
+
+/* Programs whose arguments are likely to be commands; of a script, by its "#!" line. */
+static const char *const shells[] = { "ash", "bash", "dash", "sh", "zsh", "ksh" };
 
 static void usage(const struct run_options *o, FILE *to)
 {
@@ -68,7 +75,9 @@ static void usage(const struct run_options *o, FILE *to)
 		o->command, shell ? "" : " [--] CMD ARGS...", shell ? "none" : "3600",
 		shell ? "" :
 			"CMD, and arguments that name files, are taken along with the libraries that they\n"
-			"need. Exit status: CMD's; 2 for bad input; 125 when the machine gave none.\n");
+			"need; beside a shell or a shell script, common tools too (ls, cat, lscpu, ...).\n"
+			"CMD's standard input is empty. Exit status: CMD's, or 128 + the signal that\n"
+			"ended it; 2 for bad input; 125 when the machine gave none.\n");
 }
 
 static int bad(const struct run_options *o, const char *option, const char *why)
@@ -149,9 +158,21 @@ static int parse_option(struct run_options *o, int c)
 	case 'h':
 		o->help = true;
 		return 0;
-	default: /* getopt_long has said why */
-		return CLI_EXIT_USAGE;
+	default:
+		return -1;
 	}
+}
+
+/* What getopt_long() stopped at, as it was written. */
+static int bad_option(const struct run_options *o, int c, char **argv, int index)
+{
+	char name[128];
+
+	if (!strncmp(argv[index], "--", 2))
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[index], "="), argv[index]);
+	else
+		snprintf(name, sizeof(name), "-%c", optopt);
+	return bad(o, name, c == ':' ? "needs a value" : "unknown, ambiguous or with a value that it does not take");
 }
 
 static int parse_options(struct run_options *o, int argc, char **argv)
@@ -171,20 +192,18 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
-	char name[32];
-	int c;
+	int c, index = 1;
 
-	/* getopt's own messages begin with argv[0] */
-	snprintf(name, sizeof(name), "ktstr: %s", o->command);
-	argv[0] = name;
 	optind = 1;
-	while ((c = getopt_long(argc, argv, "+k:t:m:s:i:a:vh", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:k:t:m:s:i:a:vh", options, NULL)) != -1) {
 		int status = parse_option(o, c);
 
+		if (status < 0)
+			return bad_option(o, c, argv, index);
 		if (status)
 			return status;
+		index = optind;
 	}
-	argv[0] = (char *)(uintptr_t)o->command;
 	if (o->nr_scheduler_args && !o->config.scheduler)
 		return bad(o, "--scheduler-args", "needs --scheduler");
 	return 0;
@@ -211,22 +230,66 @@ static bool find_in_path(const char *name, char *buf, size_t size)
 	return false;
 }
 
-/* Host files become guest files at their absolute paths; strings live until the process ends. */
-static bool add_file(struct ktstr_file *files, size_t *nr, const char *name)
+/* A host file becomes a guest file at its absolute path; the string lives until the process ends. */
+static void add_path(struct ktstr_file *files, size_t *nr, const char *path)
 {
-	char found[PATH_MAX], cwd[PATH_MAX], absolute[2 * PATH_MAX];
+	char cwd[PATH_MAX], absolute[2 * PATH_MAX];
 
-	if (!find_in_path(name, found, sizeof(found)))
-		return false;
-	if (found[0] == '/' || !getcwd(cwd, sizeof(cwd)))
-		snprintf(absolute, sizeof(absolute), "%s", found);
+	if (path[0] == '/' || !getcwd(cwd, sizeof(cwd)))
+		snprintf(absolute, sizeof(absolute), "%s", path);
 	else
-		snprintf(absolute, sizeof(absolute), "%s/%s", cwd, found);
+		snprintf(absolute, sizeof(absolute), "%s/%s", cwd, path);
 	files[*nr].host_path = strdup(absolute);
 	files[*nr].guest_path = NULL;
 	if (files[*nr].host_path)
 		(*nr)++;
+}
+
+static bool add_program(struct ktstr_file *files, size_t *nr, const char *name)
+{
+	char found[PATH_MAX];
+
+	if (!find_in_path(name, found, sizeof(found)))
+		return false;
+	add_path(files, nr, found);
 	return true;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool is_shell(const char *path)
+{
+	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++)
+		if (!strcmp(base_name(path), shells[i]))
+			return true;
+	return false;
+}
+
+/* A shell, or a script that begins with "#!" and a shell, or with "#!/usr/bin/env" and one. */
+static bool runs_shell(const char *program)
+{
+	char path[PATH_MAX], line[256] = "", *word, *save = NULL;
+	FILE *f;
+
+	if (is_shell(program))
+		return true;
+	f = find_in_path(program, path, sizeof(path)) ? fopen(path, "re") : NULL;
+	if (!f)
+		return false;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	if (strncmp(line, "#!", 2))
+		return false;
+	word = strtok_r(line + 2, " \t\n", &save);
+	if (word && !strcmp(base_name(word), "env"))
+		word = strtok_r(NULL, " \t\n", &save);
+	return word && is_shell(word);
 }
 
 static bool is_regular_file(const char *path)
@@ -247,25 +310,31 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 		       sizeof(*files));
 	if (!files)
 		return bad(o, "memory", strerror(ENOMEM));
-	if (argc && !add_file(files, &nr, argv[0])) {
-		fprintf(stderr, "ktstr: %s: %s: no such program here\n", o->command, argv[0]);
+	if (argc && !add_program(files, &nr, argv[0])) {
+		fprintf(stderr, "ktstr: %s: %s: %s\n", o->command, argv[0],
+			strchr(argv[0], '/') ? "no such file; check the path" :
+					       "no such program in PATH; give its path");
 		free(files);
 		return CLI_EXIT_USAGE;
 	}
 	for (size_t i = 1; i < argc; i++)
 		if (is_regular_file(argv[i]))
-			add_file(files, &nr, argv[i]);
+			add_path(files, &nr, argv[i]);
 	for (size_t i = 0; i < o->nr_includes; i++) {
-		if (add_file(files, &nr, o->includes[i]))
+		if (!access(o->includes[i], F_OK)) {
+			add_path(files, &nr, o->includes[i]);
 			continue;
-		fprintf(stderr, "ktstr: %s: --include %s: %s\n", o->command, o->includes[i],
-			strerror(ENOENT));
+		}
+		if (add_program(files, &nr, o->includes[i]))
+			continue;
+		fprintf(stderr, "ktstr: %s: --include %s: %s; give a path, or a program of PATH\n",
+			o->command, o->includes[i], strerror(ENOENT));
 		free(files);
 		return CLI_EXIT_USAGE;
 	}
-	if (!strcmp(o->command, "shell"))
+	if (argc && runs_shell(argv[0]))
 		for (size_t i = 0; i < sizeof(shell_tools) / sizeof(shell_tools[0]); i++)
-			add_file(files, &nr, shell_tools[i]);
+			add_program(files, &nr, shell_tools[i]);
 	o->config.files = files;
 	o->config.nr_files = nr;
 	*out = files;
@@ -280,10 +349,13 @@ static int run_in_emulated_host(const struct run_options *o, const struct ktstr_
 	int n = 0;
 
 	if (o->no_emulated_host || getenv(EMULATED_INSIDE_ENV)) {
-		fprintf(stderr, "ktstr: %s\n", probe->detail);
+		fprintf(stderr, "ktstr: /dev/kvm: %s%s\n", probe->detail,
+			o->no_emulated_host ?
+				"; leave out --no-emulated-host to use the emulated KVM host" :
+				"; this is an emulated KVM host already: restart it");
 		return CLI_EXIT_USAGE;
 	}
-	fprintf(stderr, "ktstr: %s; using the emulated KVM host, expect 20x slower\n",
+	fprintf(stderr, "ktstr: /dev/kvm: %s; using the emulated KVM host, expect 20x slower\n",
 		probe->detail);
 	args = calloc((size_t)argc + 6, sizeof(*args));
 	if (!args)
@@ -444,6 +516,23 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 	return status;
 }
 
+/* A shell's terminal is the guest's while it runs. */
+static int with_terminal(struct run_options *o, int signal_fd)
+{
+	struct termios saved, raw;
+	int status;
+
+	if (o->config.terminal_in < 0 || tcgetattr(o->config.terminal_in, &saved))
+		return boot_and_run(o, signal_fd);
+	raw = saved;
+	cfmakeraw(&raw);
+	raw.c_oflag |= OPOST; /* our own lines; the guest's have their \r already */
+	tcsetattr(o->config.terminal_in, TCSANOW, &raw);
+	status = boot_and_run(o, signal_fd);
+	tcsetattr(o->config.terminal_in, TCSADRAIN, &saved);
+	return status;
+}
+
 static int with_signals(struct run_options *o)
 {
 	sigset_t set, old;
@@ -458,31 +547,53 @@ static int with_signals(struct run_options *o)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return bad(o, "signalfd", strerror(errno));
-	status = boot_and_run(o, fd);
+	status = with_terminal(o, fd);
 	close(fd);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return status;
 }
 
-/* 0: go on in this process; otherwise *status is final. */
-static int prepare(struct run_options *o, int argc, char **argv, int *status)
+/* What can be said about the input without a machine, before an emulated host is started for it. */
+static int check_input(const struct run_options *o)
 {
-	struct ktstr_probe probe;
+	struct ktstr_error error = { 0 };
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
+	const char *scheduler = o->config.scheduler;
+	int status = 0;
 
+	if (!kernel)
+		return bad(o, "memory", strerror(ENOMEM));
+	if (kernel__resolve(o->config.kernel, kernel, &error)) {
+		ktstr_error__hint(&error, "give a kernel image, a build tree or a version of "
+					  "`ktstr kernel list`");
+		status = print_error(o->command, &error);
+	} else if (access(kernel->image, R_OK)) {
+		ktstr_error__set(&error, errno, "open kernel", kernel->image, NULL);
+		ktstr_error__hint(&error, "make it readable for this user, or copy it");
+		status = print_error(o->command, &error);
+	} else if (scheduler && (!is_regular_file(scheduler) || access(scheduler, X_OK))) {
+		fprintf(stderr, "ktstr: %s: --scheduler %s: %s; give the path of an executable file\n",
+			o->command, scheduler,
+			is_regular_file(scheduler) ? "not executable" : "no such file");
+		status = CLI_EXIT_USAGE;
+	} else if (scheduler && kernel__config_has(kernel, "CONFIG_SCHED_CLASS_EXT") == 0) {
+		ktstr_error__set(&error, EOPNOTSUPP, "--scheduler", kernel->image,
+				 "the kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT is not set)");
+		ktstr_error__hint(&error, "give another --kernel, or get one by ktstr kernel fetch");
+		status = print_error(o->command, &error);
+	}
+	free(kernel);
+	return status;
+}
+
+/* Options alone. 0: go on; otherwise *status is final. */
+static int read_options(struct run_options *o, int argc, char **argv, int *status)
+{
 	*status = parse_options(o, argc, argv);
 	if (*status)
 		return -1;
 	if (o->help) {
 		usage(o, stdout);
-		return -1;
-	}
-	if (!strcmp(o->command, "run") && !argv[optind]) {
-		*status = bad(o, "CMD", "missing");
-		return -1;
-	}
-	ktstr_probe__run(&probe);
-	if (probe.kind != KTSTR_KVM_NATIVE) {
-		*status = run_in_emulated_host(o, &probe, argc, argv);
 		return -1;
 	}
 	o->config.scheduler_args = o->scheduler_args;
@@ -493,6 +604,31 @@ static int prepare(struct run_options *o, int argc, char **argv, int *status)
 	else if (isatty(STDERR_FILENO))
 		o->config.progress = on_progress;
 	return 0;
+}
+
+/*
+ * Checks the input and finds out where the machine can run. 0: here; otherwise *status is final, of
+ * bad input or of the same command (@argv as the subcommand got it) in an emulated host.
+ */
+static int enter_host(const struct run_options *o, int argc, char **argv, int *status)
+{
+	struct ktstr_probe probe;
+
+	*status = check_input(o);
+	if (*status)
+		return -1;
+	ktstr_probe__run(&probe);
+	if (probe.kind == KTSTR_KVM_NATIVE)
+		return 0;
+	/* Rights are soon given; twentyfold time is for who asked for it. */
+	if (probe.kind == KTSTR_KVM_ABSENT && !access("/dev/kvm", F_OK) &&
+	    access("/dev/kvm", R_OK | W_OK) && !getenv(EMULATED_DIR_ENV)) {
+		fprintf(stderr, "ktstr: /dev/kvm: %s, or use `ktstr emulated-host`\n", probe.detail);
+		*status = CLI_EXIT_USAGE;
+	} else {
+		*status = run_in_emulated_host(o, &probe, argc, argv);
+	}
+	return -1;
 }
 
 int cli_run(int argc, char **argv)
@@ -506,8 +642,10 @@ int cli_run(int argc, char **argv)
 
 	ktstr_vm_config__defaults(&o.config);
 	o.config.timeout_s = DEFAULT_RUN_TIMEOUT_S;
-	if (prepare(&o, argc, argv, &status))
+	if (read_options(&o, argc, argv, &status))
 		return status;
+	if (!argv[optind])
+		return bad(&o, "CMD", "missing");
 	status = gather_files(&o, argv + optind, &files);
 	if (status)
 		return status;
@@ -515,7 +653,8 @@ int cli_run(int argc, char **argv)
 	o.config.argv = (const char *const *)(argv + optind);
 	o.config.env = env;
 	o.config.cwd = getcwd(cwd, sizeof(cwd));
-	status = with_signals(&o);
+	if (!enter_host(&o, argc, argv, &status))
+		status = with_signals(&o);
 	free(files);
 	return status;
 }
@@ -525,7 +664,6 @@ int cli_shell(int argc, char **argv)
 	static const char *const bash[] = { "bash", "--norc", NULL };
 	static const char *const sh[] = { "sh", NULL };
 	struct run_options o = { .command = "shell" };
-	struct termios saved, raw;
 	struct winsize size = { 0 };
 	struct stat st;
 	struct ktstr_file *files;
@@ -536,7 +674,7 @@ int cli_shell(int argc, char **argv)
 
 	ktstr_vm_config__defaults(&o.config);
 	o.config.timeout_s = NO_TIMEOUT_S;
-	if (prepare(&o, argc, argv, &status))
+	if (read_options(&o, argc, argv, &status))
 		return status;
 	if (argv[optind])
 		return bad(&o, argv[optind], "not an option");
@@ -555,15 +693,8 @@ int cli_shell(int argc, char **argv)
 		o.config.terminal_rows = size.ws_row;
 		o.config.terminal_columns = size.ws_col;
 	}
-	if (tcgetattr(STDIN_FILENO, &saved) == 0) {
-		raw = saved;
-		cfmakeraw(&raw);
-		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	if (!enter_host(&o, argc, argv, &status))
 		status = with_signals(&o);
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
-	} else {
-		status = with_signals(&o);
-	}
 	free(files);
 	return status;
 }
