@@ -16,6 +16,7 @@
 
 #define DEFAULT_MEMORY_MB 512u
 #define DEFAULT_BOOT_TIMEOUT_S 120u
+#define DEFAULT_ATTACH_TIMEOUT_S 20u
 #define DEFAULT_TIMEOUT_S 60u
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
@@ -25,6 +26,7 @@ void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
 		.topology = TOPO(1, 1, 1, 1),
 		.memory_mb = DEFAULT_MEMORY_MB,
 		.boot_timeout_s = DEFAULT_BOOT_TIMEOUT_S,
+		.attach_timeout_s = DEFAULT_ATTACH_TIMEOUT_S,
 		.timeout_s = DEFAULT_TIMEOUT_S,
 		.terminal_in = -1,
 		.terminal_out = -1,

@@ -88,6 +88,7 @@ struct ktstr_vm_config {
 	const struct ktstr_file *files;	   /* more files, with the libraries that they need */
 	size_t nr_files;
 	uint32_t boot_timeout_s; /* from the first KVM_RUN until PID 1 speaks; 0: no limit */
+	uint32_t attach_timeout_s; /* guest time that the scheduler has to attach */
 	uint32_t timeout_s;	 /* from there to the end; 0: no limit */
 	ktstr_output_fn output;	 /* may be NULL */
 	void *output_opaque;
