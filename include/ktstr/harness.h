@@ -239,7 +239,6 @@ static inline int ktstr_harness_main(int argc, char **argv)
 		ktstr_error__format(&error, why, sizeof(why));
 		return __ktstr_bail_out(why);
 	}
-	optind = 1; /* kselftest reads the options once more */
 	return test_harness_run(argc, argv);
 }
 

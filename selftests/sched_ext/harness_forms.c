@@ -21,7 +21,7 @@ KTSTR_TEST(skipped_test_is_skipped, .expect_verdict = KTSTR_VERDICT_SKIP)
 	SKIP(return, "this test is always skipped");
 }
 
-KTSTR_TEST_SIGNAL(test_ends_by_the_signal_that_it_names, SIGUSR1, .memory_mb = 0)
+TEST_SIGNAL(test_ends_by_the_signal_that_it_names, SIGUSR1)
 {
 	kill(getpid(), SIGUSR1);
 }
