@@ -181,17 +181,6 @@ TEST_F(loader, hostile_bzimages_are_refused)
 	}
 }
 
-/* With RAM above 4 GiB a kernel there would be in RAM, but not where it can be entered. */
-TEST_F(loader, kernels_above_4_gib_are_refused)
-{
-	struct setup_header hdr = good_header();
-
-	give_ram(self, 5 * GIB);
-	hdr.pref_address = 4 * GIB;
-	put_bzimage(self, &hdr, 5000);
-	EXPECT_EQ(-ENOEXEC, load(self));
-}
-
 TEST_F(loader, too_little_memory_is_named_in_mib)
 {
 	struct setup_header hdr = good_header();
@@ -321,6 +310,26 @@ TEST_F(loader, hostile_elf_files_are_refused)
 	HOSTILE(elf.ph[0].p_memsz = 496 * MIB, 0);
 	/* A segment without memory is nowhere. */
 	HOSTILE((elf.ph[1].p_type = PT_LOAD, elf.ph[1].p_memsz = elf.ph[1].p_filesz = 0), 0);
+}
+
+/* With RAM above 4 GiB a kernel there would be in RAM, but not where it can be entered. */
+TEST_F(loader, kernels_above_4_gib_are_refused)
+{
+	struct setup_header hdr = good_header();
+	struct elf elf = good_elf();
+
+	give_ram(self, 5 * GIB);
+	hdr.pref_address = 4 * GIB;
+	put_bzimage(self, &hdr, 5000);
+	EXPECT_EQ(-ENOEXEC, load(self));
+
+	elf.ph[0].p_paddr = 4 * GIB;
+	put_elf(self, &elf);
+	EXPECT_EQ(-ENOEXEC, load(self));
+	elf = good_elf();
+	elf.eh.e_entry = 4 * GIB;
+	put_elf(self, &elf);
+	EXPECT_EQ(-ENOEXEC, load(self));
 }
 
 /* ---- RAM ---- */
