@@ -32,6 +32,7 @@
 
 /* What the kernel's own start-up needs beyond its image, before it can free anything (measured). */
 #define KERNEL_MARGIN (UINT64_C(48) << 20)
+#define INITRAMFS_MAX (UINT64_C(1) << 40)
 
 static int not_a_kernel(const struct arch_payload *payload, const char *why,
 			struct ktstr_error *error)
@@ -257,6 +258,10 @@ static int check_memory(struct vm *vm, const struct arch_payload *payload, uint6
 
 	for (uint32_t i = 0; i < vm->mem.nr_regions; i++)
 		total += vm->mem.regions[i].size;
+	/* Far above any RAM, and far from overflow: kernel_end is below 4 GiB. */
+	if (archive > INITRAMFS_MAX || unpacked > INITRAMFS_MAX)
+		return ktstr_error__set(error, EFBIG, "initramfs", NULL, "more than %llu GiB",
+					(unsigned long long)(INITRAMFS_MAX >> 30));
 	need = vm->kernel_end + archive + unpacked + KERNEL_MARGIN;
 	if (need < 2 * unpacked + KERNEL_MARGIN)
 		need = 2 * unpacked + KERNEL_MARGIN;

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* From what was seen of a run to its verdict: sequences of events, malformed frames, bounded text. */
+#include "vmm/outcome.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kselftest_harness.h"
+
+FIXTURE(run)
+{
+	struct outcome o;
+};
+
+FIXTURE_SETUP(run)
+{
+	outcome__init(&self->o);
+}
+
+FIXTURE_TEARDOWN(run)
+{
+	outcome__free(&self->o);
+}
+
+static int life(struct outcome *o, uint32_t step, const char *detail)
+{
+	uint8_t buf[256];
+	struct ktstr_life_payload p = { .step = step };
+
+	memcpy(buf, &p, sizeof(p));
+	memcpy(buf + sizeof(p), detail, strlen(detail));
+	return outcome__frame(o, KTSTR_FRAME_LIFECYCLE, buf, (uint32_t)(sizeof(p) + strlen(detail)));
+}
+
+static int test_result(struct outcome *o, uint32_t signal, uint32_t code, const char *reason)
+{
+	uint8_t buf[4096];
+	struct ktstr_test_payload p = { .signal = signal, .exit_code = code };
+
+	memcpy(buf, &p, sizeof(p));
+	memcpy(buf + sizeof(p), reason, strlen(reason));
+	return outcome__frame(o, KTSTR_FRAME_TEST_RESULT, buf,
+			      (uint32_t)(sizeof(p) + strlen(reason)));
+}
+
+static int sched_exit(struct outcome *o, struct ktstr_sched_exit_payload p, const char *text)
+{
+	uint8_t buf[1024];
+
+	memcpy(buf, &p, sizeof(p));
+	memcpy(buf + sizeof(p), text, strlen(text));
+	return outcome__frame(o, KTSTR_FRAME_SCHED_EXIT, buf, (uint32_t)(sizeof(p) + strlen(text)));
+}
+
+static int end(struct outcome *o, uint32_t code)
+{
+	return outcome__frame(o, KTSTR_FRAME_EXIT, (const uint8_t *)&code, sizeof(code));
+}
+
+static void finish(struct outcome *o)
+{
+	outcome__finish(o, false, "how");
+}
+
+TEST(every_verdict_has_its_name)
+{
+	EXPECT_STREQ("NONE", ktstr_verdict__name(KTSTR_VERDICT_NONE));
+	EXPECT_STREQ("INTERRUPTED", ktstr_verdict__name(KTSTR_VERDICT_INTERRUPTED));
+	EXPECT_STREQ("UNKNOWN", ktstr_verdict__name(KTSTR_VERDICT_INTERRUPTED + 1));
+	EXPECT_STREQ("UNKNOWN", ktstr_verdict__name((enum ktstr_verdict)-1));
+	for (int i = 0; i <= KTSTR_VERDICT_INTERRUPTED; i++)
+		EXPECT_NE(NULL, ktstr_verdict__name((enum ktstr_verdict)i));
+}
+
+TEST(how_the_test_ended_is_the_verdict_of_a_whole_run)
+{
+	static const struct {
+		uint32_t signal, code;
+		enum ktstr_verdict verdict;
+		const char *cause;
+		int exit_code;
+	} ends[] = {
+		{ 0, 0, KTSTR_VERDICT_PASS, "", 0 },
+		{ 0, 2, KTSTR_VERDICT_XFAIL, "", 2 },
+		{ 0, 4, KTSTR_VERDICT_SKIP, "", 4 },
+		{ 0, 1, KTSTR_VERDICT_FAIL, "exit code 1", 1 },
+		{ 0, 255, KTSTR_VERDICT_FAIL, "exit code 255", 255 },
+		{ 11, 0, KTSTR_VERDICT_FAIL, "ended by signal 11", -1 },
+		{ 64, 4, KTSTR_VERDICT_FAIL, "ended by signal 64", -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct outcome o;
+
+		outcome__init(&o);
+		EXPECT_EQ(0, life(&o, KTSTR_LIFE_INIT, ""));
+		EXPECT_EQ(0, test_result(&o, ends[i].signal, ends[i].code, "why"));
+		EXPECT_FALSE(o.complete);
+		EXPECT_EQ(0, end(&o, ends[i].code));
+		EXPECT_TRUE(o.complete);
+		/* That the guest resets itself afterwards is the normal end. */
+		outcome__finish(&o, true, "reset");
+		EXPECT_EQ(ends[i].verdict, o.verdict);
+		EXPECT_STREQ(ends[i].cause, o.cause);
+		EXPECT_EQ(ends[i].exit_code, o.exit_code);
+		EXPECT_STREQ("why", o.skip_reason);
+		outcome__free(&o);
+	}
+}
+
+TEST_F(run, without_a_sign_of_init_it_did_not_boot)
+{
+	outcome__finish(&self->o, true, "triple fault");
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->o.verdict);
+	EXPECT_STREQ("the kernel never reached init (triple fault)", self->o.cause);
+}
+
+TEST_F(run, a_reset_in_the_middle_is_a_reboot_and_names_the_step)
+{
+	life(&self->o, KTSTR_LIFE_INIT, "");
+	life(&self->o, KTSTR_LIFE_TEST_STARTED, "");
+	outcome__finish(&self->o, true, "reset");
+	EXPECT_EQ(KTSTR_VERDICT_GUEST_REBOOT, self->o.verdict);
+	EXPECT_STREQ("the guest ended during the test (reset)", self->o.cause);
+}
+
+TEST_F(run, a_result_without_exit_is_not_complete)
+{
+	life(&self->o, KTSTR_LIFE_INIT, "");
+	test_result(&self->o, 0, 0, "");
+	finish(&self->o);
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->o.verdict);
+}
+
+TEST_F(run, exit_without_a_result_is_no_pass)
+{
+	life(&self->o, KTSTR_LIFE_INIT, "");
+	end(&self->o, 0);
+	finish(&self->o);
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->o.verdict);
+	EXPECT_STREQ("EXIT came without a test result", self->o.cause);
+}
+
+TEST_F(run, the_first_cause_wins)
+{
+	outcome__fail(&self->o, KTSTR_VERDICT_KERNEL_OOPS, "first %d", 1);
+	outcome__fail(&self->o, KTSTR_VERDICT_HOST_ERROR, "second");
+	sched_exit(&self->o, (struct ktstr_sched_exit_payload){ .kind = KTSTR_SCHED_EXITED }, "");
+	test_result(&self->o, 0, 0, "");
+	end(&self->o, 0);
+	outcome__finish(&self->o, true, "third");
+	EXPECT_EQ(KTSTR_VERDICT_KERNEL_OOPS, self->o.verdict);
+	EXPECT_STREQ("first 1", self->o.cause);
+	EXPECT_TRUE(self->o.have_status); /* evidence all the same */
+}
+
+TEST_F(run, a_cause_is_one_printable_line)
+{
+	char longer[2 * OUTCOME_CAUSE_MAX];
+
+	outcome__fail(&self->o, KTSTR_VERDICT_FAIL, "a\nb\tc\x1b[1m\x7f");
+	EXPECT_STREQ("a b c [1m ", self->o.cause);
+	outcome__amend(&self->o, "x\r\ny");
+	EXPECT_STREQ("x  y", self->o.cause);
+	memset(longer, 'z', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	outcome__amend(&self->o, longer);
+	EXPECT_EQ(OUTCOME_CAUSE_MAX - 1, strlen(self->o.cause));
+}
+
+TEST_F(run, schedulers_end_by_their_kind)
+{
+	static const struct {
+		struct ktstr_sched_exit_payload p;
+		enum ktstr_verdict verdict;
+		const char *cause;
+	} ends[] = {
+		{ { .kind = KTSTR_SCHED_STOPPED }, KTSTR_VERDICT_NONE, "" },
+		{ { .kind = KTSTR_SCHED_NOT_ATTACHED, .exit_code = 3 },
+		  KTSTR_VERDICT_SCHED_NOT_ATTACHED,
+		  "the scheduler did not attach (exited with code 3): text" },
+		{ { .kind = KTSTR_SCHED_EXITED, .signal = 6 },
+		  KTSTR_VERDICT_SCHED_EXITED,
+		  "the scheduler ended during the test (ended by signal 6): text" },
+		{ { .kind = KTSTR_SCHED_EXITED, .still_alive = 1, .signal = 6 },
+		  KTSTR_VERDICT_SCHED_EXITED,
+		  "the scheduler ended during the test (its process lives): text" },
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct outcome o;
+
+		outcome__init(&o);
+		life(&o, KTSTR_LIFE_TEST_STARTED, "");
+		EXPECT_EQ(0, sched_exit(&o, ends[i].p, "text"));
+		EXPECT_EQ(ends[i].verdict, o.verdict);
+		EXPECT_STREQ(ends[i].cause, o.cause);
+		outcome__free(&o);
+	}
+}
+
+TEST_F(run, ops_of_the_attached_scheduler_are_noted)
+{
+	char name[200];
+
+	life(&self->o, KTSTR_LIFE_SCHED_ATTACHED, "sim\nple");
+	EXPECT_STREQ("sim ple", self->o.scheduler_ops);
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	life(&self->o, KTSTR_LIFE_SCHED_ATTACHED, name);
+	EXPECT_EQ(sizeof(self->o.scheduler_ops) - 1, strlen(self->o.scheduler_ops));
+}
+
+TEST_F(run, output_of_the_scheduler_is_kept_and_that_of_the_test_is_not)
+{
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\3\0\0\0ab", 6));
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\1\0\0\0xy", 6));
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\3\0\0\0c", 5));
+	EXPECT_STREQ("abc", self->o.scheduler.data);
+}
+
+TEST(malformed_frames_break_the_channel)
+{
+	static const struct {
+		uint32_t type, length;
+		uint8_t payload[40];
+	} frames[] = {
+		{ KTSTR_FRAME_LIFECYCLE, 15, { 1 } },
+		{ KTSTR_FRAME_LIFECYCLE, 0, { 0 } },
+		{ KTSTR_FRAME_TEST_RESULT, 7, { 0 } },
+		{ KTSTR_FRAME_TEST_RESULT, 8, { 65 } },		   /* no such signal */
+		{ KTSTR_FRAME_TEST_RESULT, 8, { 0, 0, 0, 0, 0, 1 } }, /* exit code 256 */
+		{ KTSTR_FRAME_SCHED_EXIT, 23, { 1 } },
+		{ KTSTR_FRAME_SCHED_EXIT, 24, { 0 } },
+		{ KTSTR_FRAME_SCHED_EXIT, 24, { 4 } },
+		{ KTSTR_FRAME_EXIT, 3, { 0 } },
+		{ KTSTR_FRAME_EXIT, 5, { 0 } },
+		{ KTSTR_FRAME_OUTPUT, 3, { 3 } },
+	};
+
+	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+		struct outcome o;
+
+		outcome__init(&o);
+		EXPECT_EQ(-EPROTO,
+			  outcome__frame(&o, frames[i].type, frames[i].payload, frames[i].length));
+		EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, o.verdict);
+		EXPECT_EQ(0, strncmp("frame '", o.cause, 7));
+		EXPECT_FALSE(o.complete);
+		EXPECT_FALSE(o.have_status);
+		outcome__free(&o);
+	}
+}
+
+TEST_F(run, a_second_result_breaks_the_channel_and_changes_nothing)
+{
+	EXPECT_EQ(0, test_result(&self->o, 0, 1, ""));
+	EXPECT_EQ(-EPROTO, test_result(&self->o, 0, 0, ""));
+	EXPECT_EQ(1, self->o.exit_code);
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->o.verdict);
+}
+
+TEST_F(run, frames_of_later_versions_are_passed_over)
+{
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FOURCC('N', 'E', 'W', '!'), NULL, 0));
+	EXPECT_EQ(KTSTR_VERDICT_NONE, self->o.verdict);
+	EXPECT_TRUE(self->o.init_seen);
+}
+
+TEST_F(run, long_reasons_are_cut)
+{
+	char reason[3000];
+
+	memset(reason, 'r', sizeof(reason) - 1);
+	reason[sizeof(reason) - 1] = '\0';
+	EXPECT_EQ(0, test_result(&self->o, 0, 4, reason));
+	EXPECT_EQ(sizeof(self->o.skip_reason) - 1, strlen(self->o.skip_reason));
+}
+
+TEST_F(run, com2_gives_the_result_while_port_1_is_silent)
+{
+	outcome__com2_exit(&self->o, 4, "no such thing");
+	finish(&self->o);
+	EXPECT_EQ(KTSTR_VERDICT_SKIP, self->o.verdict);
+	EXPECT_TRUE(self->o.by_com2);
+	EXPECT_STREQ("no such thing", self->o.skip_reason);
+}
+
+TEST_F(run, com2_tells_signals_by_the_code)
+{
+	outcome__com2_exit(&self->o, 128 + 9, "");
+	finish(&self->o);
+	EXPECT_EQ(9, self->o.signal);
+	EXPECT_EQ(-1, self->o.exit_code);
+	EXPECT_STREQ("ended by signal 9", self->o.cause);
+}
+
+TEST_F(run, com2_says_nothing_once_port_1_spoke)
+{
+	life(&self->o, KTSTR_LIFE_INIT, "");
+	outcome__com2_exit(&self->o, 0, "");
+	outcome__com2_sched_exit(&self->o, KTSTR_SCHED_EXITED, "text");
+	EXPECT_FALSE(self->o.complete);
+	EXPECT_EQ(KTSTR_VERDICT_NONE, self->o.verdict);
+	finish(&self->o);
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->o.verdict);
+}
+
+TEST_F(run, com2_tells_of_the_scheduler)
+{
+	outcome__com2_sched_exit(&self->o, KTSTR_SCHED_STOPPED, "text");
+	EXPECT_EQ(KTSTR_VERDICT_NONE, self->o.verdict);
+	outcome__com2_sched_exit(&self->o, KTSTR_SCHED_NOT_ATTACHED, "text");
+	EXPECT_EQ(KTSTR_VERDICT_SCHED_NOT_ATTACHED, self->o.verdict);
+	EXPECT_STREQ("the scheduler did not attach: text", self->o.cause);
+}
+
+TEST(text_keeps_the_newest_and_is_bounded)
+{
+	struct outcome_text text = { 0 };
+	char *chunk = malloc(3 * OUTCOME_TEXT_MAX);
+	uint64_t given = 0;
+
+	ASSERT_NE(NULL, chunk);
+	for (int i = 0; i < 1000; i++) {
+		char line[4096];
+
+		memset(line, 'a' + i % 26, sizeof(line));
+		outcome_text__add(&text, line, sizeof(line));
+		given += sizeof(line);
+		ASSERT_LE(text.length, OUTCOME_TEXT_MAX);
+		ASSERT_LE(text.capacity, 2 * OUTCOME_TEXT_MAX);
+		ASSERT_EQ(given, text.length + text.dropped);
+		ASSERT_EQ(line[0], text.data[text.length - 1]);
+		ASSERT_EQ('\0', text.data[text.length]);
+	}
+	EXPECT_GE(text.length, OUTCOME_TEXT_MAX / 2);
+	memset(chunk, 'c', 3 * OUTCOME_TEXT_MAX);
+	chunk[3 * OUTCOME_TEXT_MAX - 1] = 'z';
+	outcome_text__add(&text, chunk, 3 * OUTCOME_TEXT_MAX);
+	EXPECT_EQ(OUTCOME_TEXT_MAX, text.length);
+	EXPECT_EQ('z', text.data[text.length - 1]);
+	EXPECT_EQ('c', text.data[0]);
+	EXPECT_EQ(given + 3 * OUTCOME_TEXT_MAX, text.length + text.dropped);
+	outcome_text__free(&text);
+	free(chunk);
+}
+
+TEST(nul_bytes_do_not_hide_what_follows)
+{
+	struct outcome_text text = { 0 };
+
+	outcome_text__add(&text, "a\0b", 3);
+	EXPECT_STREQ("a b", text.data);
+	outcome_text__free(&text);
+}
+
+TEST_HARNESS_MAIN
