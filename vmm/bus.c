@@ -7,12 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIO_PORTS 65536u
-
 int bus__init(struct bus *bus)
 {
 	memset(bus, 0, sizeof(*bus));
-	bus->pio_count = calloc(PIO_PORTS, sizeof(*bus->pio_count));
+	bus->pio_count = calloc(BUS_PIO_PORTS, sizeof(*bus->pio_count));
 	return bus->pio_count ? 0 : -ENOMEM;
 }
 
@@ -30,7 +28,7 @@ int bus__add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size
 	uint64_t last;
 
 	if (!size || __builtin_add_overflow(base, size - 1, &last) ||
-	    (space == BUS_PIO && last >= PIO_PORTS))
+	    (space == BUS_PIO && last >= BUS_PIO_PORTS))
 		return ktstr_error__set(error, EINVAL, "add to bus", name, "range is empty or wraps");
 	if (n == BUS_MAX_RANGES)
 		return ktstr_error__set(error, ENOSPC, "add to bus", name, "too many devices");
@@ -58,8 +56,6 @@ static struct bus_range *bus__find(struct bus *bus, enum bus_space space, uint64
 	struct bus_range *ranges = bus->ranges[space];
 	uint32_t lo = 0, hi = bus->nr_ranges[space];
 
-	if (space == BUS_PIO && bus->pio_count && addr < PIO_PORTS)
-		atomic_fetch_add_explicit(&bus->pio_count[addr], 1, memory_order_relaxed);
 	while (lo < hi) {
 		uint32_t mid = lo + (hi - lo) / 2;
 
@@ -100,4 +96,9 @@ bool bus__write(struct bus *bus, enum bus_space space, uint64_t addr, const uint
 	if (r)
 		r->ops->write(r->opaque, addr - r->base, data, length);
 	return r;
+}
+
+void bus__count_pio(struct bus *bus, uint16_t port)
+{
+	atomic_fetch_add_explicit(&bus->pio_count[port], 1, memory_order_relaxed);
 }

@@ -25,16 +25,17 @@ struct bus_range {
 	const struct bus_ops *ops;
 	void *opaque;
 	const char *name;      /* static */
-	_Atomic uint64_t hits; /* accesses: exits to userspace */
+	_Atomic uint64_t hits; /* accesses; of device memory each is an exit to userspace */
 };
 
 #define BUS_MAX_RANGES 64u
+#define BUS_PIO_PORTS 65536u
 
 struct bus {
 	struct bus_range ranges[2][BUS_MAX_RANGES]; /* sorted by base; [enum bus_space] */
 	uint32_t nr_ranges[2];
 	_Atomic uint64_t unclaimed_mmio; /* accesses to device memory that no range claims */
-	_Atomic uint32_t *pio_count;	 /* [65536] accesses by first port; NULL: not counted */
+	_Atomic uint32_t *pio_count;	 /* [BUS_PIO_PORTS]: bus__count_pio() */
 };
 
 int bus__init(struct bus *bus);
@@ -48,5 +49,8 @@ int bus__add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size
 bool bus__read(struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data, uint32_t length);
 bool bus__write(struct bus *bus, enum bus_space space, uint64_t addr, const uint8_t *data,
 		uint32_t length);
+
+/* One exit to userspace for @port: one for all accesses of a string instruction. */
+void bus__count_pio(struct bus *bus, uint16_t port);
 
 #endif /* KTSTR_VMM_BUS_H */

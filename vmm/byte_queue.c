@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A ring of bytes with an eventfd, which is written only when the ring was empty. */
+/* A ring of bytes with an eventfd, which is written once until all was taken. */
 #include "byte_queue.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 int byte_queue__init(struct byte_queue *q)
 {
 	q->head = q->length = 0;
-	q->closed = false;
+	q->closed = q->woken = false;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->room, NULL);
 	q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -33,9 +33,11 @@ void byte_queue__put(struct byte_queue *q, uint8_t byte)
 	pthread_mutex_lock(&q->lock);
 	while (q->length == BYTE_QUEUE_SIZE && !q->closed)
 		pthread_cond_wait(&q->room, &q->lock);
-	wake = q->length == 0 && !q->closed;
 	if (q->length < BYTE_QUEUE_SIZE)
 		q->bytes[(q->head + q->length++) % BYTE_QUEUE_SIZE] = byte;
+	wake = !q->woken && !q->closed && (byte == '\n' || q->length >= BYTE_QUEUE_WAKE);
+	if (wake)
+		q->woken = true;
 	pthread_mutex_unlock(&q->lock);
 	if (wake && write(q->fd, &one, sizeof(one)) < 0)
 		return; /* only a full counter refuses, and that is readable too */
@@ -52,8 +54,11 @@ size_t byte_queue__take(struct byte_queue *q, uint8_t *buf, size_t size)
 		q->head = (q->head + 1) % BYTE_QUEUE_SIZE;
 		q->length--;
 	}
-	if (!q->length && read(q->fd, &count, sizeof(count)) < 0) {
-		/* It was not signalled: nothing to clear. */
+	if (!q->length) {
+		/* A put that wakes at this moment makes it readable once more, with nothing to take. */
+		if (read(q->fd, &count, sizeof(count)) < 0)
+			count = 0; /* it was not signalled */
+		q->woken = false;
 	}
 	pthread_cond_broadcast(&q->room);
 	pthread_mutex_unlock(&q->lock);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Bytes from vCPU threads to the event loop, bounded: a full queue holds the vCPU back. */
+/*
+ * Text from vCPU threads to the event loop, bounded: a full queue holds the vCPU back. The loop is
+ * woken for whole lines, or when much has come: for each byte it would cost more than the exit.
+ */
 #ifndef KTSTR_VMM_BYTE_QUEUE_H
 #define KTSTR_VMM_BYTE_QUEUE_H
 
@@ -9,11 +12,13 @@
 #include <stdint.h>
 
 #define BYTE_QUEUE_SIZE 65536u
+#define BYTE_QUEUE_WAKE 1024u /* bytes without a newline that wake the loop */
 
 struct byte_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t room;
-	int fd;	     /* eventfd: readable while there is something */
+	int fd;	     /* eventfd: readable while there is a line, or BYTE_QUEUE_WAKE bytes */
+	bool woken;  /* it is, until all was taken */
 	bool closed; /* nobody takes any more: bytes are dropped */
 	uint32_t head, length;
 	uint8_t bytes[BYTE_QUEUE_SIZE];

@@ -40,6 +40,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(scheduler_args);
 	MERGE(scheduler_ops);
 	MERGE(boot_timeout_s);
+	MERGE(attach_timeout_s);
 	MERGE(timeout_s);
 	MERGE(expect_verdict);
 	MERGE(expect_cause);
@@ -55,6 +56,8 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 		config->memory_mb = attrs->memory_mb;
 	if (attrs->boot_timeout_s)
 		config->boot_timeout_s = attrs->boot_timeout_s;
+	if (attrs->attach_timeout_s)
+		config->attach_timeout_s = attrs->attach_timeout_s;
 	if (attrs->timeout_s)
 		config->timeout_s = attrs->timeout_s;
 	config->kernel = attrs->kernel;

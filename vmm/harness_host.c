@@ -97,14 +97,13 @@ int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
 	if (probe.kind == KTSTR_KVM_NATIVE)
 		return 0;
 	if (inside || (no_emulated && !strcmp(no_emulated, "1"))) {
-		ktstr_error__set(error, ENODEV, "cannot run a kernel here", "/dev/kvm", "%s",
-				 probe.detail);
+		ktstr_error__set(error, ENODEV, "probe", "/dev/kvm", "%s", probe.detail);
 		if (!inside)
 			ktstr_error__hint(error, "unset KTSTR_NO_EMULATED_HOST to use the emulated "
 						 "KVM host");
 		return -ENODEV;
 	}
-	fprintf(stderr, "ktstr: /dev/kvm: cannot run a kernel here (%s); using the emulated KVM host, "
-		"expect 20x slower\n", probe.detail);
+	fprintf(stderr, "ktstr: /dev/kvm: %s; using the emulated KVM host, expect 20x slower\n",
+		probe.detail);
 	return continue_in_emulated_host(argc, argv, error);
 }

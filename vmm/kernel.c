@@ -45,22 +45,45 @@
 
 #define FETCH_HINT "`scripts/kernel fetch` gets one with sched_ext; KTSTR_KERNEL or --kernel names another"
 
+/*
+ * What a path leads to, without links: realpath() in one walk, for on a remote file system each
+ * component of each walk is a round trip. With @type it must be a readable thing of that kind.
+ * False: errno says why, 0 when it is something else.
+ */
+static bool canonical(const char *path, mode_t type, char out[PATH_MAX])
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	char self[32], link[PATH_MAX];
+	struct stat st;
+	ssize_t length = -1;
+
+	if (fd < 0)
+		return false;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	errno = 0;
+	if (!type || (!fstat(fd, &st) && (st.st_mode & S_IFMT) == type &&
+		      !faccessat(fd, "", R_OK, AT_EMPTY_PATH)))
+		length = readlink(self, link, sizeof(link) - 1);
+	close(fd);
+	if (length <= 0)
+		return false;
+	memcpy(out, link, (size_t)length);
+	out[length] = '\0';
+	return true;
+}
+
 /* Puts a path together. False: too long, or it is not a readable thing of that kind. */
 __attribute__((format(printf, 3, 4))) static bool have(mode_t type, char out[PATH_MAX],
 						       const char *fmt, ...)
 {
 	char path[PATH_MAX];
-	struct stat st;
 	va_list args;
 	int n;
 
 	va_start(args, fmt);
 	n = vsnprintf(path, sizeof(path), fmt, args);
 	va_end(args);
-	if (n < 0 || (size_t)n >= sizeof(path) || stat(path, &st) || (st.st_mode & S_IFMT) != type ||
-	    access(path, R_OK))
-		return false;
-	return realpath(path, out);
+	return n >= 0 && (size_t)n < sizeof(path) && canonical(path, type, out);
 }
 
 /* A release is one path component. */
@@ -283,7 +306,7 @@ static int from_image(const char *path, struct kernel *out, struct ktstr_error *
 	char tree[PATH_MAX], image[PATH_MAX];
 	int err;
 
-	if (!realpath(path, image))
+	if (!canonical(path, 0, image))
 		return ktstr_error__set(error, errno, "open kernel", path, NULL);
 	if (tree_of(image, TREE_IMAGE, tree) || tree_of(image, "vmlinux", tree))
 		return from_tree(tree, image, out, error);
@@ -329,7 +352,7 @@ static int from_dir(const char *spec, struct kernel *out, struct ktstr_error *er
 	char dir[PATH_MAX], image[PATH_MAX], modules[PATH_MAX];
 	const char *base;
 
-	if (!realpath(spec, dir))
+	if (!canonical(spec, 0, dir))
 		return ktstr_error__set(error, errno, "open kernel", spec, NULL);
 	if (have(S_IFREG, image, "%s/" TREE_IMAGE, dir))
 		return from_tree(dir, image, out, error);

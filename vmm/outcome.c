@@ -76,6 +76,10 @@ void outcome_text__add(struct outcome_text *text, const void *data, size_t lengt
 		text->capacity = capacity;
 	}
 	memcpy(text->data + text->length, data, length);
+	/* A NUL from the guest would hide all that comes after it. */
+	for (char *p = text->data + text->length, *end = p + length; p < end; p++)
+		if (!*p)
+			*p = ' ';
 	text->length += length;
 	text->data[text->length] = '\0';
 }
@@ -98,6 +102,14 @@ void outcome__free(struct outcome *o)
 	outcome_text__free(&o->scheduler);
 }
 
+/* A cause stands behind a TAP "# ". */
+static void make_one_line(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = ' ';
+}
+
 void outcome__fail(struct outcome *o, enum ktstr_verdict verdict, const char *fmt, ...)
 {
 	va_list ap;
@@ -108,10 +120,13 @@ void outcome__fail(struct outcome *o, enum ktstr_verdict verdict, const char *fm
 	va_start(ap, fmt);
 	vsnprintf(o->cause, sizeof(o->cause), fmt, ap);
 	va_end(ap);
-	/* One line: it stands behind a TAP "# ". */
-	for (char *p = o->cause; *p; p++)
-		if ((unsigned char)*p < ' ')
-			*p = ' ';
+	make_one_line(o->cause);
+}
+
+void outcome__amend(struct outcome *o, const char *cause)
+{
+	snprintf(o->cause, sizeof(o->cause), "%s", cause);
+	make_one_line(o->cause);
 }
 
 const char *outcome__step_name(uint32_t step)

@@ -18,7 +18,7 @@
 
 /* Text of which the newest OUTCOME_TEXT_MAX bytes are kept; grows as it comes. */
 struct outcome_text {
-	char *data; /* terminated; NULL while empty */
+	char *data; /* terminated, and without other NULs; NULL while empty */
 	size_t length, capacity;
 	uint64_t dropped; /* bytes that went because newer ones came */
 };
@@ -50,6 +50,9 @@ void outcome__free(struct outcome *o);
 /* Something went wrong; only the first call has an effect. */
 void outcome__fail(struct outcome *o, enum ktstr_verdict verdict, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* More is known of the cause that was given last. */
+void outcome__amend(struct outcome *o, const char *cause);
 
 /* One whole, checked frame. -EPROTO: its payload is not of its type's form (then it has failed). */
 int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uint32_t length);

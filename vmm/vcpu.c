@@ -55,6 +55,7 @@ static void vcpu__io(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
+	bus__count_pio(&vcpu->vm->bus, run->io.port);
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (run->io.direction == KVM_EXIT_IO_OUT)
 			bus__write(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);

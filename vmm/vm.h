@@ -49,7 +49,6 @@ struct vm_virtio {
 struct vm {
 	/* Description; strings and arrays of the caller are not kept */
 	struct ktstr_vm_config config;
-	bool force_split_irqchip; /* tests of the interrupt path at small ids */
 
 	/* Machine */
 	int kvm_fd, vm_fd;

@@ -19,9 +19,6 @@
 #define DEFAULT_CMDLINE "quiet panic=-1"
 #define CMDLINE_MAX 4096
 
-/* How long PID 1 waits for a scheduler to attach, guest time. */
-#define ATTACH_TIMEOUT_MS 20000u
-
 /* Drivers of what the machine has, where the kernel has them as modules. */
 static const char *const device_modules[] = { "virtio_mmio", "virtio_console", NULL };
 
@@ -85,7 +82,7 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 		put_all(f, "scheduler_arg", c->scheduler_args);
 		if (c->scheduler_ops)
 			put(f, "scheduler_ops", c->scheduler_ops);
-		fprintf(f, "attach_timeout_ms=%u%c", ATTACH_TIMEOUT_MS, '\0');
+		fprintf(f, "attach_timeout_ms=%llu%c", c->attach_timeout_s * 1000ull, '\0');
 	}
 	return fclose(f) ? -errno : 0;
 }

@@ -84,7 +84,9 @@ static void note_progress(struct vm *vm)
 
 	if (o->init_seen && !vm->times.init_at_ns) {
 		vm->times.init_at_ns = vm__now_ns();
-		set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
+		/* What failed before init spoke has its grace already. */
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
+			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 		if (vm->config.progress)
 			vm->config.progress(vm->config.progress_opaque, "running");
 	}
@@ -139,6 +141,19 @@ static void check_com2(struct vm *vm)
 		outcome__com2_exit(o, com2->exit_code, com2->skip_reason);
 }
 
+/*
+ * A result on COM2 counts only while port 1 is not open, and what was sent there first may still be
+ * in its queue: COM2's exit is not to overtake it.
+ */
+static void take_port_before_exit(struct vm *vm)
+{
+	if (!vm->io->com2.have_exit || vm->outcome.port_opened || vm->outcome.have_status)
+		return;
+	for (uint32_t i = 0; i < vm->nr_virtio; i++)
+		for (uint32_t q = 0; q < virtio_mmio__nr_queues(vm->virtio[i].transport); q++)
+			virtio_mmio__run_queue(vm->virtio[i].transport, q);
+}
+
 /* ---- serial ports ---- */
 
 static void on_com2_output(void *opaque, const char *data, size_t length)
@@ -159,14 +174,21 @@ static void com2_transmit(void *opaque, uint8_t byte)
 	byte_queue__put(&((struct vm *)opaque)->com_bytes[COM2], byte);
 }
 
+/*
+ * At most a queue full at a time: guests that write without end must not keep the loop from its timer.
+ * What is left keeps the eventfd readable.
+ */
 static void on_com1(void *opaque, uint32_t events)
 {
 	struct vm *vm = opaque;
 	uint8_t buf[4096];
-	size_t n;
+	size_t n, done;
 
 	(void)events;
-	while ((n = byte_queue__take(&vm->com_bytes[COM1], buf, sizeof(buf))) > 0) {
+	for (done = 0; done < BYTE_QUEUE_SIZE; done += n) {
+		n = byte_queue__take(&vm->com_bytes[COM1], buf, sizeof(buf));
+		if (!n)
+			break;
 		outcome_text__add(&vm->outcome.console, buf, n);
 		(void)console_scan__feed(&vm->io->scan, buf, n);
 		if (vm->config.console)
@@ -181,11 +203,16 @@ static void on_com2(void *opaque, uint32_t events)
 {
 	struct vm *vm = opaque;
 	uint8_t buf[4096];
-	size_t n;
+	size_t n, done;
 
 	(void)events;
-	while ((n = byte_queue__take(&vm->com_bytes[COM2], buf, sizeof(buf))) > 0)
+	for (done = 0; done < BYTE_QUEUE_SIZE; done += n) {
+		n = byte_queue__take(&vm->com_bytes[COM2], buf, sizeof(buf));
+		if (!n)
+			break;
 		com2__feed(&vm->io->com2, buf, n);
+	}
+	take_port_before_exit(vm);
 	check_com2(vm);
 	note_progress(vm);
 }
@@ -269,9 +296,14 @@ static void on_terminal_input(void *opaque, uint32_t events)
 	io->typed_length = (size_t)n;
 	io->typed_sent = virtio_console__input(io->console, KTSTR_PORT_CONSOLE, io->typed,
 					       io->typed_length);
-	/* The guest is slow: no more is read until there is room. */
-	if (io->typed_sent < io->typed_length)
-		(void)loop__modify(io->terminal_source, 0);
+	/*
+	 * The guest is slow: no more is read until there is room. Out of the loop altogether, as a
+	 * hang-up is reported whatever the events asked for.
+	 */
+	if (io->typed_sent < io->typed_length) {
+		loop__remove(io->terminal_source);
+		io->terminal_source = NULL;
+	}
 }
 
 static void on_port_writable(void *opaque, uint32_t port)
@@ -279,12 +311,14 @@ static void on_port_writable(void *opaque, uint32_t port)
 	struct vm *vm = opaque;
 	struct vm_io *io = vm->io;
 
-	if (port != KTSTR_PORT_CONSOLE || !io->terminal_source)
+	if (port != KTSTR_PORT_CONSOLE || io->typed_sent == io->typed_length)
 		return;
 	io->typed_sent += virtio_console__input(io->console, port, io->typed + io->typed_sent,
 						io->typed_length - io->typed_sent);
+	/* Out of memory ends the input, as the end of the terminal does. */
 	if (io->typed_sent == io->typed_length)
-		(void)loop__modify(io->terminal_source, EPOLLIN);
+		(void)loop__add(vm->loop, vm->config.terminal_in, EPOLLIN, on_terminal_input, vm,
+				&io->terminal_source);
 }
 
 static int assign_notify(void *opaque, uint64_t gpa, uint32_t datamatch, int eventfd)
@@ -473,7 +507,7 @@ void vm_io__drain(struct vm *vm)
 	check_channel(vm);
 	/* The place of an oops comes lines after the oops itself. */
 	if (io->scan_decided)
-		snprintf(vm->outcome.cause, sizeof(vm->outcome.cause), "%s", io->scan.first.cause);
+		outcome__amend(&vm->outcome, io->scan.first.cause);
 	outcome_text__add(&vm->outcome.com2, io->com2.log, io->com2.log_length);
 	note_progress(vm);
 }

@@ -31,6 +31,7 @@ struct ktstr_test_attrs {
 	const char *const *scheduler_args; /* KTSTR_ARGS("-f", ...) */
 	const char *scheduler_ops;	   /* /sys/kernel/sched_ext/root/ops must say this */
 	uint32_t boot_timeout_s;	   /* first instruction to PID 1 */
+	uint32_t attach_timeout_s;	   /* start of the scheduler to its attachment */
 	uint32_t timeout_s;		   /* from there to the end */
 	/*
 	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the cause;

@@ -54,6 +54,12 @@ enum ktstr_guest_role {
 	KTSTR_ROLE_SHELL,    /* the same, on /dev/hvc0 as its terminal */
 };
 
+/* x86: who is the IOAPIC. */
+enum ktstr_irqchip {
+	KTSTR_IRQCHIP_AUTO = 0, /* KVM, or the monitor where the topology needs 32-bit CPU ids */
+	KTSTR_IRQCHIP_SPLIT,	/* the monitor; KVM has the local APICs only */
+};
+
 enum ktstr_stream { KTSTR_OUT = 1, KTSTR_ERR = 2, KTSTR_SCHED = 3 };
 
 /* Text that comes while the machine runs; from the thread that called ktstr_vm__run(). */
@@ -68,6 +74,7 @@ struct ktstr_vm_config {
 	size_t size; /* sizeof(struct ktstr_vm_config): lets the struct grow */
 	struct ktstr_topology topology;
 	uint32_t memory_mb;	/* guest RAM, MiB */
+	enum ktstr_irqchip irqchip;
 	const char *kernel;	/* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
 	const char *append;	/* added to the kernel command line; may be NULL */
 	const char *init;	/* program that becomes /init (an ELF with ktstr's guest side); NULL: self */
@@ -80,8 +87,9 @@ struct ktstr_vm_config {
 	const char *scheduler_ops;	   /* name expected in root/ops; NULL: any */
 	const struct ktstr_file *files;	   /* more files, with the libraries that they need */
 	size_t nr_files;
-	uint32_t boot_timeout_s; /* from the first KVM_RUN until PID 1 speaks */
-	uint32_t timeout_s;	 /* from there to the end */
+	uint32_t boot_timeout_s; /* from the first KVM_RUN until PID 1 speaks; 0: no limit */
+	uint32_t attach_timeout_s; /* guest time that the scheduler has to attach */
+	uint32_t timeout_s;	 /* from there to the end; 0: no limit */
 	ktstr_output_fn output;	 /* may be NULL */
 	void *output_opaque;
 	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */

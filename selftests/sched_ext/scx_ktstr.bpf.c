@@ -99,10 +99,39 @@ static bool head_vtime(u64 dsq, u64 *vtime)
 	return found;
 }
 
+/* What @p has as virtual time once it is charged for what it used of its slice. */
+static u64 charged_vtime(struct task_struct *p)
+{
+	u64 used = p->scx.slice < slice_ns ? slice_ns - p->scx.slice : 0;
+
+	return p->scx.dsq_vtime + scale_by_task_weight_inverse(p, used);
+}
+
+static void charge(struct task_struct *p)
+{
+	scx_bpf_task_set_dsq_vtime(p, charged_vtime(p));
+}
+
+/* Racy between CPUs; an error is small and corrected by the next task that starts. */
+static void advance_clock(const struct task_struct *p)
+{
+	if (time_before(vtime_now, p->scx.dsq_vtime))
+		vtime_now = p->scx.dsq_vtime;
+}
+
+/* Gives @prev, which is in no queue here, another slice. */
+static void keep_running(struct task_struct *prev)
+{
+	charge(prev);
+	scx_bpf_task_set_slice(prev, slice_ns);
+	advance_clock(prev);
+}
+
 void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 {
 	u64 own = llc_of(cpu), least = 0, vtime, best = own, second;
 	bool have = head_vtime(own, &least);
+	bool can_keep = prev && (prev->scx.flags & SCX_TASK_QUEUED) && !is_to_stall(prev);
 	u32 i;
 
 	if (head_vtime(GLOBAL_DSQ, &vtime) && (!have || time_before(vtime, least))) {
@@ -121,6 +150,12 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 			return;
 	}
 
+	/* The kernel queues @prev after this: without a look at it two tasks would take turns. */
+	if (have && can_keep && time_before(charged_vtime(prev), least)) {
+		keep_running(prev);
+		return;
+	}
+
 	/* A head that may not run here is passed over, so the first choice can fail. */
 	if (scx_bpf_dsq_move_to_local(best, 0) || scx_bpf_dsq_move_to_local(second, 0))
 		return;
@@ -129,20 +164,18 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 		if (scx_bpf_dsq_move_to_local((own + i) % nr_llcs, 0))
 			return;
 	}
+	if (can_keep)
+		keep_running(prev);
 }
 
 void BPF_STRUCT_OPS(ktstr_running, struct task_struct *p)
 {
-	/* Racy between CPUs; an error is small and corrected by the next task that starts. */
-	if (time_before(vtime_now, p->scx.dsq_vtime))
-		vtime_now = p->scx.dsq_vtime;
+	advance_clock(p);
 }
 
 void BPF_STRUCT_OPS(ktstr_stopping, struct task_struct *p, bool runnable)
 {
-	u64 used = p->scx.slice < slice_ns ? slice_ns - p->scx.slice : 0;
-
-	scx_bpf_task_set_dsq_vtime(p, p->scx.dsq_vtime + scale_by_task_weight_inverse(p, used));
+	charge(p);
 }
 
 void BPF_STRUCT_OPS(ktstr_enable, struct task_struct *p)

@@ -25,7 +25,7 @@ KTSTR_TEST(scheduler_that_exits_by_itself, .scheduler = "scx_ktstr",
 }
 
 KTSTR_TEST(scheduler_that_never_attaches, .scheduler = "scx_ktstr",
-	   .scheduler_args = KTSTR_ARGS("--fault", "never-attach"),
+	   .scheduler_args = KTSTR_ARGS("--fault", "never-attach"), .attach_timeout_s = 5,
 	   .expect_verdict = KTSTR_VERDICT_SCHED_NOT_ATTACHED)
 {
 	ASSERT_TRUE(false) {

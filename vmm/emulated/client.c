@@ -32,6 +32,7 @@ struct client {
 	struct termios saved;
 	size_t credit; /* bytes of stdin that may be sent */
 	bool stdin_open;
+	bool accepted; /* the host is ours: the command is under way */
 	/* output that is being written: the payload of a frame, from @written on */
 	bool writing;
 	size_t written;
@@ -144,7 +145,8 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static void take_signals(struct client *client)
+/* Passes signals on. Returns the exit status when there is no command to pass them to, or -1. */
+static int take_signals(struct client *client)
 {
 	struct signalfd_siginfo info;
 
@@ -152,11 +154,15 @@ static void take_signals(struct client *client)
 		if (info.ssi_signo == SIGWINCH) {
 			struct wire_winsize size = window_size();
 
-			wire__put(&client->out, WIRE_WINSIZE, &size, sizeof(size));
+			if (client->accepted)
+				wire__put(&client->out, WIRE_WINSIZE, &size, sizeof(size));
+		} else if (!client->accepted) {
+			return 128 + (int)info.ssi_signo;
 		} else {
 			wire__put(&client->out, WIRE_SIGNAL, &info.ssi_signo, sizeof(uint32_t));
 		}
 	}
+	return -1;
 }
 
 static void take_stdin(struct client *client)
@@ -226,6 +232,7 @@ static int take_frame(struct client *client, const struct wire_frame *frame, cha
 				argv[0]);
 			return 126;
 		}
+		client->accepted = true;
 		terminal_raw(client);
 		client->credit = WIRE_STDIN_WINDOW;
 		if (!client->stdin_open)
@@ -307,7 +314,9 @@ static int client__loop(struct client *client, char **argv)
 		if (poll(pfd, NR, -1) < 0)
 			continue;
 		if (pfd[SIGNALS].revents)
-			take_signals(client);
+			status = take_signals(client);
+		if (status >= 0)
+			return status;
 		if (pfd[STDIN].revents)
 			take_stdin(client);
 		if (!client->writing && (pfd[HOST].revents & (POLLIN | POLLHUP))) {

@@ -80,15 +80,18 @@ static void describe_end(struct supervisor *s, char *text, size_t size)
 }
 
 /*
- * Waits for bytes of the agent until @deadline. 1: a frame is at *frame; 0: none yet, but @also (if
- * not -1) is readable; negative: the host is lost and *lost (malloc'ed) says why.
+ * Waits for a frame of the agent until @deadline. 1: it is at *frame; -ECANCELED: @client (-1: none)
+ * hung up; -EIO: the host is lost and *lost (malloc'ed) says why.
  */
-static int agent_frame(struct supervisor *s, int64_t deadline, struct wire_frame *frame, char **lost)
+static int agent_frame(struct supervisor *s, int64_t deadline, int client, struct wire_frame *frame,
+		       char **lost)
 {
 	char cause[256];
 
 	for (;;) {
-		struct pollfd pfd[2] = { { s->qemu.ctl, POLLIN, 0 }, { s->qemu.pidfd, POLLIN, 0 } };
+		struct pollfd pfd[3] = { { s->qemu.ctl, POLLIN, 0 },
+					 { s->qemu.pidfd, POLLIN, 0 },
+					 { client, POLLRDHUP, 0 } };
 		int have = wire__peek(&s->from_agent, frame);
 		int64_t left = deadline - now_ms();
 		ssize_t n = 0;
@@ -103,8 +106,10 @@ static int agent_frame(struct supervisor *s, int64_t deadline, struct wire_frame
 			snprintf(cause, sizeof(cause), "emulated KVM host: no answer in time");
 			break;
 		}
-		if (poll(pfd, 2, (int)left) <= 0)
+		if (poll(pfd, 3, (int)left) <= 0)
 			continue;
+		if (pfd[2].revents)
+			return -ECANCELED;
 		if (pfd[0].revents)
 			n = wire__fill(&s->from_agent, s->qemu.ctl);
 		if (n <= 0 && (pfd[1].revents || (pfd[0].revents && n != -EAGAIN))) {
@@ -116,8 +121,8 @@ static int agent_frame(struct supervisor *s, int64_t deadline, struct wire_frame
 	return -EIO;
 }
 
-/* Starts a host and waits until its agent is up. On failure *lost says why. */
-static int host_start(struct supervisor *s, char **lost)
+/* Starts a host and waits until its agent is up or @client hangs up. On failure *lost says why. */
+static int host_start(struct supervisor *s, int client, char **lost)
 {
 	struct ktstr_error error = { 0 };
 	struct wire_frame frame;
@@ -132,7 +137,7 @@ static int host_start(struct supervisor *s, char **lost)
 		*lost = strdup(text);
 		return err;
 	}
-	err = agent_frame(s, now_ms() + BOOT_TIMEOUT_MS, &frame, lost);
+	err = agent_frame(s, now_ms() + BOOT_TIMEOUT_MS, client, &frame, lost);
 	if (err > 0 && frame.type != WIRE_READY) {
 		char cause[700];
 
@@ -203,7 +208,7 @@ static int abort_command(struct supervisor *s, char **lost)
 			if (!(pfd[0].revents & POLLIN) && !pfd[1].revents)
 				continue;
 		}
-		err = agent_frame(s, deadline, &frame, lost);
+		err = agent_frame(s, deadline, -1, &frame, lost);
 		if (err < 0)
 			return err;
 		err = frame.type == WIRE_EXIT;
@@ -288,7 +293,7 @@ void emulated_supervisor__serve_one(int client, const struct emulated_image *ima
 	struct supervisor s = { .image = image, .options = options, .status = -1 };
 	char *lost = NULL;
 
-	if (host_start(&s, &lost)) {
+	if (host_start(&s, client, &lost)) {
 		tell_client(client, WIRE_LOST, lost ? lost : "emulated KVM host: out of memory");
 		free(lost);
 		return;
@@ -335,7 +340,7 @@ void emulated_supervisor__serve(int listener, int status, int ready,
 
 	for (;;) {
 		char *lost = NULL;
-		int client, err = host_start(&s, &lost);
+		int client, err = host_start(&s, -1, &lost);
 
 		if (ready >= 0) {
 			const char *text = err ? (lost ? lost : "out of memory") : "";

@@ -42,6 +42,17 @@ static int not_a_kernel(const struct arch_payload *payload, const char *why,
 	return err;
 }
 
+static int too_little_memory(const struct arch_payload *payload, uint64_t end,
+			     struct ktstr_error *error)
+{
+	int err = ktstr_error__set(error, ENOMEM, "load kernel", payload->kernel_path,
+				   "needs guest RAM up to %llu MiB",
+				   (unsigned long long)((end + (1 << 20) - 1) >> 20));
+
+	ktstr_error__hint(error, "give the VM more memory");
+	return err;
+}
+
 /* Reads exactly @length bytes of the file into guest RAM. */
 static int read_to_ram(struct vm *vm, int fd, uint64_t offset, uint64_t gpa, uint64_t length,
 		       const char *path, struct ktstr_error *error)
@@ -72,7 +83,7 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 			struct setup_header *hdr, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = vm->arch_data;
-	uint64_t setup, init_end, size, end, gpa = hdr->pref_address;
+	uint64_t setup, init_end, size, gpa = hdr->pref_address;
 	int err;
 
 	if (hdr->version < PROTOCOL_64BIT || !(hdr->xloadflags & XLF_KERNEL_64))
@@ -83,15 +94,10 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 		return not_a_kernel(payload, "is shorter than its header says", error);
 	size = file_size - setup;
 	if (__builtin_add_overflow(gpa, hdr->init_size > size ? hdr->init_size : size, &init_end) ||
-	    gpa < X86_HIGH_RAM_GPA || __builtin_add_overflow(gpa, size, &end))
+	    gpa < X86_HIGH_RAM_GPA || init_end > X86_MAPPED_END)
 		return not_a_kernel(payload, "wants an impossible load address", error);
-	if (!gmem__ptr(&vm->mem, gpa, init_end - gpa)) {
-		err = ktstr_error__set(error, ENOMEM, "load kernel", payload->kernel_path,
-				       "needs guest RAM up to %llu MiB",
-				       (unsigned long long)((init_end >> 20) + 1));
-		ktstr_error__hint(error, "give the VM more memory");
-		return err;
-	}
+	if (!gmem__ptr(&vm->mem, gpa, init_end - gpa))
+		return too_little_memory(payload, init_end, error);
 	err = read_to_ram(vm, payload->kernel_fd, setup, gpa, size, payload->kernel_path, error);
 	if (err)
 		return err;
@@ -106,12 +112,14 @@ static int load_elf_segment(struct vm *vm, const struct arch_payload *payload,
 {
 	uint64_t end;
 
+	if (!ph->p_memsz)
+		return 0;
 	if (ph->p_filesz > ph->p_memsz || ph->p_paddr < X86_HIGH_RAM_GPA ||
-	    __builtin_add_overflow(ph->p_paddr, ph->p_memsz, &end) ||
-	    !gmem__ptr(&vm->mem, ph->p_paddr, ph->p_memsz))
-		return ktstr_error__set(error, ENOMEM, "load kernel", payload->kernel_path,
-					"a segment at 0x%llx does not fit into guest RAM",
-					(unsigned long long)ph->p_paddr);
+	    __builtin_add_overflow(ph->p_paddr, ph->p_memsz, &end) || end > X86_MAPPED_END ||
+	    ph->p_offset > INT64_MAX || ph->p_filesz > INT64_MAX - ph->p_offset)
+		return not_a_kernel(payload, "has an impossible segment", error);
+	if (!gmem__ptr(&vm->mem, ph->p_paddr, ph->p_memsz))
+		return too_little_memory(payload, end, error);
 	if (end > vm->kernel_end)
 		vm->kernel_end = end;
 	return read_to_ram(vm, payload->kernel_fd, ph->p_offset, ph->p_paddr, ph->p_filesz,
@@ -144,7 +152,8 @@ static int load_elf(struct vm *vm, const struct arch_payload *payload, struct se
 		if (err)
 			return err;
 	}
-	if (!gmem__ptr(&vm->mem, eh.e_entry, 1) || !vm->kernel_end)
+	if (!vm->kernel_end || eh.e_entry >= X86_MAPPED_END ||
+	    !gmem__ptr(&vm->mem, eh.e_entry, 1))
 		return not_a_kernel(payload, "has its entry point outside RAM", error);
 	x86->entry = eh.e_entry;
 	/* What a bzImage's header would have said. */

@@ -100,7 +100,7 @@ static uint32_t ioapic__read_register(const struct ioapic_state *s)
 static bool ioapic__write_register(struct ioapic_state *s, uint32_t value)
 {
 	uint32_t pin = (s->select - REG_REDIRECTION) / 2;
-	uint64_t *rte;
+	uint64_t *rte, before;
 
 	if (s->select == REG_ID) {
 		s->id = value >> 24 & 0x0f;
@@ -109,6 +109,7 @@ static bool ioapic__write_register(struct ioapic_state *s, uint32_t value)
 	if (s->select < REG_REDIRECTION || pin >= IOAPIC_PINS)
 		return false;
 	rte = &s->redirection[pin];
+	before = *rte;
 	if (s->select & 1)
 		*rte = (*rte & UINT32_MAX) | (uint64_t)value << 32;
 	else
@@ -117,7 +118,8 @@ static bool ioapic__write_register(struct ioapic_state *s, uint32_t value)
 	/* Edge-triggered pins have no interrupt to remember. */
 	if (!(*rte & RTE_LEVEL))
 		*rte &= ~RTE_REMOTE_IRR;
-	return true;
+	/* A new table costs KVM a grace period: not for a pin that had no route and has none. */
+	return *rte != before && !(*rte & before & RTE_MASKED);
 }
 
 static void ioapic__read(void *opaque, uint64_t offset, uint8_t *data, uint32_t length)

@@ -47,7 +47,8 @@ static void pm1_event__read(void *opaque, uint64_t offset, uint8_t *data, uint32
 {
 	struct vm *vm = opaque;
 	struct x86_vm *x86 = vm->arch_data;
-	uint8_t image[4] = { 0, 0, (uint8_t)x86->pm1_enable, (uint8_t)(x86->pm1_enable >> 8) };
+	uint16_t enable = x86->pm1_enable; /* any vCPU may write it meanwhile */
+	uint8_t image[4] = { 0, 0, (uint8_t)enable, (uint8_t)(enable >> 8) };
 
 	memcpy(data, image + offset, length);
 }

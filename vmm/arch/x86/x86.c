@@ -69,7 +69,8 @@ static int x86__create(struct vm *vm, struct ktstr_error *error)
 	if (!x86)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	vm->arch_data = x86;
-	x86->split_irqchip = vm->force_split_irqchip || vm->layout.max_hw_id > X86_MAX_XAPIC_ID;
+	x86->split_irqchip = vm->config.irqchip == KTSTR_IRQCHIP_SPLIT ||
+			     vm->layout.max_hw_id > X86_MAX_XAPIC_ID;
 	err = read_cpuid(vm, error);
 	if (err)
 		return err;

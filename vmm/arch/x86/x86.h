@@ -24,6 +24,7 @@ struct vcpu;
 #define X86_TABLES_GPA UINT64_C(0xe0000) /* ACPI: where a PC's BIOS has it */
 #define X86_TABLES_END UINT64_C(0x100000)
 #define X86_HIGH_RAM_GPA UINT64_C(0x100000)
+#define X86_MAPPED_END UINT64_C(0x100000000) /* of what the page tables at the entry map */
 
 /* ---- Device memory in the 32-bit hole ---- */
 #define X86_VIRTIO_GPA UINT64_C(0xd0000000) /* one page a device */
@@ -55,7 +56,7 @@ struct x86_vm {
 	struct kvm_cpuid2 *cpuid; /* what KVM offers */
 	enum cpuid_vendor vendor;
 	uint64_t entry; /* 64-bit entry point of the kernel */
-	uint16_t pm1_enable;
+	_Atomic uint16_t pm1_enable;
 };
 
 /* boot.c: the boot protocol (Documentation/arch/x86/boot.rst, §64-bit boot protocol). */

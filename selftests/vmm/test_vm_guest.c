@@ -1,0 +1,822 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Whole machines with guests of some hundred instructions, on any KVM: see guest_code.h. */
+#include <ktstr/proto.h>
+#include <ktstr/vm.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <zlib.h>
+
+#include "kselftest_harness.h"
+
+#include "guest_code.h"
+#include "vmm/arch/x86/x86.h"
+#include "vmm/vm.h"
+
+#define COM1 X86_COM1_PORT
+#define COM2 X86_COM2_PORT
+#define NO_KVM "no /dev/kvm here"
+
+/* ---- Guests ---- */
+
+GUEST_PROGRAM(hello)
+{
+	print(COM1, GS("hello from ring 0\n"));
+	print(COM2, GS("ktstr-init: up\n" ));
+	print(COM2, GS("===KTSTR_TEST_RESULT_START===\n"));
+	print(COM2, GS("one\ntwo\n"));
+	print(COM2, GS("===KTSTR_TEST_RESULT_END===\nKTSTR_EXIT=3\n"));
+}
+
+/* The last bytes are still on their way when the machine is gone. */
+GUEST_PROGRAM(pass_and_reset)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	print(COM1, GS("the last line"));
+	print(COM2, GS("KTSTR_EXIT=0\n"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(i8042_reset)
+{
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(init_then_reset)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	outb(X86_RESET_PORT, X86_RESET_VALUE);
+}
+
+GUEST_PROGRAM(not_quite_a_reset)
+{
+	outb(X86_I8042_COMMAND_PORT, 0xd1); /* another command */
+	outb(X86_I8042_DATA_PORT, 0xfe);
+	outb(X86_RESET_PORT, X86_RESET_VALUE + 1);
+	outw(X86_PM1A_CONTROL_PORT, 3 << 10 | 1 << 13); /* S3 */
+	outw(X86_PM1A_CONTROL_PORT, 5 << 10);		/* S5 without SLP_EN */
+	print(COM1, GS("alive"));
+	outw(X86_PM1A_CONTROL_PORT, 5 << 10 | 1 << 13);
+}
+
+/* No stack and no IDT that could take a fault. */
+GUEST_PROGRAM(triple_fault)
+{
+	asm volatile("ud2");
+}
+
+GUEST_PROGRAM(spin)
+{
+	asm volatile("1: jmp 1b");
+}
+
+GUEST_PROGRAM(kill_init)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	print(COM1, GS("[    1.5] Kernel panic - not syncing: Attempted to kill init! exitcode=0x9\n"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(oops_then_init)
+{
+	print(COM1, GS("[    1.5] BUG: \x1b[1mtest\n[    1.6] RIP: 0010:here+0x1/0x2\n"));
+	print(COM2, GS("ktstr-init: up\n"));
+}
+
+GUEST_PROGRAM(flood)
+{
+	for (uint32_t i = 0; i < 70000; i++)
+		outb(COM1, 'x');
+	print(COM1, GS("end"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(nobody)
+{
+	uint64_t nowhere = 0xe0000000;
+
+	print_hex(COM1, inb(0x5000));
+	print_hex(COM1, inw(0x5000));
+	print_hex(COM1, inl(0x5000));
+	print_hex(COM1, inl(0x606)); /* the last two bytes belong to nobody */
+	print_hex(COM1, mmio_read(nowhere));
+	asm volatile("movq (%0), %0" : "+r"(nowhere));
+	print_hex(COM1, nowhere);
+	mmio_write(0xe0000000, 1);
+	outb(0x5000, 1);
+	print_hex(COM1, inb(X86_I8042_COMMAND_PORT));
+	print_hex(COM1, inw(X86_PM1A_CONTROL_PORT));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(count)
+{
+	for (int i = 0; i < 123; i++)
+		outb(0x5001, 1);
+	for (int i = 0; i < 7; i++)
+		inb(0x5002);
+	for (int i = 0; i < 11; i++)
+		mmio_read(X86_VIRTIO_GPA);
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+/* GUEST_DATA: address of the last byte of RAM. Maps it and the page after by the PDPT in use. */
+GUEST_PROGRAM(high_ram)
+{
+	uint64_t last = *(volatile uint64_t *)(uintptr_t)GUEST_DATA;
+	volatile uint64_t *pdpt = (volatile uint64_t *)(uintptr_t)(X86_PAGE_TABLES_GPA + 4096);
+	volatile uint64_t *pd = (volatile uint64_t *)(uintptr_t)(GUEST_DATA + 0x10000);
+	volatile uint8_t *byte = (volatile uint8_t *)(uintptr_t)last;
+
+	pdpt[last >> 30] = (uint64_t)(uintptr_t)pd | 3;
+	pd[last >> 21 & 511] = (last & ~UINT64_C(0x1fffff)) | 0x83;
+	if (((last + 1) >> 30) != last >> 30) {
+		pdpt[(last + 1) >> 30] = (uint64_t)(uintptr_t)(pd + 512) | 3;
+		pd += 512;
+	}
+	pd[(last + 1) >> 21 & 511] = (last + 1) | 0x83;
+	*byte = 0xa5;
+	print_hex(COM1, *byte);
+	print_hex(COM1, byte[1]); /* past the end of RAM */
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(virtio_registers)
+{
+	for (int i = 0; i < 3; i++)
+		print_hex(COM1, mmio_read(X86_VIRTIO_GPA + 4 * (uint64_t)i));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+/* ---- A driver of the console's port 1 ---- */
+
+#define TX_QUEUE 5u
+#define RING_SIZE 8u
+
+/* At GUEST_DATA; frames after it. */
+struct port_data {
+	struct {
+		uint64_t addr;
+		uint32_t len;
+		uint16_t flags, next;
+	} desc[RING_SIZE];
+	uint16_t avail[2 + RING_SIZE + 1];
+	uint16_t used_pad[3];
+	uint32_t used[1 + 2 * RING_SIZE + 1];
+	volatile uint32_t interrupts, status_seen;
+	uint64_t idt[2 * 0x50];
+	uint32_t frames_length;
+	uint8_t frames[4096];
+};
+
+#define PORT_DATA ((volatile struct port_data *)(uintptr_t)GUEST_DATA)
+#define DATA_GPA(field) (GUEST_DATA + offsetof(struct port_data, field))
+
+#define VIRTIO_STATUS 0x70
+
+static GUEST void virtio_write64(uint64_t reg, uint64_t value)
+{
+	mmio_write(X86_VIRTIO_GPA + reg, (uint32_t)value);
+	mmio_write(X86_VIRTIO_GPA + reg + 4, (uint32_t)(value >> 32));
+}
+
+/* virtio 1.2 §3.1.1; one queue is enough for a driver that only sends. */
+static GUEST void virtio_start(void)
+{
+	mmio_write(X86_VIRTIO_GPA + VIRTIO_STATUS, 0);
+	mmio_write(X86_VIRTIO_GPA + VIRTIO_STATUS, 3);
+	mmio_write(X86_VIRTIO_GPA + 0x24, 0);
+	mmio_write(X86_VIRTIO_GPA + 0x20, 2); /* MULTIPORT */
+	mmio_write(X86_VIRTIO_GPA + 0x24, 1);
+	mmio_write(X86_VIRTIO_GPA + 0x20, 1); /* VERSION_1 */
+	mmio_write(X86_VIRTIO_GPA + VIRTIO_STATUS, 11);
+	mmio_write(X86_VIRTIO_GPA + 0x30, TX_QUEUE);
+	mmio_write(X86_VIRTIO_GPA + 0x38, RING_SIZE);
+	virtio_write64(0x80, DATA_GPA(desc));
+	virtio_write64(0x90, DATA_GPA(avail));
+	virtio_write64(0xa0, DATA_GPA(used));
+	mmio_write(X86_VIRTIO_GPA + 0x44, 1);
+	mmio_write(X86_VIRTIO_GPA + VIRTIO_STATUS, 15);
+}
+
+static GUEST void virtio_send(uint64_t gpa, uint32_t length)
+{
+	PORT_DATA->desc[0].addr = gpa;
+	PORT_DATA->desc[0].len = length;
+	PORT_DATA->avail[2] = 0;
+	asm volatile("" : : : "memory");
+	PORT_DATA->avail[1] = 1;
+	mmio_write(X86_VIRTIO_GPA + 0x50, TX_QUEUE);
+}
+
+/* Resets right after the notification: nothing that was sent may be lost by that. */
+GUEST_PROGRAM(port_and_reset)
+{
+	virtio_start();
+	virtio_send(DATA_GPA(frames), PORT_DATA->frames_length);
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+/* The same, but COM2 contradicts before the host has looked at the queue. */
+GUEST_PROGRAM(port_and_com2)
+{
+	virtio_start();
+	virtio_send(DATA_GPA(frames), PORT_DATA->frames_length);
+	print(COM2, GS("KTSTR_EXIT=0\n"));
+}
+
+GUEST_PROGRAM(bad_ring)
+{
+	virtio_start();
+	virtio_send(UINT64_C(0xd0000000), 64);
+}
+
+/* Vector 0x40: counts, acknowledges the device, ends the interrupt. */
+asm(".pushsection guest_text, \"ax\", @progbits\n"
+    "guest_interrupt:\n"
+    "	push %rax\n"
+    "	push %rcx\n"
+    "	push %rdx\n"
+    "	push %rsi\n"
+    "	push %rdi\n"
+    "	push %r8\n"
+    "	push %r9\n"
+    "	push %r10\n"
+    "	push %r11\n"
+    "	call guest_on_interrupt\n"
+    "	pop %r11\n"
+    "	pop %r10\n"
+    "	pop %r9\n"
+    "	pop %r8\n"
+    "	pop %rdi\n"
+    "	pop %rsi\n"
+    "	pop %rdx\n"
+    "	pop %rcx\n"
+    "	pop %rax\n"
+    "	iretq\n"
+    ".popsection\n");
+
+static GUEST void guest_on_interrupt(void)
+{
+	uint32_t status = mmio_read(X86_VIRTIO_GPA + 0x60);
+
+	PORT_DATA->interrupts++;
+	PORT_DATA->status_seen |= status;
+	if (status)
+		mmio_write(X86_VIRTIO_GPA + 0x64, status);
+	inb(COM1 + 2);			     /* THR-empty is acknowledged by reading IIR */
+	mmio_write(X86_LAPIC_GPA + 0xb0, 0); /* EOI */
+}
+
+/* Routes the IOAPIC's @pin to vector 0x40 of CPU 0 and lets the CPU take it. */
+static GUEST void take_interrupts_of(uint32_t pin)
+{
+	uint64_t handler;
+	struct {
+		uint16_t pad[3], limit;
+		uint64_t base;
+	} idtr = { .limit = sizeof(PORT_DATA->idt) - 1, .base = DATA_GPA(idt) };
+
+	asm("lea guest_interrupt(%%rip), %0" : "=r"(handler));
+	/* An interrupt gate of 64-bit mode for the boot protocol's code segment. */
+	PORT_DATA->idt[2 * 0x40] = (handler & 0xffff) | 0x10 << 16 | UINT64_C(0x8e00) << 32 |
+				   (handler >> 16 & 0xffff) << 48;
+	PORT_DATA->idt[2 * 0x40 + 1] = handler >> 32;
+	asm volatile("lidt (%0)" : : "r"(&idtr.limit) : "memory");
+	/* The 8259s of the kernel's chip would deliver the same lines by LINT0. */
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+	mmio_write(X86_LAPIC_GPA + 0xf0, 0x1ff); /* APIC software enable, spurious vector */
+	mmio_write(X86_IOAPIC_GPA, 0x11 + 2 * pin);
+	mmio_write(X86_IOAPIC_GPA + 0x10, 0);
+	mmio_write(X86_IOAPIC_GPA, 0x10 + 2 * pin);
+	mmio_write(X86_IOAPIC_GPA + 0x10, 0x40);
+}
+
+GUEST_PROGRAM(port_interrupt)
+{
+	take_interrupts_of(X86_VIRTIO_GSI);
+	virtio_start();
+	virtio_send(DATA_GPA(frames), 16); /* not all yet */
+	while (!PORT_DATA->interrupts)
+		asm volatile("sti; hlt; cli" : : : "memory");
+	print_hex(COM1, PORT_DATA->status_seen);
+	PORT_DATA->desc[0].addr = DATA_GPA(frames) + 16;
+	PORT_DATA->desc[0].len = PORT_DATA->frames_length - 16;
+	PORT_DATA->avail[1] = 2;
+	mmio_write(X86_VIRTIO_GPA + 0x50, TX_QUEUE);
+}
+
+GUEST_PROGRAM(serial_interrupt)
+{
+	take_interrupts_of(X86_COM1_GSI);
+	outb(COM1 + 1, 2); /* THR is empty */
+	while (!PORT_DATA->interrupts)
+		asm volatile("sti; hlt; cli" : : : "memory");
+	outb(COM1 + 1, 0);
+	print(COM1, GS("interrupted"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+/* ---- Host ---- */
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static int open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int count = 0;
+
+	while (dir && readdir(dir))
+		count++;
+	if (dir)
+		closedir(dir);
+	return count;
+}
+
+struct text {
+	char data[8192];
+	size_t length;
+};
+
+static void take_text(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	struct text *t = opaque;
+
+	(void)stream;
+	if (length > sizeof(t->data) - 1 - t->length)
+		length = sizeof(t->data) - 1 - t->length;
+	memcpy(t->data + t->length, data, length);
+	t->length += length;
+}
+
+FIXTURE(machine)
+{
+	char cache[32], kernel[64];
+	struct ktstr_vm_config config;
+	struct ktstr_vm *vm;
+	struct ktstr_result result;
+	struct ktstr_error error;
+	struct text output;
+};
+
+FIXTURE_VARIANT(machine)
+{
+	enum ktstr_irqchip irqchip;
+};
+
+FIXTURE_VARIANT_ADD(machine, kernel_irqchip)
+{
+	.irqchip = KTSTR_IRQCHIP_AUTO,
+};
+
+FIXTURE_VARIANT_ADD(machine, split_irqchip)
+{
+	.irqchip = KTSTR_IRQCHIP_SPLIT,
+};
+
+FIXTURE_SETUP(machine)
+{
+	if (access("/dev/kvm", R_OK | W_OK))
+		SKIP(return, NO_KVM);
+	strcpy(self->cache, "/tmp/ktstr-test-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->cache));
+	unsetenv("KTSTR_SCRATCH");
+	setenv("KTSTR_CACHE", self->cache, 1);
+	memset(&self->error, 0, sizeof(self->error));
+	memset(&self->output, 0, sizeof(self->output));
+	self->vm = NULL;
+	ktstr_vm_config__defaults(&self->config);
+	self->config.irqchip = variant->irqchip;
+	self->config.memory_mb = 128;
+	self->config.boot_timeout_s = 60;
+	self->config.timeout_s = 60;
+	self->config.output = take_text;
+	self->config.output_opaque = &self->output;
+}
+
+FIXTURE_TEARDOWN(machine)
+{
+	ktstr_vm__destroy(self->vm);
+	if (self->kernel[0])
+		unlink(self->kernel);
+	nftw(self->cache, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* The guest itself serves as /init too: nothing looks at it. */
+static int create(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self,
+		  const uint8_t *entry, const void *data, size_t length)
+{
+	char line[1200];
+	int err;
+
+	if (!self->kernel[0] &&
+	    !guest_write_kernel(self->kernel, sizeof(self->kernel), entry, data, length))
+		return -EIO;
+	self->config.kernel = self->config.init = self->kernel;
+	err = ktstr_vm__create(&self->config, &self->vm, &self->error);
+	if (err) {
+		ktstr_error__format(&self->error, line, sizeof(line));
+		TH_LOG("%s", line);
+	}
+	return err;
+}
+
+static int boot_with(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self,
+		     const uint8_t *entry, const void *data, size_t length)
+{
+	int err = create(_metadata, self, entry, data, length);
+
+	if (!err)
+		err = ktstr_vm__run(self->vm, &self->result, &self->error);
+	if (!err)
+		TH_LOG("%s: %s", ktstr_verdict__name(self->result.verdict),
+		       self->result.cause ? self->result.cause : "");
+	return err;
+}
+
+#define BOOT(name) ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_##name, NULL, 0))
+
+#define EXPECT_IN(needle, text)                                                                   \
+	do {                                                                                      \
+		const char *in_ = (text);                                                         \
+		EXPECT_NE(NULL, in_ ? strstr(in_, needle) : NULL)                                 \
+		{                                                                                 \
+			TH_LOG("\"%s\" is not in \"%s\"", needle, in_ ? in_ : "(null)");          \
+		}                                                                                 \
+	} while (0)
+
+TEST_F(machine, com1_is_the_console_and_com2_gives_the_result)
+{
+	BOOT(hello);
+	EXPECT_EQ(KTSTR_VERDICT_FAIL, self->result.verdict);
+	EXPECT_STREQ("exit code 3", self->result.cause);
+	EXPECT_TRUE(self->result.have_status);
+	EXPECT_TRUE(self->result.by_com2);
+	EXPECT_EQ(3, self->result.exit_code);
+	EXPECT_EQ(0, self->result.signal);
+	EXPECT_STREQ("hello from ring 0\n", self->result.console);
+	EXPECT_STREQ("one\ntwo\n", self->output.data);
+	EXPECT_IN("KTSTR_EXIT=3", self->result.com2);
+	EXPECT_GE(self->result.times.result_at_ns, self->result.times.init_at_ns);
+	EXPECT_GE(self->result.times.init_at_ns, self->result.times.first_run_at_ns);
+	EXPECT_GE(self->result.times.first_run_at_ns, self->result.times.create_at_ns);
+	EXPECT_GE(self->result.times.exit_at_ns, self->result.times.result_at_ns);
+}
+
+TEST_F(machine, nothing_written_before_a_reset_is_lost)
+{
+	BOOT(pass_and_reset);
+	EXPECT_EQ(KTSTR_VERDICT_PASS, self->result.verdict);
+	EXPECT_EQ(NULL, self->result.cause);
+	EXPECT_STREQ("the last line", self->result.console);
+}
+
+TEST_F(machine, i8042_reset_before_init_is_no_boot)
+{
+	BOOT(i8042_reset);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	EXPECT_IN("keyboard controller", self->result.cause);
+}
+
+TEST_F(machine, acpi_reset_after_init_is_a_guest_reboot)
+{
+	BOOT(init_then_reset);
+	EXPECT_EQ(KTSTR_VERDICT_GUEST_REBOOT, self->result.verdict);
+	EXPECT_IN("ACPI reset register", self->result.cause);
+}
+
+TEST_F(machine, s5_ends_the_machine_and_other_values_do_not)
+{
+	BOOT(not_quite_a_reset);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	EXPECT_IN("powered off", self->result.cause);
+	EXPECT_STREQ("alive", self->result.console);
+}
+
+TEST_F(machine, triple_fault_ends_the_machine)
+{
+	BOOT(triple_fault);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	EXPECT_IN("triple fault", self->result.cause);
+}
+
+TEST_F(machine, boot_timeout_says_where_the_cpu_spun)
+{
+	char where[64];
+	uint64_t rip;
+
+	self->config.boot_timeout_s = 1;
+	BOOT(spin);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	ASSERT_NE(NULL, self->result.cause);
+	ASSERT_EQ(1, sscanf(self->result.cause, "no init after 1 s; vCPU 0 at %63s", where));
+	rip = strtoull(where, NULL, 16);
+	EXPECT_LE(GUEST_LOAD, rip);
+	EXPECT_GT(GUEST_LOAD + (uint64_t)(__stop_guest_text - __start_guest_text), rip);
+}
+
+TEST_F(machine, a_cancel_that_waits_already_interrupts)
+{
+	self->config.cancel_fd = eventfd(1, EFD_CLOEXEC);
+	BOOT(spin);
+	EXPECT_EQ(KTSTR_VERDICT_INTERRUPTED, self->result.verdict);
+	EXPECT_FALSE(self->result.have_status);
+	close(self->config.cancel_fd);
+}
+
+static void *write_one(void *opaque)
+{
+	uint64_t one = 1;
+
+	usleep(50000);
+	return write(*(int *)opaque, &one, sizeof(one)) < 0 ? opaque : NULL;
+}
+
+TEST_F(machine, a_cancel_while_it_runs_interrupts)
+{
+	pthread_t thread;
+
+	self->config.boot_timeout_s = 0; /* no limit */
+	self->config.cancel_fd = eventfd(0, EFD_CLOEXEC);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_one, &self->config.cancel_fd));
+	BOOT(spin);
+	EXPECT_EQ(KTSTR_VERDICT_INTERRUPTED, self->result.verdict);
+	pthread_join(thread, NULL);
+	close(self->config.cancel_fd);
+}
+
+TEST_F(machine, a_panic_before_the_reset_is_the_cause)
+{
+	BOOT(kill_init);
+	EXPECT_EQ(KTSTR_VERDICT_INIT_DIED, self->result.verdict);
+	EXPECT_IN("Attempted to kill init! exitcode=0x9", self->result.cause);
+}
+
+/* The grace of a second ends the run, not the time limit; the cause is one printable line. */
+TEST_F(machine, an_oops_before_init_ends_the_run_soon)
+{
+	self->config.timeout_s = 0;
+	BOOT(oops_then_init);
+	EXPECT_EQ(KTSTR_VERDICT_KERNEL_OOPS, self->result.verdict);
+	EXPECT_IN("BUG:  [1mtest; in here+0x1/0x2", self->result.cause);
+}
+
+TEST_F_TIMEOUT(machine, more_than_the_queue_holds_arrives_whole, 120)
+{
+	BOOT(flood);
+	EXPECT_EQ(70003, strlen(self->result.console));
+	EXPECT_IN("xend", self->result.console);
+}
+
+TEST_F(machine, addresses_of_nobody_read_all_ones)
+{
+	BOOT(nobody);
+	EXPECT_STREQ("ff ffff ffffffff ffffffff ffffffff ffffffffffffffff 0 1 ",
+		     self->result.console);
+}
+
+static uint64_t exits_of(const struct ktstr_result *r, const char *reason, uint16_t port,
+			 uint64_t address)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < r->nr_exits; i++)
+		if (!strcmp(r->exits[i].reason, reason) && r->exits[i].port == port &&
+		    r->exits[i].address == address)
+			count += r->exits[i].count;
+	return count;
+}
+
+TEST_F(machine, exits_are_counted_one_by_one)
+{
+	uint64_t sum = 0;
+
+	BOOT(count);
+	EXPECT_EQ(123, exits_of(&self->result, "io", 0x5001, 0));
+	EXPECT_EQ(7, exits_of(&self->result, "io", 0x5002, 0));
+	EXPECT_EQ(1, exits_of(&self->result, "io", X86_I8042_COMMAND_PORT, 0));
+	EXPECT_EQ(11, exits_of(&self->result, "mmio", 0, X86_VIRTIO_GPA));
+	for (size_t i = 0; i < self->result.nr_exits; i++)
+		sum += self->result.exits[i].count;
+	EXPECT_EQ(sum, self->result.total_exits);
+	EXPECT_EQ(142, sum);
+}
+
+TEST_F(machine, ram_above_4_gib_is_there_to_its_last_byte)
+{
+	static const uint32_t sizes[] = { 3584, 4096, 5120, 8192 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		uint64_t last = ((uint64_t)sizes[i] << 20) + UINT64_C(0x40000000) - 1;
+		uint8_t byte = 0;
+
+		self->config.memory_mb = sizes[i];
+		ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_high_ram, &last, sizeof(last)));
+		EXPECT_STREQ("a5 ff ", self->result.console);
+		EXPECT_EQ(0, gmem__read(&((struct vm *)self->vm)->mem, last, &byte, 1));
+		EXPECT_EQ(0xa5, byte);
+		ktstr_vm__destroy(self->vm);
+		self->vm = NULL;
+		unlink(self->kernel);
+		self->kernel[0] = '\0';
+	}
+}
+
+TEST_F(machine, virtio_console_answers_where_it_is_announced)
+{
+	BOOT(virtio_registers);
+	EXPECT_STREQ("74726976 2 3 ", self->result.console);
+}
+
+static void put_frame(struct port_data *d, uint32_t sequence, uint32_t type, const void *payload,
+		      uint32_t length)
+{
+	struct ktstr_frame_header h = { KTSTR_FRAME_MAGIC, type, sequence, length, 0 };
+
+	h.crc = (uint32_t)crc32(crc32(0, (const uint8_t *)&h.type, 12), payload, length);
+	memcpy(d->frames + d->frames_length, &h, sizeof(h));
+	memcpy(d->frames + d->frames_length + sizeof(h), payload, length);
+	d->frames_length += (uint32_t)sizeof(h) + length;
+}
+
+static void put_run(struct port_data *d)
+{
+	struct ktstr_life_payload life = { .step = KTSTR_LIFE_INIT };
+	struct ktstr_test_payload test = { .exit_code = 7 };
+	struct ktstr_exit_payload end = { .code = 7 };
+
+	memset(d, 0, sizeof(*d));
+	put_frame(d, 0, KTSTR_FRAME_LIFECYCLE, &life, sizeof(life));
+	put_frame(d, 1, KTSTR_FRAME_OUTPUT, "\1\0\0\0text", 8);
+	put_frame(d, 2, KTSTR_FRAME_TEST_RESULT, &test, sizeof(test));
+	put_frame(d, 3, KTSTR_FRAME_EXIT, &end, sizeof(end));
+}
+
+TEST_F(machine, frames_notified_right_before_a_reset_arrive)
+{
+	struct port_data data;
+
+	put_run(&data);
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_reset, &data, sizeof(data)));
+	EXPECT_STREQ("exit code 7", self->result.cause);
+	EXPECT_EQ(7, self->result.exit_code);
+	EXPECT_FALSE(self->result.by_com2);
+	EXPECT_STREQ("text", self->output.data);
+}
+
+TEST_F(machine, com2_does_not_overtake_port_1)
+{
+	struct port_data data;
+
+	put_run(&data);
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_com2, &data, sizeof(data)));
+	EXPECT_STREQ("exit code 7", self->result.cause);
+	EXPECT_FALSE(self->result.by_com2);
+}
+
+TEST_F(machine, half_a_frame_before_a_reset_is_no_result)
+{
+	struct port_data data;
+
+	put_run(&data);
+	data.frames_length -= 2;
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_reset, &data, sizeof(data)));
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->result.verdict);
+}
+
+TEST_F(machine, a_ring_outside_ram_breaks_the_channel)
+{
+	struct port_data data;
+
+	put_run(&data);
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_bad_ring, &data, sizeof(data)));
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->result.verdict);
+	EXPECT_IN("virtio-console", self->result.cause);
+}
+
+TEST_F(machine, virtio_interrupts_reach_the_cpu)
+{
+	struct port_data data;
+
+	put_run(&data);
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_interrupt, &data, sizeof(data)));
+	EXPECT_STREQ("exit code 7", self->result.cause);
+	EXPECT_STREQ("1 ", self->result.console);
+}
+
+TEST_F(machine, serial_interrupts_reach_the_cpu)
+{
+	struct port_data data = { .interrupts = 0 };
+
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_serial_interrupt, &data, sizeof(data)));
+	EXPECT_STREQ("interrupted", self->result.console);
+}
+
+TEST_F(machine, runs_once)
+{
+	struct ktstr_error error = { 0 };
+
+	BOOT(i8042_reset);
+	EXPECT_EQ(-EALREADY, ktstr_vm__run(self->vm, &self->result, &error));
+}
+
+TEST_F(machine, two_in_one_process_do_not_meet)
+{
+	struct ktstr_vm_config config;
+	struct ktstr_result result;
+	struct ktstr_vm *vm;
+	char kernel[64];
+
+	ASSERT_EQ(0, create(_metadata, self, guest_entry_hello, NULL, 0));
+	config = self->config;
+	config.output = NULL;
+	ASSERT_TRUE(guest_write_kernel(kernel, sizeof(kernel), guest_entry_pass_and_reset, NULL, 0));
+	config.kernel = kernel;
+	ASSERT_EQ(0, ktstr_vm__create(&config, &vm, &self->error));
+	unlink(kernel);
+	ASSERT_EQ(0, ktstr_vm__run(vm, &result, &self->error));
+	ASSERT_EQ(0, ktstr_vm__run(self->vm, &self->result, &self->error));
+	EXPECT_EQ(KTSTR_VERDICT_PASS, result.verdict);
+	EXPECT_STREQ("the last line", result.console);
+	EXPECT_EQ(KTSTR_VERDICT_FAIL, self->result.verdict);
+	EXPECT_STREQ("hello from ring 0\n", self->result.console);
+	ktstr_vm__destroy(vm);
+}
+
+/* ---- What cannot be created ---- */
+
+static void expect_refusal(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self, int err,
+			   const char *says)
+{
+	struct ktstr_error error = { 0 };
+	struct ktstr_vm *vm = (struct ktstr_vm *)self;
+	int files = open_files();
+	char line[1200];
+
+	EXPECT_EQ(err, ktstr_vm__create(&self->config, &vm, &error));
+	EXPECT_EQ(NULL, vm);
+	ktstr_error__format(&error, line, sizeof(line));
+	EXPECT_IN(says, line);
+	EXPECT_EQ(NULL, strchr(line, '\n'));
+	EXPECT_EQ(files, open_files());
+}
+
+TEST_F_TIMEOUT(machine, refusals_say_why_and_leave_no_file_open, 120)
+{
+	static const char *const no_file[] = { "/nonexistent/kernel", NULL };
+
+	ASSERT_EQ(0, create(_metadata, self, guest_entry_hello, NULL, 0));
+	ktstr_vm__destroy(self->vm);
+	self->vm = NULL;
+
+	self->config.size--;
+	expect_refusal(_metadata, self, -EINVAL, "ktstr_vm_config__defaults()");
+	self->config.size++;
+
+	self->config.role = (enum ktstr_guest_role)3;
+	expect_refusal(_metadata, self, -EINVAL, "role");
+	self->config.role = (enum ktstr_guest_role)-1;
+	expect_refusal(_metadata, self, -EINVAL, "role");
+	self->config.role = KTSTR_ROLE_TEST;
+
+	self->config.irqchip = (enum ktstr_irqchip)2;
+	expect_refusal(_metadata, self, -EINVAL, "irqchip");
+	self->config.irqchip = variant->irqchip;
+
+	self->config.topology.llcs = 0;
+	expect_refusal(_metadata, self, -EINVAL, "topology");
+	self->config.topology = TOPO(1, 1, 4096, 1);
+	expect_refusal(_metadata, self, -EINVAL, "declare fewer CPUs");
+	self->config.topology = TOPO(1, 1, 1, 1);
+
+	self->config.kernel = no_file[0];
+	expect_refusal(_metadata, self, -ENOENT, "/nonexistent/kernel");
+	self->config.kernel = "/etc/passwd";
+	expect_refusal(_metadata, self, -ENOEXEC, "/etc/passwd");
+	self->config.kernel = self->kernel;
+
+	self->config.init = "/nonexistent/init";
+	expect_refusal(_metadata, self, -ENOENT, "/nonexistent/init");
+	self->config.init = self->kernel;
+
+	self->config.memory_mb = 0;
+	expect_refusal(_metadata, self, -EINVAL, "guest memory");
+	self->config.memory_mb = 7;
+	expect_refusal(_metadata, self, -ENOMEM, "needs guest RAM up to 8 MiB");
+	self->config.memory_mb = 16;
+	expect_refusal(_metadata, self, -ENOMEM, "16 MiB are too little");
+	self->config.memory_mb = 2u << 20;
+	expect_refusal(_metadata, self, -EINVAL, "1 TiB");
+}
+
+TEST_HARNESS_MAIN
