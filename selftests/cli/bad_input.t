@@ -32,6 +32,7 @@ refuses topology_with_too_many_cpus 'run: 1n300l8c2t: topology: too many CPUs' \
 	run --topology 1n300l8c2t true
 refuses memory_that_is_no_number 'run: --memory: takes a number of MiB' run --memory much true
 refuses negative_timeout 'run: --timeout: takes a number of seconds' run --timeout -5 true
+refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kernel true
 refuses scheduler_args_without_scheduler 'run: --scheduler-args: needs --scheduler' \
 	run --scheduler-args -v true
 refuses missing_program 'run: no-such-program: no such program in PATH; give' run no-such-program
