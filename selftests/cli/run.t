@@ -16,7 +16,7 @@ ktstr run --topology 1n2l2c2t -- lscpu -p=CPU,CORE,CACHE
 ok status_of_success_is_0 test "$status" -eq 0
 ok topology_has_8_cpus lines 8 '^[0-9]'
 ok topology_has_2_llcs test \
-	"$(grep -v '^#' out | sed 's/.*://' | sort -u | wc -l)" -eq 2
+	"$(grep -v '^#' out | sed 's/.*,//' | sort -u | wc -l)" -eq 2
 ok topology_has_smt_pairs test \
 	"$(grep -v '^#' out | cut -d, -f2 | sort | uniq -c | awk '$1 == 2' | wc -l)" -eq 4
 
@@ -47,8 +47,11 @@ ok panic_shows_the_console grep -q '^# | .*sysrq' err
 ktstr run --timeout 1 -- sleep 1000
 ok timeout_has_its_verdict lost TIMEOUT
 
-ktstr run --scheduler "$(command -v false)" -- true
+printf '%s\n' '#!/bin/sh' 'echo no rights >&2' 'exit 9' >scheduler
+chmod +x scheduler
+ktstr run --scheduler ./scheduler -- true
 ok scheduler_that_fails_has_its_verdict lost SCHED_NOT_ATTACHED
+ok scheduler_that_fails_shows_its_output grep -qx '# | no rights' err
 
 "$KTSTR" run -- sh -c 'echo started; exec sleep 1000' >out 2>err </dev/null &
 pid=$!
