@@ -66,6 +66,7 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         it needs into the guest; may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after its init started [%s]\n"
+		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM [auto]\n"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
 		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
 		"  -v, --verbose          show the kernel's console and the scheduler's output\n"
@@ -146,6 +147,12 @@ static int parse_option(struct run_options *o, int c)
 		return parse_u32(optarg, 1, &o->config.timeout_s) ?
 			       0 :
 			       bad(o, "--timeout", "takes a number of seconds");
+	case 'I':
+		if (strcmp(optarg, "auto") && strcmp(optarg, "split"))
+			return bad(o, "--irqchip", "takes auto or split");
+		o->config.irqchip = !strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT :
+							       KTSTR_IRQCHIP_AUTO;
+		return 0;
 	case 'R':
 		o->report = optarg;
 		return 0;
@@ -186,6 +193,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{ "include", required_argument, NULL, 'i' },
 		{ "append", required_argument, NULL, 'a' },
 		{ "timeout", required_argument, NULL, 'T' },
+		{ "irqchip", required_argument, NULL, 'I' },
 		{ "no-emulated-host", no_argument, NULL, 'E' },
 		{ "report", required_argument, NULL, 'R' },
 		{ "verbose", no_argument, NULL, 'v' },

@@ -1,0 +1,76 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# Bad input is told in one line, with the remedy and exit status 2, before any machine is started.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/tap.sh"
+
+# refuses NAME PATTERN ARGS...
+refuses() {
+	name=$1
+	pattern=$2
+	shift 2
+	ktstr "$@"
+	ok "$name" refused "$pattern"
+}
+
+echo "TAP version 13"
+mkdir "$tmp/kernel" "$tmp/empty"
+echo 'not a kernel' >"$tmp/text"
+printf '#!/bin/sh\n' >"$tmp/script"
+chmod +x "$tmp/script"
+
+refuses unknown_command 'nonsense: unknown command; see' nonsense
+refuses unknown_option 'run: --bogus: unknown.*; see' run --bogus true
+refuses unknown_short_option 'run: -Z: unknown.*; see' run -vZ true
+refuses option_without_its_value 'run: --kernel: needs a value; see' run --kernel
+refuses value_of_an_option_that_takes_none 'run: --verbose: .*; see' run --verbose=3 true
+refuses no_command 'run: CMD: missing; see' run --memory 512
+refuses topology_that_is_none 'run: foo: topology: .*write' run --topology foo true
+refuses topology_without_nodes 'run: 0n1l1c1t: topology: .*at least one' \
+	run --topology 0n1l1c1t true
+refuses topology_with_too_many_cpus 'run: 1n300l8c2t: topology: too many CPUs' \
+	run --topology 1n300l8c2t true
+refuses memory_that_is_no_number 'run: --memory: takes a number of MiB' run --memory much true
+refuses negative_timeout 'run: --timeout: takes a number of seconds' run --timeout -5 true
+refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kernel true
+refuses scheduler_args_without_scheduler 'run: --scheduler-args: needs --scheduler' \
+	run --scheduler-args -v true
+refuses missing_program 'run: no-such-program: no such program in PATH; give' run no-such-program
+refuses missing_program_with_a_path 'run: ./no-such: no such file; check' run ./no-such
+refuses missing_include 'run: --include no-such-file: .*; give' run --include no-such-file true
+refuses missing_kernel 'run: /no/kernel: open kernel: .*; give' run --kernel /no/kernel true
+refuses text_as_kernel 'run: .*/text: .*not a kernel.*; give' run --kernel "$tmp/text" true
+refuses directory_without_kernel 'run: .*/empty: .*no kernel image.*;' \
+	run --kernel "$tmp/empty" true
+refuses version_that_is_not_here 'run: 0.99: find kernel: .*;' run --kernel 0.99 true
+
+kernel=$("$KTSTR" kernel path 2>/dev/null) && cp "$kernel" "$tmp/kernel/vmlinuz"
+echo '# CONFIG_SCHED_CLASS_EXT is not set' >"$tmp/kernel/config"
+refuses kernel_without_sched_ext_for_a_scheduler 'run: .*/vmlinuz: .*no sched_ext.*; give' \
+	run --kernel "$tmp/kernel/vmlinuz" --scheduler "$tmp/script" true
+refuses missing_scheduler 'run: --scheduler /no/scx: no such file; give' run --scheduler /no/scx true
+refuses scheduler_that_is_not_executable 'run: --scheduler .*/text: not executable; give' \
+	run --scheduler "$tmp/text" true
+refuses shell_with_a_command 'shell: ls: not an option; see' shell ls
+refuses probe_with_an_argument 'probe: x: takes no argument; see' probe x
+refuses unknown_kernel_command 'kernel: nonsense: not list.*; see' kernel nonsense
+
+ktstr run --help
+ok help_goes_to_stdout test "$status" -eq 0 -a -s "$tmp/out" -a ! -s "$tmp/err"
+ktstr kernel list
+ok kernel_list_names_the_default grep -q '(default)$' "$tmp/out"
+ktstr probe
+ok probe_says_one_of_three grep -qE '^(native|emulated|absent): .' "$tmp/out"
+
+# With rights on nothing but what everyone may read.
+if [ "$(id -u)" -eq 0 ] && [ -e /dev/kvm ] && [ "$(stat -c %A /dev/kvm | cut -c8-9)" != rw ] &&
+	setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$KTSTR"; then
+	status=0
+	env -u KTSTR_EMULATED_HOST setpriv --reuid 65534 --regid 65534 --clear-groups \
+		env KTSTR_KERNEL="$tmp/kernel/vmlinuz" "$KTSTR" run true \
+		>"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+	ok no_rights_on_kvm refused '/dev/kvm: .*become a member of its group'
+else
+	ok 'no_rights_on_kvm # SKIP another user cannot be tried here' true
+fi
+plan

@@ -1,0 +1,64 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+# `ktstr run`: what a command shows and how it ends come back whole, and every other end of the
+# machine has its verdict. Each "ktstr run" below boots a kernel.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/tap.sh"
+
+lines() { # lines N PATTERN: of stdout
+	[ "$(grep -cE "$2" "$tmp/out")" -eq "$1" ]
+}
+
+echo "TAP version 13"
+cd "$tmp" || exit
+
+ktstr run --topology 1n2l2c2t -- lscpu -p=CPU,CORE,CACHE
+ok status_of_success_is_0 test "$status" -eq 0
+ok topology_has_8_cpus lines 8 '^[0-9]'
+ok topology_has_2_llcs test \
+	"$(grep -v '^#' out | sed 's/.*,//' | sort -u | wc -l)" -eq 2
+ok topology_has_smt_pairs test \
+	"$(grep -v '^#' out | cut -d, -f2 | sort | uniq -c | awk '$1 == 2' | wc -l)" -eq 4
+
+head -c 1048576 /dev/urandom >data
+# What the guest expands is quoted.
+# shellcheck disable=SC2016
+printf '%s\n' '#!/bin/sh' 'cat "$2"' 'echo "arg=$1" >&2' 'echo "cwd=$PWD" >&2' \
+	'echo "stdin=$(wc -c)" >&2' 'echo "user=$(id -un)" >&2' \
+	'echo fd >/dev/stderr' 'exit 3' >script
+chmod +x script
+ktstr run --include id -- ./script 'two  words' data
+ok status_of_the_command_comes_back test "$status" -eq 3
+ok binary_output_is_whole cmp -s out data
+ok arguments_stay_whole grep -qx 'arg=two  words' err
+ok working_directory_is_the_same grep -qx "cwd=$tmp" err
+ok standard_input_is_empty grep -qx 'stdin=0' err
+ok root_has_a_name grep -qx 'user=root' err
+ok dev_stderr_is_there grep -qx fd err
+
+# shellcheck disable=SC2016
+ktstr run -- sh -c 'kill -s TERM $$'
+ok signal_of_the_command_is_128_and_its_number test "$status" -eq 143
+
+ktstr run -- sh -c 'echo c >/proc/sysrq-trigger'
+ok panic_has_its_verdict lost KERNEL_PANIC
+ok panic_shows_the_console grep -q '^# | .*sysrq' err
+
+ktstr run --timeout 1 -- sleep 1000
+ok timeout_has_its_verdict lost TIMEOUT
+
+printf '%s\n' '#!/bin/sh' 'echo no rights >&2' 'exit 9' >scheduler
+chmod +x scheduler
+ktstr run --scheduler ./scheduler -- true
+ok scheduler_that_fails_has_its_verdict lost SCHED_NOT_ATTACHED
+ok scheduler_that_fails_shows_its_output grep -qx '# | no rights' err
+
+"$KTSTR" run -- sh -c 'echo started; exec sleep 1000' >out 2>err </dev/null &
+pid=$!
+if until_true grep -qs started out; then
+	kill -s TERM "$pid"
+fi
+status=0
+wait "$pid" || status=$?
+ok termination_ends_the_machine test "$status" -eq 143
+plan
