@@ -37,7 +37,7 @@
 #define GUEST_RAM_KB (MEMORY_MB * 1024ul)
 #define KVM_STATS "/sys/kernel/debug/kvm"
 
-static const char *const kvm_counters[] = { "exits", "io_exits", "mmio_exits" };
+static const char *const kvm_counters[] = { "exits", "irq_exits", "io_exits", "mmio_exits" };
 
 static int fail(const char *what, const char *why)
 {
