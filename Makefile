@@ -112,8 +112,12 @@ lint:
 	scripts/setup lint
 	scripts/lint $(out) $(KSRC)
 
-bench: all
+bench: all $(out)/bench-vm
 	scripts/bench $(out)
+
+# Boots machines with itself as /init, and times other monitors.
+$(out)/bench-vm: scripts/bench-vm.c $(out)/libktstr.a
+	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -3,7 +3,6 @@
 #include "vm_boot.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,9 +123,9 @@ static int load_kernel(struct vm *vm, struct kernel *kernel, struct arch_payload
 	if (err)
 		return err;
 	payload->kernel_path = kernel->image;
-	payload->kernel_fd = open(kernel->image, O_RDONLY | O_CLOEXEC);
+	payload->kernel_fd = kernel__open(kernel, error);
 	if (payload->kernel_fd < 0)
-		return ktstr_error__set(error, errno, "open", kernel->image, NULL);
+		return payload->kernel_fd;
 	return vm->arch->load_kernel(vm, payload, error);
 }
 

@@ -215,4 +215,54 @@ TEST_F(kernel, config_options_are_matched_whole)
 	EXPECT_EQ(0, kernel__config_has(&self->kernel, "CONFIG_Z"));
 }
 
+static bool copies_are(const char *dir, int nr)
+{
+	return !sh("test $(ls %s/scratch/kernel-images | wc -l) = %d", dir, nr);
+}
+
+/* What kernel__open() gives begins with the file's own bytes. */
+static bool opens_as(const struct kernel *kernel, const char *text)
+{
+	char data[64] = {0};
+	int fd = kernel__open(kernel, NULL);
+	bool same = fd >= 0 && pread(fd, data, strlen(text), 0) == (ssize_t)strlen(text) &&
+		    !strcmp(data, text);
+
+	close(fd);
+	return same;
+}
+
+TEST_F(kernel, an_image_is_copied_to_the_scratch_disk_and_a_changed_one_again)
+{
+	strcpy(self->kernel.image, at(self->dir, "vmlinuz"));
+	setenv("KTSTR_SCRATCH", at(self->dir, "scratch"), 1);
+	ASSERT_TRUE(write_text(self->kernel.image, "first"));
+	usleep(200000);
+	EXPECT_TRUE(opens_as(&self->kernel, "first"));
+	EXPECT_TRUE(copies_are(self->dir, 1));
+	/* It is the copy that is read. */
+	ASSERT_EQ(0, sh("for f in %s/scratch/kernel-images/*; do printf COPY1 > $f; done",
+			 self->dir));
+	EXPECT_TRUE(opens_as(&self->kernel, "COPY1"));
+	ASSERT_TRUE(write_text(self->kernel.image, "again"));
+	EXPECT_TRUE(opens_as(&self->kernel, "again"));
+	usleep(200000);
+	EXPECT_TRUE(opens_as(&self->kernel, "again"));
+	EXPECT_TRUE(copies_are(self->dir, 2));
+}
+
+TEST_F(kernel, without_a_scratch_disk_the_image_itself_is_read)
+{
+	strcpy(self->kernel.image, at(self->dir, "vmlinuz"));
+	ASSERT_TRUE(write_text(self->kernel.image, "image"));
+	usleep(200000);
+	setenv("KTSTR_SCRATCH", "/proc/nowhere", 1);
+	EXPECT_TRUE(opens_as(&self->kernel, "image"));
+	unsetenv("KTSTR_SCRATCH");
+	EXPECT_TRUE(opens_as(&self->kernel, "image"));
+	strcat(self->kernel.image, ".gone");
+	EXPECT_EQ(-ENOENT, kernel__open(&self->kernel, &self->error));
+	EXPECT_STREQ(self->kernel.image, self->error.object);
+}
+
 TEST_HARNESS_MAIN

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What scripts/bench measures with. As a program it boots one machine with itself as /init, like a
+ * test binary, or times any other monitor; in the guest it is the test, which does nothing.
+ *
+ *   bench-vm run            one machine; prints KEY VALUE lines and what left the guest
+ *   bench-vm image FILE     writes the initramfs of such a machine; prints kernel and command line
+ *   bench-vm time CMD...    runs CMD, which prints something once its guest's /init speaks; prints
+ *                           KEY VALUE lines, then "output" and what CMD printed
+ *
+ * Times are CLOCK_MONOTONIC, ns.
+ */
+#include <asm/bootparam.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ktstr/guest.h>
+#include <ktstr/vm.h>
+
+#include "vmm/arch/x86/x86.h"
+#include "vmm/kernel.h"
+#include "vmm/vm.h"
+
+#define MEMORY_MB 512u
+#define TIME_LIMIT_S 300
+/* Mappings of that size are guest RAM, in every monitor that is compared. */
+#define GUEST_RAM_KB (MEMORY_MB * 1024ul)
+#define KVM_STATS "/sys/kernel/debug/kvm"
+
+static const char *const kvm_counters[] = { "exits", "irq_exits", "io_exits", "mmio_exits" };
+
+static int fail(const char *what, const char *why)
+{
+	fprintf(stderr, "bench-vm: %s: %s\n", what, why);
+	return 2;
+}
+
+static int fail_error(const struct ktstr_error *error)
+{
+	char line[1200];
+
+	ktstr_error__format(error, line, sizeof(line));
+	return fail("VM", line);
+}
+
+static void print_ns(const char *key, uint64_t ns)
+{
+	printf("%s %llu\n", key, (unsigned long long)ns);
+}
+
+/* ---- Memory ---- */
+
+struct rss {
+	unsigned long guest_kb, other_kb;
+};
+
+/* Resident memory by mapping: guest RAM and all else. False: the process is gone. */
+static bool read_rss(const char *smaps, struct rss *rss)
+{
+	unsigned long size = 0, kb;
+	FILE *f = fopen(smaps, "re");
+	char line[512];
+
+	*rss = (struct rss){ 0 };
+	if (!f)
+		return false;
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Size: %lu kB", &kb) == 1)
+			size = kb;
+		else if (sscanf(line, "Rss: %lu kB", &kb) == 1)
+			*(size >= GUEST_RAM_KB ? &rss->guest_kb : &rss->other_kb) += kb;
+	}
+	fclose(f);
+	return true;
+}
+
+static unsigned long read_peak_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	unsigned long kb = 0;
+	char line[256];
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmHWM: %lu kB", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+/* ---- run, image ---- */
+
+static void on_progress(void *opaque, const char *step)
+{
+	(void)opaque;
+	if (!strcmp(step, "running")) {
+		puts("init speaks");
+		fflush(stdout);
+	}
+}
+
+static void describe(struct ktstr_vm_config *config)
+{
+	static const char *const argv[] = { "bench-vm", NULL };
+
+	ktstr_vm_config__defaults(config);
+	config->topology = (struct ktstr_topology)TOPO(1, 1, 2, 1);
+	config->memory_mb = MEMORY_MB;
+	config->role = KTSTR_ROLE_TEST;
+	config->argv = argv;
+	config->progress = on_progress;
+}
+
+static void print_result(const struct ktstr_result *r)
+{
+	const struct ktstr_times *t = &r->times;
+
+	print_ns("memory", t->memory_ns);
+	print_ns("devices", t->devices_ns);
+	print_ns("kernel", t->kernel_ns);
+	print_ns("initramfs", t->initramfs_ns);
+	print_ns("vcpus", t->vcpus_ns);
+	print_ns("create_at", t->create_at_ns);
+	print_ns("first_run_at", t->first_run_at_ns);
+	print_ns("init_at", t->init_at_ns);
+	print_ns("result_at", t->result_at_ns);
+	print_ns("end_at", t->exit_at_ns);
+	print_ns("total_exits", r->total_exits);
+	for (size_t i = 0; i < r->nr_exits; i++)
+		printf("exit_%s_%llx %llu\n", r->exits[i].reason,
+		       (unsigned long long)(r->exits[i].port + r->exits[i].address),
+		       (unsigned long long)r->exits[i].count);
+}
+
+static int cmd_run(void)
+{
+	struct ktstr_error error = { 0 };
+	struct ktstr_vm_config config;
+	struct ktstr_result result;
+	struct ktstr_vm *vm;
+	unsigned long peak;
+	struct rss rss;
+
+	describe(&config);
+	if (ktstr_vm__create(&config, &vm, &error) || ktstr_vm__run(vm, &result, &error))
+		return fail_error(&error);
+	if (result.verdict != KTSTR_VERDICT_PASS)
+		return fail(ktstr_verdict__name(result.verdict), result.cause);
+	print_result(&result);
+	peak = read_peak_kb();
+	/* Guest RAM only grows: what is resident at the end is its peak. */
+	if (read_rss("/proc/self/smaps", &rss) && peak >= rss.guest_kb)
+		printf("guest_rss_kb %lu\npeak_rss_kb %lu\n", rss.guest_kb, peak - rss.guest_kb);
+	ktstr_vm__destroy(vm);
+	return 0;
+}
+
+static int write_file(const char *path, const void *data, size_t length)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		return fail(path, strerror(errno));
+	if (fwrite(data, 1, length, f) != length || fclose(f))
+		return fail(path, strerror(errno));
+	return 0;
+}
+
+static int cmd_image(const char *path)
+{
+	struct ktstr_error error = { 0 };
+	struct ktstr_vm_config config;
+	struct ktstr_vm *public_vm;
+	struct boot_params params;
+	struct kernel kernel;
+	char cmdline[4096];
+	const void *initramfs;
+	struct vm *vm;
+	int status;
+
+	describe(&config);
+	if (kernel__resolve(NULL, &kernel, &error) || ktstr_vm__create(&config, &public_vm, &error))
+		return fail_error(&error);
+	vm = (struct vm *)public_vm;
+	if (gmem__read(&vm->mem, X86_BOOT_PARAMS_GPA, &params, sizeof(params)) ||
+	    gmem__read(&vm->mem, params.hdr.cmd_line_ptr, cmdline, sizeof(cmdline)))
+		return fail("guest memory", strerror(EFAULT));
+	initramfs = gmem__ptr(&vm->mem, params.hdr.ramdisk_image, params.hdr.ramdisk_size);
+	if (!initramfs)
+		return fail("initramfs", strerror(EFAULT));
+	status = write_file(path, initramfs, params.hdr.ramdisk_size);
+	if (!status)
+		printf("kernel %s\nrelease %s\ncmdline %s\n", kernel.image, kernel.release, cmdline);
+	ktstr_vm__destroy(public_vm);
+	return status;
+}
+
+/* ---- time ---- */
+
+struct spoken {
+	uint64_t at;
+	struct rss rss;
+	bool have_rss;
+	long long counters[sizeof(kvm_counters) / sizeof(kvm_counters[0])]; /* -1: unknown */
+};
+
+/* Of all VMs of the host: nothing else may use KVM meanwhile. */
+static void read_counters(struct spoken *s)
+{
+	for (size_t i = 0; i < sizeof(kvm_counters) / sizeof(kvm_counters[0]); i++) {
+		char path[128];
+		FILE *f;
+
+		snprintf(path, sizeof(path), KVM_STATS "/%s", kvm_counters[i]);
+		f = fopen(path, "re");
+		if (!f || fscanf(f, "%lld", &s->counters[i]) != 1)
+			s->counters[i] = -1;
+		if (f)
+			fclose(f);
+	}
+}
+
+static void note_spoken(struct spoken *s, pid_t pid)
+{
+	char path[64];
+
+	s->at = vm__now_ns();
+	read_counters(s);
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	s->have_rss = read_rss(path, &s->rss);
+}
+
+static pid_t start(char **argv, int out)
+{
+	pid_t pid = fork();
+	int null;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* A monitor that waits on its standard input must not find an end there. */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
+		_exit(126);
+	execvp(argv[0], argv);
+	_exit(127);
+}
+
+/* Reads until @pid ends; 0, or 2 when it has to be killed. */
+static int follow(pid_t pid, int in, struct spoken *s, FILE *output)
+{
+	const uint64_t limit = vm__now_ns() + TIME_LIMIT_S * UINT64_C(1000000000);
+	struct pollfd fds[2] = { { .fd = in, .events = POLLIN },
+				 { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN } };
+	char data[4096];
+
+	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+		uint64_t now = vm__now_ns();
+		ssize_t n;
+
+		if (now >= limit || poll(fds, 2, (int)((limit - now) / 1000000) + 1) <= 0) {
+			kill(pid, SIGKILL);
+			return 2;
+		}
+		if (fds[1].fd >= 0 && fds[1].revents) {
+			/* It has ended: what is in the pipe is all that comes. */
+			close(fds[1].fd);
+			fds[1].fd = -1;
+			fcntl(in, F_SETFL, O_NONBLOCK);
+			fds[0].revents = POLLIN;
+		}
+		if (fds[0].fd < 0 || !fds[0].revents)
+			continue;
+		n = read(in, data, sizeof(data));
+		if (n <= 0) {
+			fds[0].fd = -1;
+			continue;
+		}
+		if (!s->at)
+			note_spoken(s, pid);
+		fwrite(data, 1, (size_t)n, output);
+	}
+	return 0;
+}
+
+static void print_spoken(const struct spoken *s)
+{
+	print_ns("spoke_at", s->at);
+	if (s->have_rss)
+		printf("rss_kb %lu\n", s->rss.other_kb);
+	for (size_t i = 0; s->at && i < sizeof(kvm_counters) / sizeof(kvm_counters[0]); i++)
+		if (s->counters[i] >= 0)
+			printf("kvm_%s %lld\n", kvm_counters[i], s->counters[i]);
+}
+
+static int cmd_time(char **argv)
+{
+	struct spoken spoken = { 0 };
+	char *output = NULL;
+	size_t length = 0;
+	FILE *memory = open_memstream(&output, &length);
+	uint64_t start_ns;
+	int pipe_fds[2], status, err;
+	pid_t pid;
+
+	if (!memory || pipe2(pipe_fds, O_CLOEXEC))
+		return fail("pipe", strerror(errno));
+	start_ns = vm__now_ns();
+	pid = start(argv, pipe_fds[1]);
+	if (pid < 0)
+		return fail("fork", strerror(errno));
+	close(pipe_fds[1]);
+	err = follow(pid, pipe_fds[0], &spoken, memory);
+	if (waitpid(pid, &status, 0) != pid || fclose(memory))
+		return fail(argv[0], strerror(errno));
+	print_ns("start_at", start_ns);
+	print_ns("exit_at", vm__now_ns());
+	printf("status %d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	print_spoken(&spoken);
+	puts("output");
+	fwrite(output, 1, length, stdout);
+	free(output);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	if (ktstr_guest__is_guest())
+		return 0;
+	if (argc == 2 && !strcmp(argv[1], "run"))
+		return cmd_run();
+	if (argc == 3 && !strcmp(argv[1], "image"))
+		return cmd_image(argv[2]);
+	if (argc >= 3 && !strcmp(argv[1], "time"))
+		return cmd_time(argv + 2);
+	return fail("usage", "bench-vm run | image FILE | time CMD ARGS...");
+}
