@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The harness's way to the real machine: signals, the parent's death, the emulated KVM host. */
+#include "emulated/emulated.h"
 #include "harness.h"
 
 #include <errno.h>
@@ -11,10 +12,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-
-/* vmm/emulated/emulated.h: `ktstr emulated-host ARGS...`; returns the exit status. */
-int emulated_host__main(int argc, char **argv);
-#define INSIDE_EMULATED_HOST_ENV "KTSTR_INSIDE_EMULATED_HOST"
 
 /* From here on these signals arrive as something to read. Returns the descriptor or -1. */
 static int signals_as_fd(void)
@@ -91,7 +88,7 @@ int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
 {
 	const char *no_emulated = getenv("KTSTR_NO_EMULATED_HOST");
 	struct ktstr_probe probe;
-	bool inside = getenv(INSIDE_EMULATED_HOST_ENV);
+	bool inside = getenv(EMULATED_INSIDE_ENV);
 
 	ktstr_probe__run(&probe);
 	if (probe.kind == KTSTR_KVM_NATIVE)
