@@ -41,7 +41,7 @@ static const char *const shell_tools[] = {
 	"dmesg",  "echo",    "env",    "expr",	 "false",   "find",   "free",  "grep",	"head",
 	"id",	  "kill",    "ln",     "ls",	 "lscpu",   "lsmod",  "mkdir", "mktemp", "mount",
 	"mv",	  "nproc",   "numactl", "pgrep", "pidof",   "pkill",  "ps",    "pwd",	"readlink",
-	"reboot", "rm",	     "rmdir",  "sed",	 "seq",	    "setsid", "sleep", "sort",	"stat",
+	"reboot", "rm",	     "rmdir",  "sed",	 "seq",	    "setsid", "sh", "sleep", "sort",	"stat",
 	"stty",	  "tail",    "taskset", "tee",	 "test",    "timeout", "top",  "touch", "tr",
 	"true",	  "tty",     "umount", "uname",	 "uniq",    "uptime", "wc",    "xargs",
 };
@@ -148,7 +148,7 @@ static int parse_option(struct run_options *o, int c)
 			       0 :
 			       bad(o, "--timeout", "takes a number of seconds");
 	case 'I':
-		if (strcmp(optarg, "auto") && strcmp(optarg, "split"))
+		if (strcmp(optarg, "auto") != 0 && strcmp(optarg, "split") != 0)
 			return bad(o, "--irqchip", "takes auto or split");
 		o->config.irqchip = !strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT :
 							       KTSTR_IRQCHIP_AUTO;
@@ -292,7 +292,7 @@ static bool runs_shell(const char *program)
 	if (!fgets(line, sizeof(line), f))
 		line[0] = '\0';
 	fclose(f);
-	if (strncmp(line, "#!", 2))
+	if (strncmp(line, "#!", 2) != 0)
 		return false;
 	word = strtok_r(line + 2, " \t\n", &save);
 	if (word && !strcmp(base_name(word), "env"))
