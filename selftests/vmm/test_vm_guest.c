@@ -36,7 +36,7 @@ GUEST_PROGRAM(pass_and_reset)
 {
 	print(COM2, GS("ktstr-init: up\n"));
 	print(COM1, GS("the last line"));
-	print(COM2, GS("KTSTR_EXIT=0\n"));
+	print(COM2, GS("KTSTR_EXIT=0"));
 	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
@@ -220,12 +220,18 @@ GUEST_PROGRAM(port_and_reset)
 	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
-/* The same, but COM2 contradicts before the host has looked at the queue. */
+/*
+ * The same, but COM2 contradicts before the host has looked at the queue: the line on COM1 holds the
+ * host (wait_for_end()), and COM2 has something to read before the queue does.
+ */
 GUEST_PROGRAM(port_and_com2)
 {
+	print(COM1, GS("wait\n"));
+	print(COM2, GS("ktstr-init: up\n"));
 	virtio_start();
 	virtio_send(DATA_GPA(frames), PORT_DATA->frames_length);
 	print(COM2, GS("KTSTR_EXIT=0\n"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
 GUEST_PROGRAM(bad_ring)
@@ -674,10 +680,24 @@ TEST_F(machine, frames_notified_right_before_a_reset_arrive)
 	EXPECT_STREQ("text", self->output.data);
 }
 
+/* As the console: holds the host's loop until the guest has done all that it does. */
+static void wait_for_end(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	FIXTURE_DATA(machine) *self = opaque;
+
+	(void)stream;
+	(void)data;
+	(void)length;
+	while (!vm__ending((struct vm *)self->vm))
+		usleep(1000);
+}
+
 TEST_F(machine, com2_does_not_overtake_port_1)
 {
 	struct port_data data;
 
+	self->config.console = wait_for_end;
+	self->config.console_opaque = self;
 	put_run(&data);
 	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_com2, &data, sizeof(data)));
 	EXPECT_STREQ("exit code 7", self->result.cause);
