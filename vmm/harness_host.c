@@ -62,45 +62,14 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 	unblock_signals();
 }
 
-/* Runs the same command there and ends as it does; returns only when memory is short. */
-static int continue_in_emulated_host(int argc, char **argv, struct ktstr_error *error)
-{
-	static char command[] = "emulated-host", run[] = "run", end[] = "--";
-	char self[4096];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char **args = calloc((size_t)argc + 4, sizeof(*args));
-
-	if (!args || length < 0) {
-		free(args);
-		return ktstr_error__set(error, ENOMEM, "start", "emulated KVM host", NULL);
-	}
-	self[length] = '\0';
-	args[0] = command;
-	args[1] = run;
-	args[2] = end;
-	args[3] = self;
-	for (int i = 1; i < argc; i++)
-		args[3 + i] = argv[i];
-	exit(emulated_host__main(argc + 3, args));
-}
-
 int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
 {
-	const char *no_emulated = getenv("KTSTR_NO_EMULATED_HOST");
-	struct ktstr_probe probe;
-	bool inside = getenv(EMULATED_INSIDE_ENV);
+	const char *forbidden = getenv("KTSTR_NO_EMULATED_HOST");
+	int status, ret;
 
-	ktstr_probe__run(&probe);
-	if (probe.kind == KTSTR_KVM_NATIVE)
-		return 0;
-	if (inside || (no_emulated && !strcmp(no_emulated, "1"))) {
-		ktstr_error__set(error, ENODEV, "probe", "/dev/kvm", "%s", probe.detail);
-		if (!inside)
-			ktstr_error__hint(error, "unset KTSTR_NO_EMULATED_HOST to use the emulated "
-						 "KVM host");
-		return -ENODEV;
-	}
-	fprintf(stderr, "ktstr: /dev/kvm: %s; using the emulated KVM host, expect 20x slower\n",
-		probe.detail);
-	return continue_in_emulated_host(argc, argv, error);
+	ret = emulated_host__enter(argv + (argc > 0), !forbidden || strcmp(forbidden, "1"), &status,
+				   error);
+	if (ret > 0)
+		exit(status);
+	return ret;
 }

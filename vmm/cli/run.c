@@ -349,35 +349,6 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 	return 0;
 }
 
-/* The same command once more, inside an emulated KVM host. */
-static int run_in_emulated_host(const struct run_options *o, const struct ktstr_probe *probe,
-				int argc, char **argv)
-{
-	char **args;
-	int n = 0;
-
-	if (o->no_emulated_host || getenv(EMULATED_INSIDE_ENV)) {
-		fprintf(stderr, "ktstr: /dev/kvm: %s%s\n", probe->detail,
-			o->no_emulated_host ?
-				"; leave out --no-emulated-host to use the emulated KVM host" :
-				"; this is an emulated KVM host already: restart it");
-		return CLI_EXIT_USAGE;
-	}
-	fprintf(stderr, "ktstr: /dev/kvm: %s; using the emulated KVM host, expect 20x slower\n",
-		probe->detail);
-	args = calloc((size_t)argc + 6, sizeof(*args));
-	if (!args)
-		return bad(o, "memory", strerror(ENOMEM));
-	args[n++] = (char *)(uintptr_t)"emulated-host";
-	args[n++] = (char *)(uintptr_t)"run";
-	args[n++] = (char *)(uintptr_t)"--";
-	args[n++] = (char *)(uintptr_t)cli_self();
-	args[n++] = (char *)(uintptr_t)o->command;
-	for (int i = 1; i < argc; i++)
-		args[n++] = argv[i];
-	return emulated_host__main(n, args);
-}
-
 static void write_all(int fd, const char *data, size_t length)
 {
 	while (length) {
@@ -618,25 +589,18 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
  * Checks the input and finds out where the machine can run. 0: here; otherwise *status is final, of
  * bad input or of the same command (@argv as the subcommand got it) in an emulated host.
  */
-static int enter_host(const struct run_options *o, int argc, char **argv, int *status)
+static int enter_host(const struct run_options *o, char **argv, int *status)
 {
-	struct ktstr_probe probe;
+	struct ktstr_error error = { 0 };
+	int ret;
 
 	*status = check_input(o);
 	if (*status)
 		return -1;
-	ktstr_probe__run(&probe);
-	if (probe.kind == KTSTR_KVM_NATIVE)
-		return 0;
-	/* Rights are soon given; twentyfold time is for who asked for it. */
-	if (probe.kind == KTSTR_KVM_ABSENT && !access("/dev/kvm", F_OK) &&
-	    access("/dev/kvm", R_OK | W_OK) && !getenv(EMULATED_DIR_ENV)) {
-		fprintf(stderr, "ktstr: /dev/kvm: %s, or use `ktstr emulated-host`\n", probe.detail);
-		*status = CLI_EXIT_USAGE;
-	} else {
-		*status = run_in_emulated_host(o, &probe, argc, argv);
-	}
-	return -1;
+	ret = emulated_host__enter(argv, !o->no_emulated_host, status, &error);
+	if (ret < 0)
+		*status = print_error(o->command, &error);
+	return ret ? -1 : 0;
 }
 
 int cli_run(int argc, char **argv)
@@ -661,7 +625,7 @@ int cli_run(int argc, char **argv)
 	o.config.argv = (const char *const *)(argv + optind);
 	o.config.env = env;
 	o.config.cwd = getcwd(cwd, sizeof(cwd));
-	if (!enter_host(&o, argc, argv, &status))
+	if (!enter_host(&o, argv, &status))
 		status = with_signals(&o);
 	free(files);
 	return status;
@@ -701,7 +665,7 @@ int cli_shell(int argc, char **argv)
 		o.config.terminal_rows = size.ws_row;
 		o.config.terminal_columns = size.ws_col;
 	}
-	if (!enter_host(&o, argc, argv, &status))
+	if (!enter_host(&o, argv, &status))
 		status = with_signals(&o);
 	free(files);
 	return status;

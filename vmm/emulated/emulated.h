@@ -15,6 +15,14 @@
 /* `ktstr emulated-host ARGS...`: argv[0] is "emulated-host". Returns the exit status. */
 int emulated_host__main(int argc, char **argv);
 
+/*
+ * Makes sure that machines can run. 0: here, in this process. 1: this program was run with @args
+ * (NULL-terminated, without its own name) inside an emulated host, announced on stderr; *status is
+ * its exit status. -ENODEV: /dev/kvm cannot run a kernel and an emulated host is not @allowed;
+ * -EACCES: no rights on /dev/kvm.
+ */
+int emulated_host__enter(char **args, bool allowed, int *status, struct ktstr_error *error);
+
 /* Set in the environment of every command inside; a test binary need not go deeper. */
 #define EMULATED_INSIDE_ENV "KTSTR_INSIDE_EMULATED_HOST"
 /* Directory of the running hosts that `run` uses (set by `pool`). */
