@@ -21,28 +21,34 @@ static int append(char ***list, size_t *count, char *value)
 	return 0;
 }
 
-static int parse_u32(const char *value, uint32_t *out)
+/* A decimal number up to @max that ends with @last. */
+static int parse_number(const char **value, char last, uint32_t max, uint32_t *out)
 {
 	unsigned long long n;
 	char *end;
 
-	if (*value < '0' || *value > '9')
+	if (**value < '0' || **value > '9')
 		return -EINVAL;
 	errno = 0;
-	n = strtoull(value, &end, 10);
-	if (errno || *end || n > UINT32_MAX)
+	n = strtoull(*value, &end, 10);
+	if (errno || *end != last || n > max)
 		return -EINVAL;
+	*value = end + 1;
 	*out = (uint32_t)n;
 	return 0;
 }
 
+static int parse_u32(const char *value, uint32_t *out)
+{
+	return parse_number(&value, '\0', UINT32_MAX, out);
+}
+
 static int parse_tty(const char *value, struct guest_config *config)
 {
-	unsigned int rows, columns;
-	int used = 0;
+	uint32_t rows, columns;
 
-	if (sscanf(value, "%5ux%5u%n", &rows, &columns, &used) != 2 || value[used] ||
-	    rows > UINT16_MAX || columns > UINT16_MAX)
+	if (parse_number(&value, 'x', UINT16_MAX, &rows) ||
+	    parse_number(&value, '\0', UINT16_MAX, &columns))
 		return -EINVAL;
 	config->rows = (uint16_t)rows;
 	config->columns = (uint16_t)columns;

@@ -83,8 +83,7 @@ static void on_crash(int signo, siginfo_t *info, void *opaque)
 	n = put_text(line, sizeof(line), n, ", at ");
 	n = put_hex(line, sizeof(line), n, (unsigned long)(uintptr_t)pc);
 	n = put_text(line, sizeof(line), n, "\n");
-	if (write(STDERR_FILENO, line, n) < 0)
-		n = 0;
+	(void)!write(STDERR_FILENO, line, n); /* nobody is left to hear of a failure */
 	backtrace_symbols_fd(&pc, 1, STDERR_FILENO);
 	_Unwind_Backtrace(unwind_one, &frames);
 	backtrace_symbols_fd(frames.pc, frames.count, STDERR_FILENO);

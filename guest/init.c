@@ -369,7 +369,7 @@ static int open_pipe(struct init *init, struct stream *stream, uint32_t id, int 
 
 static int start_scheduler(struct init *init)
 {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), out, ret;
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), out = -1, ret;
 
 	ret = open_pipe(init, &init->sched_out, KTSTR_STREAM_SCHEDULER, &out);
 	if (ret)
@@ -438,13 +438,25 @@ static int start_test(struct init *init)
 /* From /proc/PID/stat (proc(5)): state, session and flags; false when the process is gone. */
 static bool read_stat(const char *pid, char *state, int *session, unsigned int *flags)
 {
-	char path[300], line[1024], *after;
+	char path[300], line[1024], *at, *end;
+	long fields[6]; /* ppid, pgrp, session, tty_nr, tpgid, flags */
 
 	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
 	if (guest__read_line(path, line, sizeof(line)))
 		return false;
-	after = strrchr(line, ')'); /* the name before may hold anything */
-	return after && sscanf(after + 1, " %c %*d %*d %d %*d %*d %u", state, session, flags) == 3;
+	at = strrchr(line, ')'); /* the name before may hold anything */
+	if (!at || at[1] != ' ' || !at[2])
+		return false;
+	*state = at[2];
+	at += 3;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++, at = end) {
+		fields[i] = strtol(at, &end, 10);
+		if (end == at)
+			return false;
+	}
+	*session = (int)fields[2];
+	*flags = (unsigned int)fields[5];
+	return true;
 }
 
 #define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
@@ -457,7 +469,7 @@ static int kill_others(const struct init *init)
 	int killed = 0;
 
 	while (proc && (entry = readdir(proc))) {
-		int pid = atoi(entry->d_name), session;
+		int pid = (int)strtol(entry->d_name, NULL, 10), session;
 		unsigned int flags;
 		char state;
 

@@ -88,7 +88,8 @@ void closure__free(struct closure *closure)
 
 static int no_memory(struct ktstr_error *error)
 {
-	return ktstr_error__set(error, ENOMEM, "build", "initramfs", NULL);
+	ktstr_error__set(error, ENOMEM, "build", "initramfs", NULL);
+	return -ENOMEM;
 }
 
 static char *dirname_of(const char *path)
@@ -132,7 +133,7 @@ static bool try_path(struct search *search, const char *path)
 	struct inputs *inputs = &search->process->closure->tree->inputs;
 	struct stat st;
 	char head[64];
-	size_t length;
+	size_t length = 0;
 	int err;
 
 	if (inputs__stat(inputs, path, &st) || !S_ISREG(st.st_mode))
@@ -395,7 +396,7 @@ static int add_interpreter(struct process *process, struct ktstr_error *error)
 	const char *path = process->objects[0].elf.interpreter;
 	struct ktstr_error why = {0};
 	char head[64];
-	size_t length;
+	size_t length = 0;
 	int err;
 
 	err = tree__add_host(process->closure->tree, path, NULL, &why);
@@ -599,7 +600,7 @@ static int add_any(struct closure *closure, const char *host, const char *guest,
 {
 	char head[SCRIPT_LINE];
 	struct stat st;
-	size_t length;
+	size_t length = 0;
 	int err = inputs__stat(&closure->tree->inputs, host, &st);
 
 	if (!err && !S_ISREG(st.st_mode))

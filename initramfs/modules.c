@@ -64,9 +64,11 @@ static int load_library(struct loader *loader, struct ktstr_error *error)
 	}
 #define X(name)                                                                                   \
 	loader->kmod.name = (__typeof__(name) *)dlsym(loader->library, #name);                    \
-	if (!loader->kmod.name)                                                                   \
-		return ktstr_error__set(error, ENOSYS, "find kernel modules", KMOD_LIBRARY,       \
-					"it has no " #name "()");
+	if (!loader->kmod.name) {                                                                 \
+		ktstr_error__set(error, ENOSYS, "find kernel modules", KMOD_LIBRARY,              \
+				 "it has no " #name "()");                                        \
+		return -ENOSYS;                                                                   \
+	}
 	KMOD_FUNCTIONS(X)
 #undef X
 	return 0;
@@ -130,7 +132,7 @@ static int append_line(struct loader *loader, const char *line, struct ktstr_err
 
 	if (!p)
 		return no_memory(error);
-	memcpy(p + loader->list_length, line, length);
+	memcpy(p + loader->list_length, line, length + 1);
 	p[loader->list_length + length] = '\n';
 	loader->list = p;
 	loader->list_length += length + 1;
@@ -167,7 +169,7 @@ static int add_file(struct loader *loader, const char *path, struct ktstr_error 
 	char guest[PATH_MAX];
 	char *data = NULL;
 	void *module = NULL;
-	size_t length, module_length;
+	size_t length = 0, module_length = 0;
 	int err = guest_path(loader, path, guest, sizeof(guest));
 
 	if (err)
@@ -300,7 +302,7 @@ int modules__add(struct tree *tree, const char *dir, const char *release,
 		 const char *const *names, struct ktstr_error *error)
 {
 	struct loader loader = {.tree = tree, .dir = dir, .release = release};
-	bool any;
+	bool any = false;
 	int err;
 
 	if (!names || !*names)

@@ -176,6 +176,7 @@ static int insert(struct tree *tree, const struct tree_entry *source, struct kts
 					source->host ? source->host : "");
 	if (tree->nr_entries == tree->capacity) {
 		size_t capacity = tree->capacity ? tree->capacity * 2 : 64;
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 		struct tree_entry **p = reallocarray(tree->entries, capacity, sizeof(*p));
 
 		if (!p)
@@ -221,9 +222,10 @@ static int make_parents(struct tree *tree, const char *path, struct ktstr_error 
 }
 
 /* @entry->path is a guest path as somebody gave it. */
-static int put(struct tree *tree, struct tree_entry *entry, struct ktstr_error *error)
+static int put(struct tree *tree, const struct tree_entry *entry, struct ktstr_error *error)
 {
 	const char *path = entry->path, *base = strrchr(path, '/');
+	struct tree_entry resolved = *entry;
 	struct walk walk;
 	int err;
 
@@ -240,9 +242,9 @@ static int put(struct tree *tree, struct tree_entry *entry, struct ktstr_error *
 			return 0;
 		return ktstr_error__set(error, EISDIR, "add to initramfs", path, NULL);
 	}
-	entry->path = walk.done;
+	resolved.path = walk.done;
 	err = make_parents(tree, walk.done, error);
-	return err ? err : insert(tree, entry, error);
+	return err ? err : insert(tree, &resolved, error);
 }
 
 int tree__put_dir(struct tree *tree, const char *path, uint32_t mode, struct ktstr_error *error)
@@ -438,6 +440,7 @@ static int write_entry(struct tree *tree, const struct tree_entry *entry, struct
 int tree__write(struct tree *tree, struct cpio *cpio, struct ktstr_error *error)
 {
 	if (tree->nr_entries)
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 		qsort(tree->entries, tree->nr_entries, sizeof(*tree->entries), by_path);
 	for (size_t i = 0; i < tree->nr_entries; i++) {
 		int err = write_entry(tree, tree->entries[i], cpio, error);

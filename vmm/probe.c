@@ -99,8 +99,11 @@ asm(".pushsection .rodata\n"
     "	hlt\n"
     "9:	ret\n"
     "ktstr_probe_code_end:\n"
+    ".balign 4\n"
+    "ktstr_probe_code_bytes: .long ktstr_probe_code_end - ktstr_probe_code\n"
     ".popsection\n");
-extern const uint8_t ktstr_probe_code[], ktstr_probe_code_end[];
+extern const uint8_t ktstr_probe_code[];
+extern const uint32_t ktstr_probe_code_bytes;
 
 struct probe_vm {
 	int kvm, vm, vcpu;
@@ -195,8 +198,7 @@ static int create_vm(struct probe_vm *p, struct ktstr_probe *probe)
 	write_u64(p, GUEST_PML4, GUEST_PDPT | 3);
 	write_u64(p, GUEST_PDPT, GUEST_PD | 3);
 	write_u64(p, GUEST_PD, 0x83);
-	memcpy(p->memory + GUEST_CODE, ktstr_probe_code,
-	       (size_t)(ktstr_probe_code_end - ktstr_probe_code));
+	memcpy(p->memory + GUEST_CODE, ktstr_probe_code, ktstr_probe_code_bytes);
 	return 0;
 }
 

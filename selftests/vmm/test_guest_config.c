@@ -82,6 +82,7 @@ TEST(bad_config_names_the_record)
 	EXPECT_BAD("tty=24\0", "bad record: tty=24");
 	EXPECT_BAD("tty=24x80x\0", "bad record: tty=24x80x");
 	EXPECT_BAD("tty=70000x80\0", "bad record: tty=70000x80");
+	EXPECT_BAD("tty=24x+80\0", "bad record: tty=24x+80");
 	EXPECT_BAD("attach_timeout_ms=-1\0", "bad record: attach_timeout_ms=-1");
 	EXPECT_BAD("attach_timeout_ms=4294967296\0", "bad record: attach_timeout_ms=4294967296");
 	EXPECT_BAD("scheduler=\0", "bad record: scheduler=");

@@ -84,6 +84,7 @@ static int join_archives(const struct initramfs_image *base, const void *archive
 			 int to, struct ktstr_error *error)
 {
 	off_t at = 0;
+	ssize_t written;
 
 	while ((uint64_t)at < base->size) {
 		ssize_t n = sendfile(to, base->fd, &at, (size_t)(base->size - (uint64_t)at));
@@ -93,8 +94,10 @@ static int join_archives(const struct initramfs_image *base, const void *archive
 		if (n == 0)
 			return ktstr_error__set(error, EIO, "copy", "initramfs", "it is too short");
 	}
-	if (write(to, archive, length) != (ssize_t)length)
-		return ktstr_error__set(error, errno, "write", "initramfs", NULL);
+	written = write(to, archive, length);
+	if (written != (ssize_t)length)
+		return ktstr_error__set(error, written < 0 ? errno : ENOSPC, "write", "initramfs",
+					NULL);
 	return 0;
 }
 
@@ -107,7 +110,7 @@ int emulated_image__create(const struct emulated_options *options, struct emulat
 				       .modules_dir = modules,
 				       .modules = wanted_modules };
 	void *archive = NULL;
-	size_t length;
+	size_t length = 0;
 	int err;
 
 	*image = (struct emulated_image){ .initrd = -1 };

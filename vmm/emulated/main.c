@@ -372,14 +372,31 @@ static int persistent_dir(char *buf, size_t size)
 	return err;
 }
 
+/* By this file "stop" and "status" find the daemon. */
+static int write_pid(const char *directory, struct ktstr_error *error)
+{
+	char path[PATH_MAX + 8], number[16];
+	int length = snprintf(number, sizeof(number), "%d\n", getpid()), err = 0, fd;
+
+	snprintf(path, sizeof(path), "%s/pid", directory);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, number, (size_t)length) != length) {
+		err = errno ? -errno : -EIO;
+		ktstr_error__set(error, -err, "write", path, NULL);
+	}
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 /* The daemon: ready or not is said to @report, then it waits for SIGTERM or a child's death. */
 static void __attribute__((noreturn)) run_daemon(const struct options *options, const char *directory,
 						 int report)
 {
 	struct manager manager = { 0 };
 	struct ktstr_error error = { 0 };
-	char text[8192], number[16], path[PATH_MAX + 8];
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), err, sig, fd;
+	char text[8192];
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), err, sig;
 	sigset_t set;
 
 	setsid();
@@ -403,17 +420,12 @@ static void __attribute__((noreturn)) run_daemon(const struct options *options, 
 		ktstr_error__set(&error, -err, "open", directory, NULL);
 	else
 		err = manager__start(&manager, options, &error);
-	if (err) {
+	if (!err)
+		err = write_pid(directory, &error);
+	if (err)
 		ktstr_error__format(&error, text, sizeof(text));
-	} else {
-		snprintf(path, sizeof(path), "%s/pid", directory);
-		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-		snprintf(number, sizeof(number), "%d\n", getpid());
-		if (fd < 0 || write(fd, number, strlen(number)) < 0)
-			err = -errno;
-		close(fd);
+	else
 		manager__wait_ready(&manager, text, sizeof(text));
-	}
 	if (text[0]) {
 		manager__stop(&manager);
 		dprintf(report, "%s", text);

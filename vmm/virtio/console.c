@@ -116,6 +116,7 @@ static uint32_t build_message(const struct virtio_console *c, uint32_t port, uin
 			      struct message *m)
 {
 	const uint16_t size[2] = { c->s.cols, c->s.rows }; /* §5.3.6.2, virtio_console_resize */
+	const char *name = port_names[port] ? port_names[port] : "";
 	uint32_t extra = 0;
 
 	*m = (struct message){ .control = { .id = port, .value = 1 } };
@@ -137,8 +138,8 @@ static uint32_t build_message(const struct virtio_console *c, uint32_t port, uin
 		break;
 	case SEND_NAME:
 		m->control.event = VIRTIO_CONSOLE_PORT_NAME;
-		extra = (uint32_t)strlen(port_names[port]);
-		memcpy(m->extra, port_names[port], extra);
+		extra = (uint32_t)strlen(name);
+		memcpy(m->extra, name, extra);
 		break;
 	}
 	return (uint32_t)sizeof(m->control) + extra;

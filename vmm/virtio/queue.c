@@ -32,8 +32,9 @@ static int malformed(struct virtq *q, struct ktstr_error *error, int err, const 
 		     uint64_t value)
 {
 	q->s.live = false;
-	return ktstr_error__set(error, err, "virtqueue", NULL, "%s (0x%llx)", reason,
-				(unsigned long long)value);
+	ktstr_error__set(error, err, "virtqueue", NULL, "%s (0x%llx)", reason,
+			 (unsigned long long)value);
+	return -err;
 }
 
 /* The parts lie in RAM since they were latched, but are looked up at every access all the same. */
