@@ -16,8 +16,8 @@ struct guest_config {
 	size_t argc;
 	char **env;
 	size_t nr_env;
-	const char *cwd;	/* NULL: none */
-	char **scheduler;	/* argv of the scheduler; [0] NULL: none */
+	const char *cwd;  /* NULL: none */
+	char **scheduler; /* argv of the scheduler; [0] NULL: none */
 	size_t nr_scheduler;
 	const char *scheduler_ops; /* NULL: any */
 	const char *hostname;	   /* NULL: "ktstr" */

@@ -19,7 +19,7 @@
 #define CRASH_STACK (64u << 10)
 #define CRASH_FRAMES 64
 
-static const int crash_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS };
+static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 
 struct frames {
 	void *pc[CRASH_FRAMES];
@@ -69,7 +69,7 @@ static uintptr_t fault_pc(const ucontext_t *context)
 static void on_crash(int signo, siginfo_t *info, void *opaque)
 {
 	const char *name = sigabbrev_np(signo);
-	struct frames frames = { .count = 0 };
+	struct frames frames = {.count = 0};
 	void *pc = (void *)fault_pc(opaque);
 	char line[256];
 	size_t n;
@@ -100,11 +100,11 @@ int crash__install(void)
 		/* a second fault has its default action: it kills init, and the kernel panics */
 		.sa_flags = SA_SIGINFO | SA_ONSTACK | (int)SA_RESETHAND | SA_NODEFER,
 	};
-	struct frames frames = { .count = 0 };
-	stack_t stack = { .ss_size = CRASH_STACK };
+	struct frames frames = {.count = 0};
+	stack_t stack = {.ss_size = CRASH_STACK};
 
-	stack.ss_sp = mmap(NULL, CRASH_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	stack.ss_sp =
+		mmap(NULL, CRASH_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (stack.ss_sp == MAP_FAILED)
 		return -errno;
 	if (sigaltstack(&stack, NULL))
@@ -118,7 +118,7 @@ int crash__install(void)
 
 void crash__reset(void)
 {
-	stack_t stack = { .ss_flags = SS_DISABLE };
+	stack_t stack = {.ss_flags = SS_DISABLE};
 
 	for (size_t i = 0; i < sizeof(crash_signals) / sizeof(*crash_signals); i++)
 		signal(crash_signals[i], SIG_DFL);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Decides what this process is: PID 1 of a ktstr guest, its test child, or an ordinary program. The
- * constructor runs in every program that references ktstr/guest.h; only here is state that outlives a
- * call, because main() of the child must find it.
+ * constructor runs in every program that references ktstr/guest.h; only here is state that outlives
+ * a call, because main() of the child must find it.
  */
 #include <ktstr/guest.h>
 
@@ -106,7 +106,8 @@ static void be_pid1(void)
 		guest.is_test = true;
 		return;
 	}
-	/* closing sends a control message, which the driver waits for: the host has read the stream */
+	/* closing sends a control message, which the driver waits for: the host has read the stream
+	 */
 	if (params.port >= 0)
 		close(params.port);
 	end_machine();

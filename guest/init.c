@@ -39,8 +39,8 @@
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* One frame of output is two full writes of the port. */
-#define READ_SIZE (2 * TLV_CHUNK - sizeof(struct ktstr_frame_header) -                             \
-		   sizeof(struct ktstr_output_payload))
+#define READ_SIZE \
+	(2 * TLV_CHUNK - sizeof(struct ktstr_frame_header) - sizeof(struct ktstr_output_payload))
 
 struct child {
 	pid_t pid; /* 0: not started */
@@ -60,7 +60,7 @@ struct init {
 	int epoll, signals;
 	sigset_t old_mask;
 	bool sched_line_start; /* of its output on COM2 */
-	bool scx_event; /* a uevent of sched_ext came, or some were lost */
+	bool scx_event;	       /* a uevent of sched_ext came, or some were lost */
 	struct child sched, test;
 	struct stream out, err, sched_out;
 	struct scx_state scx_before, scx_attached;
@@ -126,7 +126,7 @@ static void com2_line(const char *key, const char *value)
 
 static void send_life(struct init *init, enum ktstr_life_step step, const char *detail)
 {
-	struct ktstr_life_payload life = { .step = step, .boot_ns = guest__boot_ns() };
+	struct ktstr_life_payload life = {.step = step, .boot_ns = guest__boot_ns()};
 
 	if (by_com2(init))
 		guest__log("step %d %s", step, detail);
@@ -135,7 +135,7 @@ static void send_life(struct init *init, enum ktstr_life_step step, const char *
 
 static void send_output(struct init *init, struct stream *stream, const char *data, size_t length)
 {
-	struct ktstr_output_payload head = { .stream = stream->id };
+	struct ktstr_output_payload head = {.stream = stream->id};
 
 	if (stream == &init->sched_out)
 		scx_exit_line__feed(&init->exit_line, data, length);
@@ -154,7 +154,7 @@ static void split_status(const struct child *child, uint32_t *signo, uint32_t *c
 
 static void send_sched_exit(struct init *init, enum ktstr_sched_exit_kind kind, const char *text)
 {
-	struct ktstr_sched_exit_payload head = { .kind = kind, .boot_ns = guest__boot_ns() };
+	struct ktstr_sched_exit_payload head = {.kind = kind, .boot_ns = guest__boot_ns()};
 	char line[1100];
 
 	if (init->sched.ended)
@@ -170,7 +170,7 @@ static void send_sched_exit(struct init *init, enum ktstr_sched_exit_kind kind, 
 static uint32_t send_result(struct init *init)
 {
 	const struct guest_shared *shared = init->params->shared;
-	struct ktstr_test_payload head = { 0 };
+	struct ktstr_test_payload head = {0};
 	char skip[sizeof(shared->skip)];
 	size_t n = shared->skip_length;
 
@@ -187,7 +187,7 @@ static uint32_t send_result(struct init *init)
 
 static void send_exit(struct init *init, uint32_t code)
 {
-	struct ktstr_exit_payload head = { .code = code };
+	struct ktstr_exit_payload head = {.code = code};
 	char text[16];
 
 	send_life(init, KTSTR_LIFE_REBOOT, "");
@@ -201,7 +201,7 @@ static void send_exit(struct init *init, uint32_t code)
 
 static void watch(struct init *init, int fd, void *tag)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = tag};
 
 	if (fd >= 0 && epoll_ctl(init->epoll, EPOLL_CTL_ADD, fd, &event))
 		guest__log("epoll_ctl: %s", strerror(errno));
@@ -233,9 +233,9 @@ static void on_sigchld(struct init *init)
 	while (read(init->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct child *child = pid == init->sched.pid  ? &init->sched :
-				      pid == init->test.pid ? &init->test :
-							      NULL;
+		struct child *child = pid == init->sched.pid  ? &init->sched
+				      : pid == init->test.pid ? &init->test
+							      : NULL;
 
 		if (child && !child->ended) {
 			child->ended = true;
@@ -392,7 +392,7 @@ close_null:
 
 static void take_terminal(const struct guest_config *config)
 {
-	struct winsize size = { .ws_row = config->rows, .ws_col = config->columns };
+	struct winsize size = {.ws_row = config->rows, .ws_col = config->columns};
 
 	ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	if (size.ws_row && size.ws_col)
@@ -499,8 +499,10 @@ static void drain_test(struct init *init)
 		if (!killed && init->out.fd < 0 && init->err.fd < 0 && init->test.ended)
 			break;
 		if (!ms) {
-			guest__log("output: still open %d ms after the test's end: a process cannot "
-				   "be killed", DRAIN_MS);
+			guest__log(
+				"output: still open %d ms after the test's end: a process cannot "
+				"be killed",
+				DRAIN_MS);
 			break;
 		}
 		wait_events(init, ms);
@@ -618,7 +620,8 @@ static bool wait_attached(struct init *init, char *text, size_t size)
 		ms = left_ms(deadline, tick);
 		if (!ms) {
 			snprintf(text, size,
-				 "not attached within %u ms: state %s, enable_seq %lld (%lld before), ops %s",
+				 "not attached within %u ms: state %s, enable_seq %lld (%lld "
+				 "before), ops %s",
 				 config->attach_timeout_ms, now->state, now->enable_seq,
 				 init->scx_before.enable_seq, now->ops[0] ? now->ops : "(none)");
 			return false;
@@ -688,7 +691,8 @@ static void report_sched_loss(struct init *init)
 	/* a detached scheduler notices it and says why */
 	wait_sched_end(init, SCHED_REPORT_MS);
 	drain_scheduler(init, in_ms(init->sched.ended ? SCHED_KILL_MS : 0));
-	/* a killed scheduler is detached by its death, which the uevent can announce before SIGCHLD */
+	/* a killed scheduler is detached by its death, which the uevent can announce before SIGCHLD
+	 */
 	if (init->sched.ended && WIFSIGNALED(init->sched.status))
 		detached = false;
 	describe_sched(init, detached ? "detached, then " : "", text, sizeof(text));

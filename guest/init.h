@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The run as PID 1 conducts it: scheduler, test, output, result. Works on descriptors and paths that
- * are given to it, so that it also runs in a PID namespace on the host.
+ * The run as PID 1 conducts it: scheduler, test, output, result. Works on descriptors and paths
+ * that are given to it, so that it also runs in a PID namespace on the host.
  */
 #ifndef KTSTR_GUEST_INIT_H
 #define KTSTR_GUEST_INIT_H
@@ -22,8 +22,8 @@ struct guest_shared {
 struct init_params {
 	const struct guest_config *config;
 	const struct guest_shared *shared;
-	int port;    /* TLV port, blocking; -1: results go to COM2, which is on 1 and 2 */
-	int uevents; /* NETLINK_KOBJECT_UEVENT; -1: none */
+	int port;     /* TLV port, blocking; -1: results go to COM2, which is on 1 and 2 */
+	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the kernel says of sched_ext: /sys/kernel/sched_ext (Documentation/scheduler/sched-ext.rst),
- * its uevents, and the exit line that schedulers print (tools/sched_ext/include/scx/user_exit_info.h).
+ * its uevents, and the exit line that schedulers print
+ * (tools/sched_ext/include/scx/user_exit_info.h).
  */
 #ifndef KTSTR_GUEST_SCX_H
 #define KTSTR_GUEST_SCX_H
@@ -10,11 +11,11 @@
 #include <stddef.h>
 
 struct scx_state {
-	bool present;	     /* the directory exists: the kernel has sched_ext */
-	bool have_seq;	     /* kernels before 6.12 have no enable_seq */
-	char state[16];	     /* "enabled", "disabled", ... */
+	bool present;	/* the directory exists: the kernel has sched_ext */
+	bool have_seq;	/* kernels before 6.12 have no enable_seq */
+	char state[16]; /* "enabled", "disabled", ... */
 	long long enable_seq;
-	char ops[128];	     /* root/ops; "" while nothing is attached */
+	char ops[128]; /* root/ops; "" while nothing is attached */
 };
 
 /* Reads the directory @dir (/sys/kernel/sched_ext). */

@@ -145,9 +145,12 @@ static void write_new(const char *path, const char *text)
 static void add_names_and_links(void)
 {
 	static const char *const links[][2] = {
-		{ "/proc/self/fd", "/dev/fd" },	    { "/proc/self/fd/0", "/dev/stdin" },
-		{ "/proc/self/fd/1", "/dev/stdout" }, { "/proc/self/fd/2", "/dev/stderr" },
-		{ "/run", "/var/run" },		    { "/proc/self/mounts", "/etc/mtab" },
+		{"/proc/self/fd", "/dev/fd"},
+		{"/proc/self/fd/0", "/dev/stdin"},
+		{"/proc/self/fd/1", "/dev/stdout"},
+		{"/proc/self/fd/2", "/dev/stderr"},
+		{"/run", "/var/run"},
+		{"/proc/self/mounts", "/etc/mtab"},
 	};
 
 	if (chmod("/", 0755)) /* a tmpfs begins with mode 1777 */
@@ -166,16 +169,16 @@ static void add_names_and_links(void)
 int setup__mounts(void)
 {
 	static const struct mount_point points[] = {
-		{ "/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
-		{ "/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true },
-		{ "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC, false },
-		{ "/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, false },
-		{ "/tmp", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, false },
-		{ "/run", "tmpfs", "mode=0755", MS_NOSUID | MS_NODEV, false },
-		{ "/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
-		{ "/sys/kernel/debug", "debugfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
-		{ "/sys/kernel/tracing", "tracefs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
-		{ "/sys/fs/bpf", "bpf", "mode=700", MS_NOSUID | MS_NODEV | MS_NOEXEC, false },
+		{"/proc", "proc", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true},
+		{"/sys", "sysfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, true},
+		{"/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666", MS_NOSUID | MS_NOEXEC, false},
+		{"/dev/shm", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, false},
+		{"/tmp", "tmpfs", "mode=1777", MS_NOSUID | MS_NODEV, false},
+		{"/run", "tmpfs", "mode=0755", MS_NOSUID | MS_NODEV, false},
+		{"/sys/fs/cgroup", "cgroup2", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
+		{"/sys/kernel/debug", "debugfs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
+		{"/sys/kernel/tracing", "tracefs", NULL, MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
+		{"/sys/fs/bpf", "bpf", "mode=700", MS_NOSUID | MS_NODEV | MS_NOEXEC, false},
 	};
 	int ret = 0;
 
@@ -197,7 +200,7 @@ int setup__mounts(void)
 static void loopback_up(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_name = "lo" };
+	struct ifreq ifr = {.ifr_name = "lo"};
 
 	if (fd < 0)
 		goto fail;
@@ -216,7 +219,7 @@ fail:
 
 void setup__limits_and_network(const char *hostname)
 {
-	struct rlimit memlock = { RLIM_INFINITY, RLIM_INFINITY }, core = { 0, 0 };
+	struct rlimit memlock = {RLIM_INFINITY, RLIM_INFINITY}, core = {0, 0};
 
 	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || setrlimit(RLIMIT_CORE, &core))
 		guest__log("setrlimit: %s", strerror(errno));
@@ -227,7 +230,7 @@ void setup__limits_and_network(const char *hostname)
 
 int setup__uevent_socket(void)
 {
-	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 /* the kernel's */ };
+	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = 1 /* the kernel's */};
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
 			NETLINK_KOBJECT_UEVENT);
 	int err;
@@ -327,7 +330,7 @@ static int left_ms(uint64_t deadline_ns)
 /* Waits for any uevent until the deadline; false when it passed. */
 static bool wait_uevent(int uevents, uint64_t deadline_ns)
 {
-	struct pollfd pfd = { .fd = uevents, .events = POLLIN };
+	struct pollfd pfd = {.fd = uevents, .events = POLLIN};
 	int ms = left_ms(deadline_ns);
 	char message[2048];
 
@@ -344,7 +347,7 @@ static bool wait_uevent(int uevents, uint64_t deadline_ns)
 static int open_node(const char *node, uint64_t deadline_ns)
 {
 	int fd = open(node, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
 	int ret;
 
 	if (fd < 0)

@@ -17,8 +17,9 @@ int setup__uevent_socket(void);
 void setup__modules(const char *path);
 
 /*
- * Opens the virtio-console port called @name for blocking writes once the host has it open too; waits
- * on @uevents for it. -ENODEV: there is no virtio device at all; -ETIMEDOUT: not within @timeout_ms.
+ * Opens the virtio-console port called @name for blocking writes once the host has it open too;
+ * waits on @uevents for it. -ENODEV: there is no virtio device at all; -ETIMEDOUT: not within
+ * @timeout_ms.
  */
 int setup__open_port(const char *name, int uevents, uint32_t timeout_ms);
 /* The terminal /dev/hvc0, waited for likewise. */

@@ -23,7 +23,7 @@ int tlv__write_all(int fd, const void *data, size_t length)
 		} else if (n == 0) {
 			return -EIO;
 		} else if (errno == EAGAIN) {
-			struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+			struct pollfd pfd = {.fd = fd, .events = POLLOUT};
 
 			if (poll(&pfd, 1, -1) < 0 && errno != EINTR)
 				return -errno;
@@ -65,8 +65,8 @@ static int put(struct tlv *tlv, const void *data, size_t length)
 	return 0;
 }
 
-int tlv__send(struct tlv *tlv, uint32_t type, const void *head, size_t head_length, const void *body,
-	      size_t body_length)
+int tlv__send(struct tlv *tlv, uint32_t type, const void *head, size_t head_length,
+	      const void *body, size_t body_length)
 {
 	struct ktstr_frame_header header = {
 		.magic = KTSTR_FRAME_MAGIC,

@@ -21,8 +21,8 @@ struct tlv {
  * written. -EINVAL: no such length, -EBADF: not open, otherwise write()'s error: the stream is then
  * broken in the middle of a frame.
  */
-int tlv__send(struct tlv *tlv, uint32_t type, const void *head, size_t head_length, const void *body,
-	      size_t body_length);
+int tlv__send(struct tlv *tlv, uint32_t type, const void *head, size_t head_length,
+	      const void *body, size_t body_length);
 
 /* All of @length bytes to a blocking @fd; -errno. */
 int tlv__write_all(int fd, const void *data, size_t length);

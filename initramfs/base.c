@@ -122,8 +122,8 @@ static int add_skeleton(struct tree *tree, struct ktstr_error *error)
 	return err;
 }
 
-static int add_item(struct build *build, const char *host, const char *guest, bool found,
-		    int depth, struct ktstr_error *error);
+static int add_item(struct build *build, const char *host, const char *guest, bool found, int depth,
+		    struct ktstr_error *error);
 
 static int by_name(const struct dirent **a, const struct dirent **b)
 {
@@ -181,8 +181,8 @@ static int add_found_link(struct build *build, const char *host, const char *gue
 }
 
 /* @found: in a directory; sockets, pipes and devices there are left out. */
-static int add_item(struct build *build, const char *host, const char *guest, bool found,
-		    int depth, struct ktstr_error *error)
+static int add_item(struct build *build, const char *host, const char *guest, bool found, int depth,
+		    struct ktstr_error *error)
 {
 	struct inputs *inputs = &build->tree.inputs;
 	struct stat st;
@@ -224,8 +224,8 @@ static int add_files(struct build *build, struct ktstr_error *error)
 		const struct ktstr_file *file = &build->spec->files[i];
 		char *host = absolute(file->host_path);
 
-		err = host ? add_item(build, host, file->guest_path, false, 0, error) :
-			     no_memory(error);
+		err = host ? add_item(build, host, file->guest_path, false, 0, error)
+			   : no_memory(error);
 		free(host);
 	}
 	return err;
@@ -239,7 +239,8 @@ static int add_kernel_config(struct build *build, const char *release, struct kt
 
 	if (!host)
 		return no_memory(error);
-	snprintf(path, sizeof(path), "/boot/config%s%s", release ? "-" : "", release ? release : "");
+	snprintf(path, sizeof(path), "/boot/config%s%s", release ? "-" : "",
+		 release ? release : "");
 	err = inputs__stat(&build->tree.inputs, host, &st);
 	if (err)
 		ktstr_error__set(error, -err, "open", host, NULL);
@@ -289,8 +290,7 @@ static int write_archive(struct build *build, int fd, struct initramfs_image *im
 
 	cpio__init(&cpio, fd);
 	err = tree__write(&build->tree, &cpio, error);
-	*image = (struct initramfs_image){
-		.fd = fd, .size = cpio.offset, .unpacked = cpio.content};
+	*image = (struct initramfs_image){.fd = fd, .size = cpio.offset, .unpacked = cpio.content};
 	cpio__free(&cpio);
 	return err;
 }

@@ -33,8 +33,8 @@ struct footer {
 	char magic[8];
 	uint64_t archive_size, unpacked;
 	uint64_t key_length, records_length;
-	uint64_t hash;	   /* of footer, key and records */
-	uint64_t mtime_s;  /* of the file; its fraction is 0 */
+	uint64_t hash;	  /* of footer, key and records */
+	uint64_t mtime_s; /* of the file; its fraction is 0 */
 	/* The file is not synced: only the boot that wrote it can trust its blocks. */
 	char boot_id[40];
 };
@@ -146,8 +146,8 @@ static bool entry_is_current(int fd, const struct cache_key *key, struct initram
 		return false;
 	ok = read_all(fd, text, length, footer.archive_size) &&
 	     !memcmp(text, key->data, key->length) &&
-	     footer.hash == hash_all(&footer, text, key->length, text + key->length,
-				     length - key->length);
+	     footer.hash ==
+		     hash_all(&footer, text, key->length, text + key->length, length - key->length);
 	if (ok) {
 		/* Records hold aligned numbers; inputs__current() copies what it reads. */
 		ok = inputs__current(text + key->length, length - key->length);
@@ -300,10 +300,9 @@ void cache__commit(const char *dir, const char *temporary, int fd, const struct 
 		return;
 	}
 	footer.hash = hash_all(&footer, key->data, key->length, records, records_length);
-	if (lseek(fd, (off_t)image->size, SEEK_SET) < 0 ||
-	    !write_all(fd, key->data, key->length) || !write_all(fd, records, records_length) ||
-	    !write_all(fd, &footer, sizeof(footer)) || futimens(fd, times) ||
-	    rename(temporary, path)) {
+	if (lseek(fd, (off_t)image->size, SEEK_SET) < 0 || !write_all(fd, key->data, key->length) ||
+	    !write_all(fd, records, records_length) || !write_all(fd, &footer, sizeof(footer)) ||
+	    futimens(fd, times) || rename(temporary, path)) {
 		unlink(temporary);
 		return;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Finished archives, kept in a directory: one file each, which holds the archive, what was asked for,
- * what it was made from, and a footer. A file is there completely or not at all. Nothing here is an
- * error for the caller: a cache that does not work is not used.
+ * Finished archives, kept in a directory: one file each, which holds the archive, what was asked
+ * for, what it was made from, and a footer. A file is there completely or not at all. Nothing here
+ * is an error for the caller: a cache that does not work is not used.
  */
 #ifndef KTSTR_INITRAMFS_CACHE_H
 #define KTSTR_INITRAMFS_CACHE_H

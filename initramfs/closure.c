@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a program needs to start. Libraries are searched in ld.so(8)'s order, breadth first, and keep
- * their host paths. What the guest's ld.so could not find there by itself (it has no ld.so.cache, no
- * LD_LIBRARY_PATH, and PID 1 no $ORIGIN) gets a link beside the C library.
+ * What a program needs to start. Libraries are searched in ld.so(8)'s order, breadth first, and
+ * keep their host paths. What the guest's ld.so could not find there by itself (it has no
+ * ld.so.cache, no LD_LIBRARY_PATH, and PID 1 no $ORIGIN) gets a link beside the C library.
  */
 #include "closure.h"
 
@@ -38,10 +38,10 @@ static const char *const default_dirs[] = {
 
 /* One loaded file of a process; [0] is the program. */
 struct object {
-	char *name;    /* as it was asked for */
-	char *path;    /* as it was found */
-	char *origin;  /* $ORIGIN */
-	size_t loader; /* index of the object that needs it */
+	char *name;	/* as it was asked for */
+	char *path;	/* as it was found */
+	char *origin;	/* $ORIGIN */
+	size_t loader;	/* index of the object that needs it */
 	bool reachable; /* the guest's ld.so finds it by itself, when its directory is a default */
 	struct elf_info elf;
 };
@@ -231,8 +231,8 @@ static bool try_cache(struct search *search)
 	const struct closure *closure = search->process->closure;
 
 	for (size_t i = 0; closure->ldcache; i++) {
-		const char *path = ldcache__find(closure->ldcache, closure->ldcache_length,
-						 search->name, i);
+		const char *path =
+			ldcache__find(closure->ldcache, closure->ldcache_length, search->name, i);
 
 		if (!path)
 			return false;
@@ -249,8 +249,8 @@ static bool origin_is_kept(const struct process *process, size_t object)
 }
 
 /*
- * ld.so(8): DT_RPATH of who needs it and of who loaded that, LD_LIBRARY_PATH, DT_RUNPATH, the cache,
- * the default directories. @reachable: the guest finds it the same way.
+ * ld.so(8): DT_RPATH of who needs it and of who loaded that, LD_LIBRARY_PATH, DT_RUNPATH, the
+ * cache, the default directories. @reachable: the guest finds it the same way.
  */
 static bool find_library(struct search *search, bool *reachable)
 {
@@ -260,8 +260,7 @@ static bool find_library(struct search *search, bool *reachable)
 	*reachable = true;
 	if (strchr(search->name, '/'))
 		return *search->name == '/' && try_path(search, search->name);
-	for (size_t i = search->loader; !needer->elf.runpath;
-	     i = process->objects[i].loader) {
+	for (size_t i = search->loader; !needer->elf.runpath; i = process->objects[i].loader) {
 		const struct object *object = &process->objects[i];
 
 		if (object->elf.rpath && try_list(search, object->elf.rpath, object->origin)) {
@@ -301,9 +300,10 @@ static int not_found(const struct search *search, struct ktstr_error *error)
 	if (search->err)
 		return ktstr_error__set(error, -search->err, "open library", search->name,
 					"%s (needed by %s)", strerror(-search->err), needer);
-	ktstr_error__set(error, ENOENT, "find library", search->name, "needed by %s, and %s", needer,
-			 search->foreign ? "what is there is for another machine" :
-					   "in none of the directories that ld.so(8) searches");
+	ktstr_error__set(error, ENOENT, "find library", search->name, "needed by %s, and %s",
+			 needer,
+			 search->foreign ? "what is there is for another machine"
+					 : "in none of the directories that ld.so(8) searches");
 	ktstr_error__hint(error, "install it, or name its directory in LD_LIBRARY_PATH");
 	return -ENOENT;
 }
@@ -407,11 +407,11 @@ static int add_interpreter(struct process *process, struct ktstr_error *error)
 					"%s (needed by %s)", strerror(-err),
 					process->objects[0].path);
 	/* ld.so itself counts as loaded: libraries need it by its DT_SONAME */
-	return elf__kind(head, length) == ELF_IS_OURS ?
-		       add_object(process, path, path, 0, true, error) :
-		       ktstr_error__set(error, ENOEXEC, "find dynamic linker", path,
-					"not for this machine (needed by %s)",
-					process->objects[0].path);
+	return elf__kind(head, length) == ELF_IS_OURS
+		       ? add_object(process, path, path, 0, true, error)
+		       : ktstr_error__set(error, ENOEXEC, "find dynamic linker", path,
+					  "not for this machine (needed by %s)",
+					  process->objects[0].path);
 }
 
 /* A link to @object beside the C library, unless it lies there. */
@@ -537,8 +537,8 @@ static int missing_interpreter(const char *script, const char *interpreter, int 
 				strerror(-err), script);
 }
 
-static int add_script(struct closure *closure, const char *script, const char *head,
-		      size_t length, enum closure_role role, int depth, struct ktstr_error *error)
+static int add_script(struct closure *closure, const char *script, const char *head, size_t length,
+		      enum closure_role role, int depth, struct ktstr_error *error)
 {
 	enum closure_role next = role == CLOSURE_FOUND ? CLOSURE_FOUND : CLOSURE_FILE;
 	char line[SCRIPT_LINE + 1], *interpreter, *arguments;
@@ -558,8 +558,8 @@ static int add_script(struct closure *closure, const char *script, const char *h
 		return 0;
 	if (depth >= SCRIPT_MAX_DEPTH)
 		return missing_interpreter(script, interpreter, -ELOOP, role, error);
-	err = *interpreter == '/' ? inputs__stat(&closure->tree->inputs, interpreter, &st) :
-				    -ENOENT;
+	err = *interpreter == '/' ? inputs__stat(&closure->tree->inputs, interpreter, &st)
+				  : -ENOENT;
 	if (err)
 		return missing_interpreter(script, interpreter, err, role, error);
 	err = add_any(closure, interpreter, NULL, next, depth + 1, error);

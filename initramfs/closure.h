@@ -24,8 +24,9 @@ void closure__init(struct closure *closure, struct tree *tree, const char *libra
 void closure__free(struct closure *closure);
 
 enum closure_role {
-	CLOSURE_INIT, /* PID 1: starts without /proc; gets libgcc_s.so.1, which backtrace(3) opens */
-	CLOSURE_FILE, /* a program or any other file */
+	CLOSURE_INIT,  /* PID 1: starts without /proc; gets libgcc_s.so.1, which backtrace(3) opens
+			*/
+	CLOSURE_FILE,  /* a program or any other file */
 	CLOSURE_FOUND, /* found in a directory: what is missing for it is no error */
 };
 

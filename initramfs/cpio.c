@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #define CPIO_MAGIC "070701"
-#define CPIO_HEADER 110u  /* magic and 13 fields of 8 hexadecimal digits */
-#define CPIO_ALIGN 4u	  /* of the header with its name, and of the content */
+#define CPIO_HEADER 110u /* magic and 13 fields of 8 hexadecimal digits */
+#define CPIO_ALIGN 4u	 /* of the header with its name, and of the content */
 #define CPIO_TRAILER "TRAILER!!!"
 #define CPIO_FLUSH (256u << 10) /* pending bytes that make a write(2) worth it */
 
@@ -111,7 +111,8 @@ static int put_header(struct cpio *cpio, const char *path, const struct header *
 					"%llu bytes: an initramfs holds files up to 4 GiB - 1",
 					(unsigned long long)h->size);
 	/* ino mode uid gid nlink mtime size major minor rmajor rminor name_size check */
-	snprintf(text, sizeof(text), CPIO_MAGIC "%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
+	snprintf(text, sizeof(text),
+		 CPIO_MAGIC "%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X",
 		 cpio->next_ino++, h->mode, 0u, 0u, h->nlink, 0u, (unsigned int)h->size, 0u, 0u,
 		 h->rmajor, h->rminor, (unsigned int)name_size, 0u);
 	err = append(cpio, text, CPIO_HEADER, error);
@@ -155,7 +156,8 @@ int cpio__symlink(struct cpio *cpio, const char *path, const char *target,
 
 	if (!length || length >= PATH_MAX)
 		return ktstr_error__set(error, length ? ENAMETOOLONG : EINVAL, "add to initramfs",
-					path, "its link target is %s", length ? "too long" : "empty");
+					path, "its link target is %s",
+					length ? "too long" : "empty");
 	return put_data(cpio, path, S_IFLNK | 0777, target, length, error);
 }
 
@@ -171,8 +173,8 @@ int cpio__char(struct cpio *cpio, const char *path, uint32_t mode, uint32_t majo
 /* Errors of the calls that copy in the kernel after which read() and write() may still work. */
 static bool can_fall_back(int err)
 {
-	return err == EXDEV || err == EINVAL || err == ENOSYS || err == EOPNOTSUPP || err == EPERM ||
-	       err == EBADF || err == ETXTBSY;
+	return err == EXDEV || err == EINVAL || err == ENOSYS || err == EOPNOTSUPP ||
+	       err == EPERM || err == EBADF || err == ETXTBSY;
 }
 
 enum copy_method { COPY_FILE_RANGE, COPY_SENDFILE, COPY_READ };
@@ -216,7 +218,8 @@ static int copy(int to, int from, uint64_t size, const char *host, struct ktstr_
 			return ktstr_error__set(error, ESTALE, "read", host,
 						"it became shorter while it was read");
 		else
-			return ktstr_error__set(error, errno, "copy into the initramfs", host, NULL);
+			return ktstr_error__set(error, errno, "copy into the initramfs", host,
+						NULL);
 	}
 	return 0;
 }

@@ -38,7 +38,8 @@ int cpio__symlink(struct cpio *cpio, const char *path, const char *target,
 		  struct ktstr_error *error);
 int cpio__char(struct cpio *cpio, const char *path, uint32_t mode, uint32_t major, uint32_t minor,
 	       struct ktstr_error *error);
-/* Exactly @size bytes of @source from its start. -ESTALE: it has fewer. @host names it in errors. */
+/* Exactly @size bytes of @source from its start. -ESTALE: it has fewer. @host names it in errors.
+ */
 int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, uint64_t size,
 	       const char *host, struct ktstr_error *error);
 /* Trailer and padding to CPIO_BLOCK; with a file, everything is written after it. */

@@ -127,8 +127,8 @@ static int unzstd(void *library, const void *data, size_t length, struct output 
 	return err;
 }
 
-static int with_library(const char *file, int (*decode)(void *, const void *, size_t,
-							struct output *),
+static int with_library(const char *file,
+			int (*decode)(void *, const void *, size_t, struct output *),
 			const void *data, size_t length, struct output *out)
 {
 	void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
@@ -155,7 +155,10 @@ int modules__decompress(const void *data, size_t length, const char *name, void 
 
 	if (begins(data, length, "\x1f\x8b", 2)) {
 		err = gunzip(data, length, &out);
-	} else if (begins(data, length, "\xfd" "7zXZ\0", 6)) {
+	} else if (begins(data, length,
+			  "\xfd"
+			  "7zXZ\0",
+			  6)) {
 		library = LZMA_LIBRARY;
 		err = with_library(library, unxz, data, length, &out);
 	} else if (begins(data, length, "\x28\xb5\x2f\xfd", 4)) {

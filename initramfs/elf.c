@@ -37,9 +37,9 @@ enum elf_kind elf__kind(const void *head, size_t length)
 	if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
 		return ELF_IS_DATA;
 	return ident[EI_CLASS] == ELFCLASS64 && ident[EI_DATA] == ELFDATA2LSB &&
-			       header.e_machine == OUR_MACHINE ?
-		       ELF_IS_OURS :
-		       ELF_IS_FOREIGN;
+			       header.e_machine == OUR_MACHINE
+		       ? ELF_IS_OURS
+		       : ELF_IS_FOREIGN;
 }
 
 /* An open file: its bytes and program headers. */
@@ -56,7 +56,8 @@ static int damaged(const struct image *image, const char *what, struct ktstr_err
 	return ktstr_error__set(error, ENOEXEC, "read ELF", image->path, "damaged: %s", what);
 }
 
-/* A copy of the string at @offset, which has to end before @end. NULL: it does not, or no memory. */
+/* A copy of the string at @offset, which has to end before @end. NULL: it does not, or no memory.
+ */
 static char *string_at(const struct image *image, uint64_t offset, uint64_t end)
 {
 	if (end > image->size || offset >= end || !memchr(image->raw + offset, 0, end - offset))

@@ -18,16 +18,16 @@ struct initramfs_spec {
 	const char *scheduler; /* host path of what becomes /scheduler; NULL: none */
 	const struct ktstr_file *files;
 	size_t nr_files;
-	const char *modules_dir;      /* .../lib/modules/RELEASE; NULL: no modules */
-	const char *const *modules;   /* NULL-terminated names; built-in ones are fine */
-	const char *kernel_config;    /* host path; goes to /boot/config-RELEASE; NULL: none */
-	const char *kernel_release;   /* "7.3.4+deb13-amd64"; may be NULL when unknown */
-	const char *cache_dir;	      /* where a finished base is kept; NULL: not kept */
+	const char *modules_dir;    /* .../lib/modules/RELEASE; NULL: no modules */
+	const char *const *modules; /* NULL-terminated names; built-in ones are fine */
+	const char *kernel_config;  /* host path; goes to /boot/config-RELEASE; NULL: none */
+	const char *kernel_release; /* "7.3.4+deb13-amd64"; may be NULL when unknown */
+	const char *cache_dir;	    /* where a finished base is kept; NULL: not kept */
 };
 
 struct initramfs_image {
-	int fd;	       /* page-cache file or memfd, read-only use, from offset 0 */
-	uint64_t size; /* bytes; a multiple of 512 */
+	int fd;		   /* page-cache file or memfd, read-only use, from offset 0 */
+	uint64_t size;	   /* bytes; a multiple of 512 */
 	uint64_t unpacked; /* bytes of file content: what the guest's RAM must hold as well */
 };
 

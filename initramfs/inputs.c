@@ -80,7 +80,8 @@ static int record_stat(struct inputs *inputs, const char *path, enum how how, st
 		if (record.ctime_ns > inputs->newest_ns)
 			inputs->newest_ns = record.ctime_ns;
 	}
-	if (put(inputs, &record, path) || strmap__set(seen, path, (void *)((uintptr_t)marks | mark)))
+	if (put(inputs, &record, path) ||
+	    strmap__set(seen, path, (void *)((uintptr_t)marks | mark)))
 		inputs->failed = true;
 	return err;
 }

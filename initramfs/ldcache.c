@@ -29,7 +29,7 @@ struct new_header {
 
 struct new_entry {
 	int32_t flags;
-	uint32_t key;	/* offsets of strings, from the new header */
+	uint32_t key; /* offsets of strings, from the new header */
 	uint32_t value;
 	uint32_t os_version;
 	uint64_t hwcap;

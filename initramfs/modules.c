@@ -21,19 +21,19 @@
 #define MAX_DEPTH 64 /* of dependencies; deeper is a loop */
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-#define KMOD_FUNCTIONS(X)                                                                         \
-	X(kmod_new)                                                                               \
-	X(kmod_unref)                                                                             \
-	X(kmod_set_log_fn)                                                                        \
-	X(kmod_load_resources)                                                                    \
-	X(kmod_list_next)                                                                         \
-	X(kmod_module_new_from_lookup)                                                            \
-	X(kmod_module_get_module)                                                                 \
-	X(kmod_module_get_name)                                                                   \
-	X(kmod_module_get_path)                                                                   \
-	X(kmod_module_get_dependencies)                                                           \
-	X(kmod_module_get_softdeps)                                                               \
-	X(kmod_module_unref)                                                                      \
+#define KMOD_FUNCTIONS(X)               \
+	X(kmod_new)                     \
+	X(kmod_unref)                   \
+	X(kmod_set_log_fn)              \
+	X(kmod_load_resources)          \
+	X(kmod_list_next)               \
+	X(kmod_module_new_from_lookup)  \
+	X(kmod_module_get_module)       \
+	X(kmod_module_get_name)         \
+	X(kmod_module_get_path)         \
+	X(kmod_module_get_dependencies) \
+	X(kmod_module_get_softdeps)     \
+	X(kmod_module_unref)            \
 	X(kmod_module_unref_list)
 
 struct kmod_api {
@@ -62,12 +62,12 @@ static int load_library(struct loader *loader, struct ktstr_error *error)
 		ktstr_error__hint(error, "install libkmod (scripts/setup does)");
 		return -ENOSYS;
 	}
-#define X(name)                                                                                   \
-	loader->kmod.name = (__typeof__(name) *)dlsym(loader->library, #name);                    \
-	if (!loader->kmod.name) {                                                                 \
-		ktstr_error__set(error, ENOSYS, "find kernel modules", KMOD_LIBRARY,              \
-				 "it has no " #name "()");                                        \
-		return -ENOSYS;                                                                   \
+#define X(name)                                                                      \
+	loader->kmod.name = (__typeof__(name) *)dlsym(loader->library, #name);       \
+	if (!loader->kmod.name) {                                                    \
+		ktstr_error__set(error, ENOSYS, "find kernel modules", KMOD_LIBRARY, \
+				 "it has no " #name "()");                           \
+		return -ENOSYS;                                                      \
 	}
 	KMOD_FUNCTIONS(X)
 #undef X
@@ -298,8 +298,8 @@ static int add_names(struct loader *loader, const char *const *names, struct kts
 	return err;
 }
 
-int modules__add(struct tree *tree, const char *dir, const char *release,
-		 const char *const *names, struct ktstr_error *error)
+int modules__add(struct tree *tree, const char *dir, const char *release, const char *const *names,
+		 struct ktstr_error *error)
 {
 	struct loader loader = {.tree = tree, .dir = dir, .release = release};
 	bool any = false;

@@ -16,8 +16,8 @@
  * does a directory without any modules.* file. -ENOENT: a module or modules.dep is missing;
  * -EBADMSG: a module does not decompress; -ENOSYS: a library for that is not installed.
  */
-int modules__add(struct tree *tree, const char *dir, const char *release,
-		 const char *const *names, struct ktstr_error *error);
+int modules__add(struct tree *tree, const char *dir, const char *release, const char *const *names,
+		 struct ktstr_error *error);
 
 /*
  * Decompresses a .ko.xz, .ko.gz or .ko.zst by its first bytes; anything else is copied. *out is

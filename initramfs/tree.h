@@ -23,10 +23,10 @@ enum tree_kind { TREE_DIR, TREE_FILE, TREE_DATA, TREE_SYMLINK, TREE_CHAR };
 struct tree_entry {
 	char *path;
 	enum tree_kind kind;
-	uint32_t mode;	    /* permission bits */
-	char *host;	    /* TREE_FILE: where the content is */
-	char *data;	    /* TREE_DATA: the content; TREE_SYMLINK: the target, with a NUL */
-	size_t size;	    /* of @data */
+	uint32_t mode; /* permission bits */
+	char *host;    /* TREE_FILE: where the content is */
+	char *data;    /* TREE_DATA: the content; TREE_SYMLINK: the target, with a NUL */
+	size_t size;   /* of @data */
 	uint32_t major, minor;
 };
 

@@ -37,7 +37,7 @@
 #define GUEST_RAM_KB (MEMORY_MB * 1024ul)
 #define KVM_STATS "/sys/kernel/debug/kvm"
 
-static const char *const kvm_counters[] = { "exits", "irq_exits", "io_exits", "mmio_exits" };
+static const char *const kvm_counters[] = {"exits", "irq_exits", "io_exits", "mmio_exits"};
 
 static int fail(const char *what, const char *why)
 {
@@ -71,7 +71,7 @@ static bool read_rss(const char *smaps, struct rss *rss)
 	FILE *f = fopen(smaps, "re");
 	char line[512];
 
-	*rss = (struct rss){ 0 };
+	*rss = (struct rss){0};
 	if (!f)
 		return false;
 	while (fgets(line, sizeof(line), f)) {
@@ -111,7 +111,7 @@ static void on_progress(void *opaque, const char *step)
 
 static void describe(struct ktstr_vm_config *config)
 {
-	static const char *const argv[] = { "bench-vm", NULL };
+	static const char *const argv[] = {"bench-vm", NULL};
 
 	ktstr_vm_config__defaults(config);
 	config->topology = (struct ktstr_topology)TOPO(1, 1, 2, 1);
@@ -144,7 +144,7 @@ static void print_result(const struct ktstr_result *r)
 
 static int cmd_run(void)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct ktstr_vm_config config;
 	struct ktstr_result result;
 	struct ktstr_vm *vm;
@@ -178,7 +178,7 @@ static int write_file(const char *path, const void *data, size_t length)
 
 static int cmd_image(const char *path)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct ktstr_vm_config config;
 	struct ktstr_vm *public_vm;
 	struct boot_params params;
@@ -200,7 +200,8 @@ static int cmd_image(const char *path)
 		return fail("initramfs", strerror(EFAULT));
 	status = write_file(path, initramfs, params.hdr.ramdisk_size);
 	if (!status)
-		printf("kernel %s\nrelease %s\ncmdline %s\n", kernel.image, kernel.release, cmdline);
+		printf("kernel %s\nrelease %s\ncmdline %s\n", kernel.image, kernel.release,
+		       cmdline);
 	ktstr_vm__destroy(public_vm);
 	return status;
 }
@@ -260,8 +261,8 @@ static pid_t start(char **argv, int out)
 static int follow(pid_t pid, int in, struct spoken *s, FILE *output)
 {
 	const uint64_t limit = vm__now_ns() + TIME_LIMIT_S * UINT64_C(1000000000);
-	struct pollfd fds[2] = { { .fd = in, .events = POLLIN },
-				 { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN } };
+	struct pollfd fds[2] = {{.fd = in, .events = POLLIN},
+				{.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN}};
 	char data[4096];
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
@@ -305,7 +306,7 @@ static void print_spoken(const struct spoken *s)
 
 static int cmd_time(char **argv)
 {
-	struct spoken spoken = { 0 };
+	struct spoken spoken = {0};
 	char *output = NULL;
 	size_t length = 0;
 	FILE *memory = open_memstream(&output, &length);

@@ -29,7 +29,8 @@ int bus__add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size
 
 	if (!size || __builtin_add_overflow(base, size - 1, &last) ||
 	    (space == BUS_PIO && last >= BUS_PIO_PORTS))
-		return ktstr_error__set(error, EINVAL, "add to bus", name, "range is empty or wraps");
+		return ktstr_error__set(error, EINVAL, "add to bus", name,
+					"range is empty or wraps");
 	if (n == BUS_MAX_RANGES)
 		return ktstr_error__set(error, ENOSPC, "add to bus", name, "too many devices");
 	while (at < n && ranges[at].base < base)

@@ -46,7 +46,8 @@ int bus__add(struct bus *bus, enum bus_space space, uint64_t base, uint64_t size
 	     const struct bus_ops *ops, void *opaque, struct ktstr_error *error);
 
 /* An address that no device claims reads as all ones and ignores writes; returns false then. */
-bool bus__read(struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data, uint32_t length);
+bool bus__read(struct bus *bus, enum bus_space space, uint64_t addr, uint8_t *data,
+	       uint32_t length);
 bool bus__write(struct bus *bus, enum bus_space space, uint64_t addr, const uint8_t *data,
 		uint32_t length);
 

@@ -55,7 +55,8 @@ size_t byte_queue__take(struct byte_queue *q, uint8_t *buf, size_t size)
 		q->length--;
 	}
 	if (!q->length) {
-		/* A put that wakes at this moment makes it readable once more, with nothing to take. */
+		/* A put that wakes at this moment makes it readable once more, with nothing to
+		 * take. */
 		if (read(q->fd, &count, sizeof(count)) < 0)
 			count = 0; /* it was not signalled */
 		q->woken = false;

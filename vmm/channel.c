@@ -16,9 +16,9 @@
 /* Twice the largest frame: moving what is left to the front costs no more than was consumed. */
 #define CHANNEL_MAX_BUFFER (2 * CHANNEL_MAX_FRAME + CHANNEL_PIECE)
 /*
- * After a frame that fails its CRC the search goes on behind its magic, because its length may be the
- * lie. Forged headers could make that quadratic: such checks are paid from a credit that grows with
- * the bytes received; without it the whole claimed frame is skipped.
+ * After a frame that fails its CRC the search goes on behind its magic, because its length may be
+ * the lie. Forged headers could make that quadratic: such checks are paid from a credit that grows
+ * with the bytes received; without it the whole claimed frame is skipped.
  */
 #define CHANNEL_CREDIT_PER_BYTE 4u
 #define CHANNEL_CREDIT_START ((uint64_t)CHANNEL_MAX_FRAME)
@@ -99,7 +99,8 @@ static bool find_magic(struct channel *channel)
 	}
 	if (n) {
 		if (!channel->in_damage)
-			damage(channel, "no frame at byte %llu", (unsigned long long)channel->offset);
+			damage(channel, "no frame at byte %llu",
+			       (unsigned long long)channel->offset);
 		skip(channel, n);
 	}
 	return channel->end - channel->start >= sizeof(magic);
@@ -241,7 +242,8 @@ void channel__end(struct channel *channel)
 		size_t left = channel->end - channel->start;
 
 		if (!channel->in_damage)
-			damage(channel, "the stream ends in a frame: its last %zu bytes from byte %llu",
+			damage(channel,
+			       "the stream ends in a frame: its last %zu bytes from byte %llu",
 			       left, (unsigned long long)channel->offset);
 		/* its length may be the lie: whole frames may lie behind it */
 		skip(channel, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The host's decoder of the frames of ktstr/proto.h. Bytes are pushed in pieces of any size; whole
- * frames come out. The sender is hostile: memory is bounded, work is linear in what arrives, and every
- * byte or frame that is missing is counted and said.
+ * frames come out. The sender is hostile: memory is bounded, work is linear in what arrives, and
+ * every byte or frame that is missing is counted and said.
  */
 #ifndef KTSTR_VMM_CHANNEL_H
 #define KTSTR_VMM_CHANNEL_H
@@ -20,7 +20,7 @@ struct channel {
 	void *opaque;
 	uint8_t *buf; /* [start, end) is not decoded yet */
 	size_t size, start, end;
-	uint64_t offset;      /* stream position of buf[start] */
+	uint64_t offset;       /* stream position of buf[start] */
 	uint64_t check_credit; /* bytes that CRCs of damaged frames may still cost */
 	uint32_t next_sequence;
 	uint64_t frames; /* delivered */

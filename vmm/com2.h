@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The host's reader of COM2 (ktstr/proto.h): PID 1's own lines, a crash of PID 1, and the result while
- * port 1 is not open. Memory is bounded whatever the guest writes.
+ * The host's reader of COM2 (ktstr/proto.h): PID 1's own lines, a crash of PID 1, and the result
+ * while port 1 is not open. Memory is bounded whatever the guest writes.
  */
 #ifndef KTSTR_VMM_COM2_H
 #define KTSTR_VMM_COM2_H
@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define COM2_LINE 8192u		 /* a longer line is cut into pieces */
-#define COM2_LOG (256u << 10)	 /* of everything received; the oldest is dropped */
-#define COM2_PANIC (16u << 10)	 /* the first bytes of a report */
+#define COM2_LINE 8192u	       /* a longer line is cut into pieces */
+#define COM2_LOG (256u << 10)  /* of everything received; the oldest is dropped */
+#define COM2_PANIC (16u << 10) /* the first bytes of a report */
 
 /* The test's output, unescaped. */
 typedef void (*com2_output_fn)(void *opaque, const char *data, size_t length);
@@ -21,7 +21,7 @@ struct com2 {
 	com2_output_fn output; /* may be NULL */
 	void *opaque;
 	/* What was read: */
-	bool spoke;	       /* PID 1 wrote something */
+	bool spoke; /* PID 1 wrote something */
 	bool result_started, result_ended;
 	bool have_exit;
 	uint8_t exit_code;
@@ -35,8 +35,9 @@ struct com2 {
 	uint64_t log_dropped; /* bytes */
 	/* Parser: */
 	size_t panic_length, line_length;
-	bool newline_owed;  /* of the test's output: it is known with the next line whether it is its */
-	bool continued;	    /* the line in hand is a piece of one that was too long */
+	bool newline_owed; /* of the test's output: it is known with the next line whether it is its
+			    */
+	bool continued;	   /* the line in hand is a piece of one that was too long */
 	char *line;
 };
 

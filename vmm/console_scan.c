@@ -19,44 +19,44 @@ static const char panic_prefix[] = "Kernel panic - not syncing: ";
 
 /* Within a panic's own text; the first that fits. */
 static const struct pattern panics[] = {
-	{ "", "Attempted to kill init", KTSTR_VERDICT_INIT_DIED },
-	{ "", "No working init found", KTSTR_VERDICT_NO_BOOT },
-	{ "Requested init ", NULL, KTSTR_VERDICT_NO_BOOT },
-	{ "VFS: ", NULL, KTSTR_VERDICT_NO_BOOT },
-	{ "", "ut of memory", KTSTR_VERDICT_GUEST_OOM },
-	{ "System is deadlocked on memory", NULL, KTSTR_VERDICT_GUEST_OOM },
-	{ "softlockup: hung tasks", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "hung_task: blocked tasks", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "RCU Stall", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "Hard LOCKUP", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "", NULL, KTSTR_VERDICT_KERNEL_PANIC },
+	{"", "Attempted to kill init", KTSTR_VERDICT_INIT_DIED},
+	{"", "No working init found", KTSTR_VERDICT_NO_BOOT},
+	{"Requested init ", NULL, KTSTR_VERDICT_NO_BOOT},
+	{"VFS: ", NULL, KTSTR_VERDICT_NO_BOOT},
+	{"", "ut of memory", KTSTR_VERDICT_GUEST_OOM},
+	{"System is deadlocked on memory", NULL, KTSTR_VERDICT_GUEST_OOM},
+	{"softlockup: hung tasks", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"hung_task: blocked tasks", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"RCU Stall", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"Hard LOCKUP", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"", NULL, KTSTR_VERDICT_KERNEL_PANIC},
 };
 
 static const struct pattern lines[] = {
-	{ "BUG: workqueue lockup", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "BUG: ", NULL, KTSTR_VERDICT_KERNEL_OOPS },
-	{ "Oops: ", NULL, KTSTR_VERDICT_KERNEL_OOPS },
-	{ "kernel BUG at ", "!", KTSTR_VERDICT_KERNEL_OOPS },
-	{ "Internal error: Oops", NULL, KTSTR_VERDICT_KERNEL_OOPS }, /* arm64 */
-	{ "Unable to handle kernel ", NULL, KTSTR_VERDICT_KERNEL_OOPS }, /* arm64 */
-	{ "general protection fault", "[#", KTSTR_VERDICT_KERNEL_OOPS },
-	{ "invalid opcode: ", "[#", KTSTR_VERDICT_KERNEL_OOPS },
-	{ "divide error: ", "[#", KTSTR_VERDICT_KERNEL_OOPS },
-	{ "double fault: ", "[#", KTSTR_VERDICT_KERNEL_OOPS },
-	{ "stack segment: ", "[#", KTSTR_VERDICT_KERNEL_OOPS },
-	{ "Out of memory: Killed process ", NULL, KTSTR_VERDICT_GUEST_OOM },
-	{ "Out of memory: Kill process ", NULL, KTSTR_VERDICT_GUEST_OOM }, /* before 5.3 */
-	{ "Out of memory and no killable processes", NULL, KTSTR_VERDICT_GUEST_OOM },
-	{ "watchdog: BUG: soft lockup - CPU#", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "watchdog: Watchdog detected hard LOCKUP on cpu ", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "watchdog: CPU", "Watchdog detected hard LOCKUP on cpu ", KTSTR_VERDICT_GUEST_STALL },
-	{ "NMI watchdog: Watchdog detected hard LOCKUP on cpu ", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "Watchdog detected hard LOCKUP on cpu ", NULL, KTSTR_VERDICT_GUEST_STALL },
-	{ "rcu: INFO: rcu_", "detected stalls", KTSTR_VERDICT_GUEST_STALL },
-	{ "rcu: INFO: rcu_", "self-detected stall", KTSTR_VERDICT_GUEST_STALL },
-	{ "rcu: INFO: rcu_", "detected expedited stalls", KTSTR_VERDICT_GUEST_STALL },
-	{ "INFO: task ", " blocked for more than ", KTSTR_VERDICT_GUEST_STALL },
-	{ "INFO: task ", " blocked in I/O wait for more than ", KTSTR_VERDICT_GUEST_STALL },
+	{"BUG: workqueue lockup", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"BUG: ", NULL, KTSTR_VERDICT_KERNEL_OOPS},
+	{"Oops: ", NULL, KTSTR_VERDICT_KERNEL_OOPS},
+	{"kernel BUG at ", "!", KTSTR_VERDICT_KERNEL_OOPS},
+	{"Internal error: Oops", NULL, KTSTR_VERDICT_KERNEL_OOPS},     /* arm64 */
+	{"Unable to handle kernel ", NULL, KTSTR_VERDICT_KERNEL_OOPS}, /* arm64 */
+	{"general protection fault", "[#", KTSTR_VERDICT_KERNEL_OOPS},
+	{"invalid opcode: ", "[#", KTSTR_VERDICT_KERNEL_OOPS},
+	{"divide error: ", "[#", KTSTR_VERDICT_KERNEL_OOPS},
+	{"double fault: ", "[#", KTSTR_VERDICT_KERNEL_OOPS},
+	{"stack segment: ", "[#", KTSTR_VERDICT_KERNEL_OOPS},
+	{"Out of memory: Killed process ", NULL, KTSTR_VERDICT_GUEST_OOM},
+	{"Out of memory: Kill process ", NULL, KTSTR_VERDICT_GUEST_OOM}, /* before 5.3 */
+	{"Out of memory and no killable processes", NULL, KTSTR_VERDICT_GUEST_OOM},
+	{"watchdog: BUG: soft lockup - CPU#", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"watchdog: Watchdog detected hard LOCKUP on cpu ", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"watchdog: CPU", "Watchdog detected hard LOCKUP on cpu ", KTSTR_VERDICT_GUEST_STALL},
+	{"NMI watchdog: Watchdog detected hard LOCKUP on cpu ", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"Watchdog detected hard LOCKUP on cpu ", NULL, KTSTR_VERDICT_GUEST_STALL},
+	{"rcu: INFO: rcu_", "detected stalls", KTSTR_VERDICT_GUEST_STALL},
+	{"rcu: INFO: rcu_", "self-detected stall", KTSTR_VERDICT_GUEST_STALL},
+	{"rcu: INFO: rcu_", "detected expedited stalls", KTSTR_VERDICT_GUEST_STALL},
+	{"INFO: task ", " blocked for more than ", KTSTR_VERDICT_GUEST_STALL},
+	{"INFO: task ", " blocked in I/O wait for more than ", KTSTR_VERDICT_GUEST_STALL},
 };
 
 static enum ktstr_verdict match(const char *text, const struct pattern *patterns, size_t count)

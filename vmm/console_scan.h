@@ -24,7 +24,7 @@ struct console_event {
 
 struct console_scan {
 	struct console_event first;
-	bool panicked;	   /* "Kernel panic - not syncing" came, first or later: no more will run */
+	bool panicked; /* "Kernel panic - not syncing" came, first or later: no more will run */
 	/* Parser: */
 	uint64_t received, position, nr_line; /* position: where the line in hand begins */
 	uint32_t rip_lines; /* lines in which the RIP of the first oops is still looked for */
@@ -34,7 +34,8 @@ struct console_scan {
 
 void console_scan__init(struct console_scan *scan);
 
-/* Returns true when this call recognised the first event (its RIP may be added to the cause later). */
+/* Returns true when this call recognised the first event (its RIP may be added to the cause later).
+ */
 bool console_scan__feed(struct console_scan *scan, const void *data, size_t length);
 /* No more comes: looks at a last line that has no newline. Returns as feed. */
 bool console_scan__end(struct console_scan *scan);

@@ -13,7 +13,7 @@ int ktstr_error__set(struct ktstr_error *error, int err, const char *operation, 
 
 	if (!error || error->err)
 		return -err;
-	*error = (struct ktstr_error){ .err = err };
+	*error = (struct ktstr_error){.err = err};
 	snprintf(error->operation, sizeof(error->operation), "%s", operation ? operation : "");
 	snprintf(error->object, sizeof(error->object), "%s", object ? object : "");
 	if (reason_fmt) {

@@ -25,10 +25,10 @@
 
 void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_test_attrs *over)
 {
-#define MERGE(field)                                                                              \
-	do {                                                                                       \
-		if (over->field)                                                                   \
-			attrs->field = over->field;                                                \
+#define MERGE(field)                                \
+	do {                                        \
+		if (over->field)                    \
+			attrs->field = over->field; \
 	} while (0)
 	if (over->topology.numa_nodes || over->topology.llcs || over->topology.cores_per_llc ||
 	    over->topology.threads_per_core)
@@ -91,7 +91,7 @@ static char printable(char c)
 
 void harness_relay__init(struct harness_relay *relay, FILE *out, const char *watch_for)
 {
-	*relay = (struct harness_relay){ .out = out, .watch_for = watch_for };
+	*relay = (struct harness_relay){.out = out, .watch_for = watch_for};
 }
 
 static void put_line(struct harness_relay *relay, bool ended)
@@ -106,8 +106,8 @@ static void put_line(struct harness_relay *relay, bool ended)
 	relay->line[length] = '\0';
 	if (relay->watch_for && strstr(relay->line, relay->watch_for))
 		relay->seen = true;
-	diagnostic = !relay->in_line && (!strcmp(relay->line, "#") ||
-					 !strncmp(relay->line, "# ", 2));
+	diagnostic =
+		!relay->in_line && (!strcmp(relay->line, "#") || !strncmp(relay->line, "# ", 2));
 	fprintf(relay->out, "%s%s\n", diagnostic ? "" : "# ", relay->line);
 	relay->length = 0;
 	relay->in_line = !ended;
@@ -151,8 +151,8 @@ static void put_ours(FILE *out, bool as_it_is, const char *prefix, const char *l
 	static const struct {
 		const char *text;
 		size_t split; /* where the space goes */
-	} searched[] = { { "[FAIL]", 5 }, { " FAIL:", 5 }, { "[SKIP]", 5 }, { "SKIP:", 4 },
-			 { "] RIP: ", 5 }, { "] Call Trace:", 12 } };
+	} searched[] = {{"[FAIL]", 5}, {" FAIL:", 5},  {"[SKIP]", 5},
+			{"SKIP:", 4},  {"] RIP: ", 5}, {"] Call Trace:", 12}};
 	size_t i, at;
 
 	fputs(prefix, out);
@@ -237,7 +237,8 @@ static void judge_expected(const struct ktstr_test_attrs *attrs, const struct kt
 	const char *cause = result->cause ? result->cause : "";
 
 	if (is_expected(attrs, result, cause_printed)) {
-		say(out, false, "as expected, %s (%s)", ktstr_verdict__name(result->verdict), cause);
+		say(out, false, "as expected, %s (%s)", ktstr_verdict__name(result->verdict),
+		    cause);
 		outcome->exit_code = EXIT_PASS;
 		return;
 	}
@@ -255,8 +256,8 @@ static bool replay(const struct ktstr_result *result, struct ktstr_test_outcome 
 	bool passed = !result->signal && result->exit_code == EXIT_PASS;
 
 	if (!result->have_status || result->verdict < KTSTR_VERDICT_FAIL ||
-	    result->verdict == KTSTR_VERDICT_INCONCLUSIVE ||
-	    result->verdict > KTSTR_VERDICT_PASS || passed != (result->verdict == KTSTR_VERDICT_PASS))
+	    result->verdict == KTSTR_VERDICT_INCONCLUSIVE || result->verdict > KTSTR_VERDICT_PASS ||
+	    passed != (result->verdict == KTSTR_VERDICT_PASS))
 		return false;
 	outcome->signal = result->signal;
 	outcome->exit_code = result->exit_code;
@@ -274,7 +275,7 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 {
 	bool as_it_is = verdict_is_kernel_trouble(result->verdict);
 
-	*outcome = (struct ktstr_test_outcome){ .exit_code = EXIT_FAIL };
+	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
 	if (result->verdict == KTSTR_VERDICT_INTERRUPTED) {
 		say(out, false, "INTERRUPTED: %s", result->cause ? result->cause : "stopped");
 		outcome->signal = SIGTERM;
@@ -282,9 +283,9 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 		judge_expected(attrs, result, cause_printed, out, outcome);
 	} else if (replay(result, outcome)) {
 		/* The test has said itself why it failed; what the kernel said then may help. */
-		if (outcome->signal ? outcome->signal != id->termsig :
-				      outcome->exit_code == EXIT_FAIL ||
-				      outcome->exit_code > EXIT_SKIP)
+		if (outcome->signal
+			    ? outcome->signal != id->termsig
+			    : outcome->exit_code == EXIT_FAIL || outcome->exit_code > EXIT_SKIP)
 			put_all_evidence(out, result);
 	} else {
 		say(out, as_it_is, "%s: %s", ktstr_verdict__name(result->verdict),
@@ -317,7 +318,7 @@ static void judge_host_error(const struct ktstr_test_id *id, const struct ktstr_
 			     struct ktstr_test_outcome *outcome)
 {
 	char cause[1400];
-	struct ktstr_result result = { .verdict = KTSTR_VERDICT_HOST_ERROR, .cause = cause };
+	struct ktstr_result result = {.verdict = KTSTR_VERDICT_HOST_ERROR, .cause = cause};
 
 	ktstr_error__format(error, cause, sizeof(cause));
 	harness__judge(id, attrs, &result, false, out, outcome);
@@ -329,15 +330,15 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 {
 	char name[512], scheduler[PATH_MAX];
 	/* The guest finds its test by kselftest's own options. */
-	const char *const argv[] = { id->test, "-r", name, id->debug ? "-d" : NULL, NULL };
+	const char *const argv[] = {id->test, "-r", name, id->debug ? "-d" : NULL, NULL};
 	struct ktstr_vm_config config;
-	struct ktstr_result result = { .verdict = KTSTR_VERDICT_NONE };
-	struct ktstr_error error = { .err = 0 };
+	struct ktstr_result result = {.verdict = KTSTR_VERDICT_NONE};
+	struct ktstr_error error = {.err = 0};
 	struct ktstr_vm *vm = NULL;
 	struct streams *streams;
 	int err;
 
-	*outcome = (struct ktstr_test_outcome){ .exit_code = EXIT_FAIL };
+	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
 	streams = malloc(sizeof(*streams));
 	if (!streams) {
 		ktstr_error__set(&error, ENOMEM, "allocate", "output lines", NULL);
@@ -357,10 +358,11 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.output = relay_output;
 	config.output_opaque = streams;
 	if (attrs->scheduler) {
-		int length = attrs->scheduler[0] == '/' ?
-			snprintf(scheduler, sizeof(scheduler), "%s", attrs->scheduler) :
-			snprintf(scheduler, sizeof(scheduler), "%s/%s", binary_dir,
-				 attrs->scheduler);
+		int length =
+			attrs->scheduler[0] == '/'
+				? snprintf(scheduler, sizeof(scheduler), "%s", attrs->scheduler)
+				: snprintf(scheduler, sizeof(scheduler), "%s/%s", binary_dir,
+					   attrs->scheduler);
 
 		if ((size_t)length >= sizeof(scheduler)) {
 			ktstr_error__set(&error, ENAMETOOLONG, "scheduler", attrs->scheduler, NULL);
@@ -378,8 +380,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;
 	}
-	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out,
-		       outcome);
+	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
 	goto out;
 failed:
 	judge_host_error(id, attrs, &error, out, outcome);

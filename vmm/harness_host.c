@@ -37,16 +37,16 @@ static void unblock_signals(void)
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome)
 {
-	static const struct harness_vm_ops ops = { .create = ktstr_vm__create,
-						   .run = ktstr_vm__run,
-						   .destroy = ktstr_vm__destroy };
-	const struct rlimit no_core = { 0, 0 };
+	static const struct harness_vm_ops ops = {
+		.create = ktstr_vm__create, .run = ktstr_vm__run, .destroy = ktstr_vm__destroy};
+	const struct rlimit no_core = {0, 0};
 	char binary[4096];
 	int cancel_fd;
 	ssize_t length;
 
 	cancel_fd = signals_as_fd();
-	/* kselftest gives each test a process group of its own: nothing else tells it of the end. */
+	/* kselftest gives each test a process group of its own: nothing else tells it of the end.
+	 */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() == 1)
 		raise(SIGTERM);

@@ -43,7 +43,8 @@
 #define TREE_IMAGE "arch/arm64/boot/Image"
 #endif
 
-#define FETCH_HINT "`scripts/kernel fetch` gets one with sched_ext; KTSTR_KERNEL or --kernel names another"
+#define FETCH_HINT \
+	"`scripts/kernel fetch` gets one with sched_ext; KTSTR_KERNEL or --kernel names another"
 
 /*
  * What a path leads to, without links: realpath() in one walk, for on a remote file system each
@@ -170,8 +171,7 @@ static int read_image(const char *path, struct kernel *out, struct ktstr_error *
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0) {
 		data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (data != MAP_FAILED) {
-			ok = (OUR_MACHINE == EM_X86_64 &&
-			      bzimage(data, (size_t)st.st_size, out)) ||
+			ok = (OUR_MACHINE == EM_X86_64 && bzimage(data, (size_t)st.st_size, out)) ||
 			     vmlinux(data, (size_t)st.st_size, out) ||
 			     arm64_image(data, (size_t)st.st_size, out);
 			munmap(data, (size_t)st.st_size);
@@ -332,8 +332,8 @@ static bool image_of_modules(const char *dir, const char *release, char image[PA
 	       have(S_IFREG, image, "/boot/vmlinuz-%s", release);
 }
 
-static int from_modules(const char *dir, const char *release, const char *image,
-			struct kernel *out, struct ktstr_error *error)
+static int from_modules(const char *dir, const char *release, const char *image, struct kernel *out,
+			struct ktstr_error *error)
 {
 	int err = from_image(image, out, error);
 
@@ -455,8 +455,8 @@ int kernel__resolve(const char *spec, struct kernel *out, struct ktstr_error *er
 	if (!spec || !*spec)
 		return from_default(out, error);
 	if (!stat(spec, &st))
-		return S_ISDIR(st.st_mode) ? from_dir(spec, out, error) :
-					     from_image(spec, out, error);
+		return S_ISDIR(st.st_mode) ? from_dir(spec, out, error)
+					   : from_image(spec, out, error);
 	if (errno != ENOENT || strchr(spec, '/'))
 		return ktstr_error__set(error, errno, "open kernel", spec, NULL);
 	return from_version(spec, out, error);

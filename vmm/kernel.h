@@ -24,12 +24,13 @@ struct kernel {
  */
 int kernel__resolve(const char *spec, struct kernel *out, struct ktstr_error *error);
 
-/* The image, to read from; may be a copy of it that is nearer. The descriptor is the caller's, or -errno. */
+/* The image, to read from; may be a copy of it that is nearer. The descriptor is the caller's, or
+ * -errno. */
 int kernel__open(const struct kernel *kernel, struct ktstr_error *error);
 
 /*
- * "CONFIG_..." in the kernel's configuration. 1: y (or a value), 2: m, 0: not set; -ENOENT: there is
- * no configuration; otherwise -errno of reading it.
+ * "CONFIG_..." in the kernel's configuration. 1: y (or a value), 2: m, 0: not set; -ENOENT: there
+ * is no configuration; otherwise -errno of reading it.
  */
 int kernel__config_has(const struct kernel *kernel, const char *option);
 

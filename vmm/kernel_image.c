@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Opens a kernel image. In an emulated KVM host every read of the host's files is a slow round trip, and
- * nothing of it stays in memory: there, images are copied to the scratch disk when they are first read.
+ * Opens a kernel image. In an emulated KVM host every read of the host's files is a slow round
+ * trip, and nothing of it stays in memory: there, images are copied to the scratch disk when they
+ * are first read.
  */
 #include "kernel.h"
 
@@ -110,8 +111,7 @@ static bool make_copy(const char *image, const struct stat *st, const char *path
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", to);
 	if (from >= 0 && to >= 0 && copy_bytes(from, to, st->st_size) && !fstat(from, &now) &&
 	    same_file(st, &now) && !fdatasync(to))
-		ok = !linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) ||
-		     errno == EEXIST;
+		ok = !linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) || errno == EEXIST;
 	if (to >= 0)
 		close(to);
 	if (from >= 0)

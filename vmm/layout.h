@@ -28,7 +28,8 @@ struct layout_memory {
 struct layout {
 	struct ktstr_topology topology;
 	uint32_t nr_cpus;
-	struct layout_cpu *cpus; /* in Linux's order: CPU number = index = MADT order; [0] is the BSP */
+	struct layout_cpu
+		*cpus; /* in Linux's order: CPU number = index = MADT order; [0] is the BSP */
 	uint32_t max_hw_id;
 	/* x86: bits of an APIC id below each level; a level's field is as wide as it needs */
 	uint32_t core_shift;	/* thread bits */

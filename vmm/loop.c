@@ -77,13 +77,13 @@ int loop__add(struct loop *loop, int fd, uint32_t events, loop_fn fn, void *opaq
 	      struct loop_source **source)
 {
 	struct loop_source *s = calloc(1, sizeof(*s));
-	struct epoll_event event = { .events = events, .data.ptr = s };
+	struct epoll_event event = {.events = events, .data.ptr = s};
 
 	if (source)
 		*source = NULL;
 	if (!s)
 		return -ENOMEM;
-	*s = (struct loop_source){ .loop = loop, .fd = fd, .fn = fn, .opaque = opaque };
+	*s = (struct loop_source){.loop = loop, .fd = fd, .fn = fn, .opaque = opaque};
 	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
 		int err = -errno;
 
@@ -99,7 +99,7 @@ int loop__add(struct loop *loop, int fd, uint32_t events, loop_fn fn, void *opaq
 
 int loop__modify(struct loop_source *source, uint32_t events)
 {
-	struct epoll_event event = { .events = events, .data.ptr = source };
+	struct epoll_event event = {.events = events, .data.ptr = source};
 
 	return epoll_ctl(source->loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event) ? -errno : 0;
 }

@@ -23,8 +23,8 @@ int loop__modify(struct loop_source *source, uint32_t events);
 void loop__remove(struct loop_source *source);
 
 /*
- * Waits once, @timeout_ms at most (-1: for ever, 0: not at all), and calls what is ready. Returns how
- * many sources were, or -errno. For draining after the end; otherwise use loop__run().
+ * Waits once, @timeout_ms at most (-1: for ever, 0: not at all), and calls what is ready. Returns
+ * how many sources were, or -errno. For draining after the end; otherwise use loop__run().
  */
 int loop__dispatch(struct loop *loop, int timeout_ms);
 /* Runs until loop__stop(). 0, or -errno of epoll_wait(). */

@@ -11,7 +11,7 @@
 
 int gmem__layout(struct gmem *mem, uint64_t bytes, struct ktstr_error *error)
 {
-	*mem = (struct gmem){ 0 };
+	*mem = (struct gmem){0};
 	if (!bytes || (bytes & PAGE_MASK_4K))
 		return ktstr_error__set(error, EINVAL, "guest memory", NULL,
 					"%llu bytes are not a number of pages",

@@ -87,7 +87,7 @@ void outcome_text__add(struct outcome_text *text, const void *data, size_t lengt
 void outcome_text__free(struct outcome_text *text)
 {
 	free(text->data);
-	*text = (struct outcome_text){ 0 };
+	*text = (struct outcome_text){0};
 }
 
 void outcome__init(struct outcome *o)
@@ -211,7 +211,8 @@ static int outcome__sched_exit(struct outcome *o, const uint8_t *payload, uint32
 		return 0;
 	case KTSTR_SCHED_NOT_ATTACHED:
 		outcome__fail(o, KTSTR_VERDICT_SCHED_NOT_ATTACHED,
-			      "the scheduler did not attach (%s)%s%s", how, text[0] ? ": " : "", text);
+			      "the scheduler did not attach (%s)%s%s", how, text[0] ? ": " : "",
+			      text);
 		return 0;
 	case KTSTR_SCHED_EXITED:
 		outcome__fail(o, KTSTR_VERDICT_SCHED_EXITED,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a run came to: takes everything that is seen of a guest, in the order in which it happens, and
- * decides. The first cause wins; what follows is evidence. Pure: no clock, no file, no thread.
+ * What a run came to: takes everything that is seen of a guest, in the order in which it happens,
+ * and decides. The first cause wins; what follows is evidence. Pure: no clock, no file, no thread.
  */
 #ifndef KTSTR_VMM_OUTCOME_H
 #define KTSTR_VMM_OUTCOME_H
@@ -30,10 +30,10 @@ struct outcome {
 	enum ktstr_verdict verdict; /* KTSTR_VERDICT_NONE until something happened */
 	char cause[OUTCOME_CAUSE_MAX];
 
-	bool init_seen;	     /* PID 1 spoke */
-	bool port_opened;    /* port 1 carried something: COM2 is no longer the result */
+	bool init_seen;	  /* PID 1 spoke */
+	bool port_opened; /* port 1 carried something: COM2 is no longer the result */
 	bool have_status;
-	bool complete;	     /* EXIT came: nothing more does */
+	bool complete; /* EXIT came: nothing more does */
 	bool by_com2;
 	int exit_code, signal;
 	uint32_t run_code; /* EXIT's */
@@ -65,7 +65,8 @@ void outcome__com2_sched_exit(struct outcome *o, uint32_t kind, const char *text
 /* The machine stopped; @reset_by_guest: it reset or powered itself off. Decides what is open. */
 void outcome__finish(struct outcome *o, bool ended_by_guest, const char *how);
 
-/* Writes what a run that did not fail as a whole came to: PASS, SKIP, XFAIL or FAIL by its status. */
+/* Writes what a run that did not fail as a whole came to: PASS, SKIP, XFAIL or FAIL by its status.
+ */
 enum ktstr_verdict outcome__status_verdict(const struct outcome *o);
 
 /* Name of a life-cycle step for messages: "the test". */

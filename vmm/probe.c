@@ -25,9 +25,9 @@
 
 /*
  * Measured, millions of these instructions a second: bare metal and hardware-assisted nesting above
- * 1000; nested SVM of QEMU's TCG 40 to 300, and not below 20 with its CPU shared by three; KVMs that
- * interpret ring 0 1.5 to 2. The best of some attempts counts, so that a busy host is not taken for
- * an interpreter.
+ * 1000; nested SVM of QEMU's TCG 40 to 300, and not below 20 with its CPU shared by three; KVMs
+ * that interpret ring 0 1.5 to 2. The best of some attempts counts, so that a busy host is not
+ * taken for an interpreter.
  */
 #define NATIVE_MINSN_PER_S 8.0
 #define ATTEMPTS 4
@@ -46,9 +46,13 @@
 enum stage { STAGE_LOOP = 1, STAGE_CMPXCHG16B, STAGE_BMI, STAGE_SSE, STAGE_XSAVE, STAGE_DONE };
 
 static const char *const stage_names[] = {
-	[0] = "its first instruction", [STAGE_LOOP] = "a loop", [STAGE_CMPXCHG16B] = "cmpxchg16b",
-	[STAGE_BMI] = "BMI instructions", [STAGE_SSE] = "SSE instructions",
-	[STAGE_XSAVE] = "xsave/xrstor", [STAGE_DONE] = "hlt",
+	[0] = "its first instruction",
+	[STAGE_LOOP] = "a loop",
+	[STAGE_CMPXCHG16B] = "cmpxchg16b",
+	[STAGE_BMI] = "BMI instructions",
+	[STAGE_SSE] = "SSE instructions",
+	[STAGE_XSAVE] = "xsave/xrstor",
+	[STAGE_DONE] = "hlt",
 };
 
 /* In %rsi: what KVM's CPUID announces. */
@@ -155,7 +159,7 @@ static void write_u64(struct probe_vm *p, uint32_t gpa, uint64_t value)
 
 static int create_vm(struct probe_vm *p, struct ktstr_probe *probe)
 {
-	struct kvm_userspace_memory_region region = { .memory_size = GUEST_BYTES };
+	struct kvm_userspace_memory_region region = {.memory_size = GUEST_BYTES};
 	int size;
 
 	p->vm = ioctl(p->kvm, KVM_CREATE_VM, 0);
@@ -163,8 +167,8 @@ static int create_vm(struct probe_vm *p, struct ktstr_probe *probe)
 		say_failed(probe, "KVM_CREATE_VM");
 		return -1;
 	}
-	p->memory = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			 0);
+	p->memory =
+		mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p->memory == MAP_FAILED) {
 		p->memory = NULL;
 		say_failed(probe, "mmap");
@@ -219,12 +223,15 @@ static void destroy_vm(struct probe_vm *p)
 /* Long mode, ring 0, at the first instruction. */
 static int reset_vcpu(struct probe_vm *p, uint64_t have)
 {
-	struct kvm_segment code = { .limit = ~0u, .selector = 8, .type = 11, .present = 1, .s = 1,
-				    .l = 1, .g = 1 };
-	struct kvm_segment data = { .limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1,
-				    .db = 1, .g = 1 };
-	struct kvm_regs regs = { .rip = GUEST_CODE, .rsp = GUEST_STACK, .rflags = 2,
-				 .rdi = LOOP_ITERATIONS, .rsi = have };
+	struct kvm_segment code = {
+		.limit = ~0u, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1};
+	struct kvm_segment data = {
+		.limit = ~0u, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1};
+	struct kvm_regs regs = {.rip = GUEST_CODE,
+				.rsp = GUEST_STACK,
+				.rflags = 2,
+				.rdi = LOOP_ITERATIONS,
+				.rsi = have};
 	struct kvm_sregs sregs;
 
 	if (ioctl(p->vcpu, KVM_GET_SREGS, &sregs))
@@ -233,11 +240,13 @@ static int reset_vcpu(struct probe_vm *p, uint64_t have)
 	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
 	sregs.idt.limit = 0; /* any exception ends in a triple fault */
 	sregs.cr3 = GUEST_PML4;
-	sregs.cr0 = 0x80000033;				      /* PG, NE, ET, MP, PE */
-	sregs.cr4 = 0x620 | (p->have & HAVE_XSAVE ? 0x40000 : 0); /* PAE, OSFXSR, OSXMMEXCPT, OSXSAVE */
+	sregs.cr0 = 0x80000033; /* PG, NE, ET, MP, PE */
+	sregs.cr4 =
+		0x620 | (p->have & HAVE_XSAVE ? 0x40000 : 0); /* PAE, OSFXSR, OSXMMEXCPT, OSXSAVE */
 	sregs.efer = 0x500;				      /* LMA, LME */
 	p->memory[GUEST_STAGE] = 0;
-	return ioctl(p->vcpu, KVM_SET_SREGS, &sregs) || ioctl(p->vcpu, KVM_SET_REGS, &regs) ? -1 : 0;
+	return ioctl(p->vcpu, KVM_SET_SREGS, &sregs) || ioctl(p->vcpu, KVM_SET_REGS, &regs) ? -1
+											    : 0;
 }
 
 static double now_s(void)
@@ -259,8 +268,8 @@ static void note_rate(struct ktstr_probe *probe, uint64_t left, double seconds)
 }
 
 /*
- * Runs the loop once, then what @have names. False: it is decided (probe->detail says why, when it is
- * not for the rate).
+ * Runs the loop once, then what @have names. False: it is decided (probe->detail says why, when it
+ * is not for the rate).
  */
 static bool attempt(struct probe_vm *p, uint64_t have, struct ktstr_probe *probe)
 {
@@ -302,9 +311,9 @@ static int arm_timer(struct probe_vm *p, timer_t *timer, int sig)
 	struct {
 		struct kvm_signal_mask header;
 		uint8_t set[8]; /* the kernel's sigset_t */
-	} __attribute__((packed)) mask = { .header = { .len = 8 } };
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = sig };
-	const struct itimerspec limit = { .it_value = { .tv_nsec = LIMIT_MS * 1000000l } };
+	} __attribute__((packed)) mask = {.header = {.len = 8}};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = sig};
+	const struct itimerspec limit = {.it_value = {.tv_nsec = LIMIT_MS * 1000000l}};
 	uint64_t blocked = ~(UINT64_C(1) << (sig - 1));
 
 	memcpy(mask.set, &blocked, sizeof(blocked));
@@ -323,7 +332,7 @@ static int arm_timer(struct probe_vm *p, timer_t *timer, int sig)
 /* Decides between native and emulated for a VM that is ready. */
 static void measure(struct probe_vm *p, struct ktstr_probe *probe)
 {
-	const struct timespec none = { 0 };
+	const struct timespec none = {0};
 	const int sig = SIGRTMAX - 1;
 	sigset_t set, old;
 	timer_t timer;
@@ -348,8 +357,8 @@ static void measure(struct probe_vm *p, struct ktstr_probe *probe)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (ran && probe->minsn_per_s >= NATIVE_MINSN_PER_S) {
 		probe->kind = KTSTR_KVM_NATIVE;
-		snprintf(probe->detail, sizeof(probe->detail), "runs kernels (ring 0: %.0f Minsn/s)",
-			 probe->minsn_per_s);
+		snprintf(probe->detail, sizeof(probe->detail),
+			 "runs kernels (ring 0: %.0f Minsn/s)", probe->minsn_per_s);
 	} else if (!probe->detail[0]) {
 		snprintf(probe->detail, sizeof(probe->detail),
 			 "cannot run a kernel here (ring 0 is interpreted, %.1f Minsn/s)",
@@ -359,9 +368,9 @@ static void measure(struct probe_vm *p, struct ktstr_probe *probe)
 
 void ktstr_probe__run(struct ktstr_probe *probe)
 {
-	struct probe_vm p = { .vm = -1, .vcpu = -1 };
+	struct probe_vm p = {.vm = -1, .vcpu = -1};
 
-	*probe = (struct ktstr_probe){ .kind = KTSTR_KVM_ABSENT };
+	*probe = (struct ktstr_probe){.kind = KTSTR_KVM_ABSENT};
 	p.kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (p.kvm < 0)
 		snprintf(probe->detail, sizeof(probe->detail), "%s%s", strerror(errno),
@@ -377,7 +386,7 @@ void ktstr_probe__run(struct ktstr_probe *probe)
 
 void ktstr_probe__run(struct ktstr_probe *probe)
 {
-	*probe = (struct ktstr_probe){ .kind = KTSTR_KVM_ABSENT };
+	*probe = (struct ktstr_probe){.kind = KTSTR_KVM_ABSENT};
 	snprintf(probe->detail, sizeof(probe->detail), "ktstr runs guests on x86-64 only");
 }
 

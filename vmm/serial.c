@@ -214,7 +214,7 @@ static void serial__write(void *opaque, uint64_t offset, const uint8_t *data, ui
 	}
 }
 
-const struct bus_ops serial_bus_ops = { .read = serial__read, .write = serial__write };
+const struct bus_ops serial_bus_ops = {.read = serial__read, .write = serial__write};
 
 uint32_t serial__input(struct serial *serial, const uint8_t *data, uint32_t length)
 {

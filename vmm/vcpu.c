@@ -28,7 +28,7 @@ int vcpu__create(struct vm *vm, uint32_t index, uint64_t run_size, struct vcpu *
 	char object[32];
 
 	snprintf(object, sizeof(object), "vCPU %u", index);
-	*vcpu = (struct vcpu){ .vm = vm, .index = index, .fd = -1, .run_size = run_size };
+	*vcpu = (struct vcpu){.vm = vm, .index = index, .fd = -1, .run_size = run_size};
 	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0)
 		return ktstr_error__set(error, errno, "KVM_CREATE_VCPU", object, NULL);
@@ -163,7 +163,7 @@ int vcpu__start(struct vcpu *vcpu, struct ktstr_error *error)
 	struct {
 		struct kvm_signal_mask head;
 		uint8_t set[KERNEL_SIGSET_BYTES];
-	} mask = { .head.len = KERNEL_SIGSET_BYTES };
+	} mask = {.head.len = KERNEL_SIGSET_BYTES};
 	sigset_t all, old, in_guest;
 	pthread_attr_t attr;
 	int err;

@@ -77,10 +77,10 @@ static int open_kvm(struct vm *vm, struct ktstr_error *error)
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0) {
 		err = ktstr_error__set(error, errno, "open", "/dev/kvm", NULL);
-		ktstr_error__hint(error, "%s",
-				  err == -EACCES ?
-					  "join the group that owns it (often kvm), or run as root" :
-					  "load kvm_intel or kvm_amd, or use the emulated host");
+		ktstr_error__hint(
+			error, "%s",
+			err == -EACCES ? "join the group that owns it (often kvm), or run as root"
+				       : "load kvm_intel or kvm_amd, or use the emulated host");
 		return err;
 	}
 	version = ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0);
@@ -261,7 +261,7 @@ static void describe_vcpus(struct vm *vm, char *buf, size_t size)
 
 	buf[0] = '\0';
 	for (uint32_t i = 0; i < vm->nr_vcpus && i < 8 && used < size; i++) {
-		struct kvm_mp_state mp = { 0 };
+		struct kvm_mp_state mp = {0};
 		int n;
 
 		if (ioctl(vm->vcpus[i].fd, KVM_GET_MP_STATE, &mp) < 0)
@@ -307,23 +307,23 @@ static void decide(struct vm *vm)
 	default:
 		break;
 	}
-	outcome__finish(o, end == VM_END_RESET || end == VM_END_POWEROFF ||
-				   end == VM_END_TRIPLE_FAULT,
+	outcome__finish(o,
+			end == VM_END_RESET || end == VM_END_POWEROFF || end == VM_END_TRIPLE_FAULT,
 			vm->end_text);
 }
 
 static void add_exit(struct vm *vm, size_t capacity, const char *reason, uint16_t port,
-		    uint64_t address, uint64_t count)
+		     uint64_t address, uint64_t count)
 {
 	if (count && vm->nr_exits < capacity)
-		vm->exits[vm->nr_exits++] = (struct ktstr_exit_count){ reason, port, address, count };
+		vm->exits[vm->nr_exits++] = (struct ktstr_exit_count){reason, port, address, count};
 }
 
 /* One row a port, a device and every other exit reason. */
 static uint64_t count_exits(struct vm *vm)
 {
 	size_t capacity = BUS_MAX_RANGES + 1 + VCPU_EXIT_REASONS;
-	uint64_t by_reason[VCPU_EXIT_REASONS] = { 0 }, total = 0;
+	uint64_t by_reason[VCPU_EXIT_REASONS] = {0}, total = 0;
 
 	/* A guest may have touched every port: the rows of the others must not be lost by that. */
 	for (uint32_t port = 0; port < BUS_PIO_PORTS; port++)

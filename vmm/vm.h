@@ -63,7 +63,7 @@ struct vm {
 	struct serial com[2];
 	int com_irq[2];
 	struct byte_queue com_bytes[2]; /* from vCPU threads to the loop */
-	struct vm_io *io; /* streams and their readers */
+	struct vm_io *io;		/* streams and their readers */
 	struct vm_virtio virtio[VM_MAX_VIRTIO];
 	uint32_t nr_virtio;
 

@@ -19,7 +19,7 @@
 #define CMDLINE_MAX 4096
 
 /* Drivers of what the machine has, where the kernel has them as modules. */
-static const char *const device_modules[] = { "virtio_mmio", "virtio_console", NULL };
+static const char *const device_modules[] = {"virtio_mmio", "virtio_console", NULL};
 
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
@@ -61,9 +61,9 @@ static void put_all(FILE *f, const char *key, const char *const *values)
 /* The records of KTSTR_GUEST_CONFIG (include/ktstr/proto.h). */
 static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t *length)
 {
-	static const char *const roles[] = { [KTSTR_ROLE_TEST] = "test",
-					     [KTSTR_ROLE_COMMAND] = "command",
-					     [KTSTR_ROLE_SHELL] = "shell" };
+	static const char *const roles[] = {[KTSTR_ROLE_TEST] = "test",
+					    [KTSTR_ROLE_COMMAND] = "command",
+					    [KTSTR_ROLE_SHELL] = "shell"};
 	FILE *f = open_memstream(buf, length);
 
 	if (!f)
@@ -132,7 +132,7 @@ static int load_kernel(struct vm *vm, struct kernel *kernel, struct arch_payload
 static int load_initramfs(struct vm *vm, const struct kernel *kernel, struct arch_payload *payload,
 			  struct ktstr_error *error)
 {
-	struct initramfs_image image = { .fd = -1 };
+	struct initramfs_image image = {.fd = -1};
 	size_t config_length = 0, archive_length = 0;
 	void *archive = NULL;
 	char *config = NULL;
@@ -162,7 +162,7 @@ static int load_initramfs(struct vm *vm, const struct kernel *kernel, struct arc
 
 int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
-	struct arch_payload payload = { .kernel_fd = -1, .initramfs_fd = -1 };
+	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
 	uint64_t start = vm__now_ns(), loaded;
 	struct kernel kernel;
 	char cmdline[CMDLINE_MAX];

@@ -54,8 +54,8 @@ struct vm_io {
 
 static void set_timer(struct vm *vm, uint64_t ms)
 {
-	struct itimerspec spec = { .it_value = { .tv_sec = (time_t)(ms / 1000),
-						 .tv_nsec = (long)(ms % 1000) * 1000000 } };
+	struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(ms / 1000),
+					       .tv_nsec = (long)(ms % 1000) * 1000000}};
 
 	/* Fails only for values that can't be here. */
 	(void)timerfd_settime(vm->timer_fd, 0, &spec, NULL);
@@ -96,7 +96,8 @@ static void note_progress(struct vm *vm)
 		vm__end(vm, VM_END_VERDICT, "the run is complete");
 	else if (vm->io->seen_verdict != o->verdict) {
 		vm->io->seen_verdict = o->verdict;
-		/* A scheduler's failure is PID 1's to report and clean up; it has its time for that. */
+		/* A scheduler's failure is PID 1's to report and clean up; it has its time for
+		 * that. */
 		if (o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
 		    o->verdict != KTSTR_VERDICT_SCHED_NOT_ATTACHED)
 			set_timer(vm, GRACE_MS);
@@ -175,8 +176,8 @@ static void com2_transmit(void *opaque, uint8_t byte)
 }
 
 /*
- * At most a queue full at a time: guests that write without end must not keep the loop from its timer.
- * What is left keeps the eventfd readable.
+ * At most a queue full at a time: guests that write without end must not keep the loop from its
+ * timer. What is left keeps the eventfd readable.
  */
 static void on_com1(void *opaque, uint32_t events)
 {
@@ -294,8 +295,8 @@ static void on_terminal_input(void *opaque, uint32_t events)
 		return;
 	}
 	io->typed_length = (size_t)n;
-	io->typed_sent = virtio_console__input(io->console, KTSTR_PORT_CONSOLE, io->typed,
-					       io->typed_length);
+	io->typed_sent =
+		virtio_console__input(io->console, KTSTR_PORT_CONSOLE, io->typed, io->typed_length);
 	/*
 	 * The guest is slow: no more is read until there is room. Out of the loop altogether, as a
 	 * hang-up is reported whatever the events asked for.
@@ -383,8 +384,8 @@ static void on_cancel(void *opaque, uint32_t events)
 static int create_serial(struct vm *vm, int n, void (*transmit)(void *, uint8_t),
 			 struct ktstr_error *error)
 {
-	static const char *const names[] = { "com1", "com2" };
-	struct serial_ops ops = { .transmit = transmit, .opaque = vm };
+	static const char *const names[] = {"com1", "com2"};
+	struct serial_ops ops = {.transmit = transmit, .opaque = vm};
 	int err = byte_queue__init(&vm->com_bytes[n]);
 
 	if (err)
@@ -394,9 +395,9 @@ static int create_serial(struct vm *vm, int n, void (*transmit)(void *, uint8_t)
 		return ktstr_error__set(error, errno, "eventfd", names[n], NULL);
 	serial__init(&vm->com[n], &ops, vm->com_irq[n]);
 	err = vm->arch->connect_irq(vm, vm->arch->serial_gsi[n], vm->com_irq[n], error);
-	return err ? err :
-		     bus__add(&vm->bus, vm->arch->serial_space, vm->arch->serial_base[n], SERIAL_PORTS,
-			      names[n], &serial_bus_ops, &vm->com[n], error);
+	return err ? err
+		   : bus__add(&vm->bus, vm->arch->serial_space, vm->arch->serial_base[n],
+			      SERIAL_PORTS, names[n], &serial_bus_ops, &vm->com[n], error);
 }
 
 /* Gives @dev the next place among the machine's virtio devices. */
@@ -433,10 +434,10 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 	if (!io)
 		return ktstr_error__set(error, ENOMEM, "allocate", "devices", NULL);
 	vm->io = io;
-	io->wiring = (struct virtio_mmio_wiring){ .opaque = vm,
-						  .assign_notify = assign_notify,
-						  .assign_irq = assign_irq,
-						  .broken = on_broken };
+	io->wiring = (struct virtio_mmio_wiring){.opaque = vm,
+						 .assign_notify = assign_notify,
+						 .assign_irq = assign_irq,
+						 .broken = on_broken};
 	pthread_mutex_init(&io->broken_lock, NULL);
 	io->broken_fd = -1;
 	channel__init(&io->channel, on_frame, vm);

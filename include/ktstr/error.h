@@ -9,11 +9,11 @@
 #include <stddef.h>
 
 struct ktstr_error {
-	int err;	     /* positive errno, 0 while nothing has failed */
-	char operation[64];  /* what was tried: "open", "KVM_CREATE_VM", "parse" */
-	char object[256];    /* on what: a path, a device, an option with its value */
-	char reason[512];    /* why it failed; empty: strerror(err) says it */
-	char hint[512];	     /* what the person can do; may be empty */
+	int err;	    /* positive errno, 0 while nothing has failed */
+	char operation[64]; /* what was tried: "open", "KVM_CREATE_VM", "parse" */
+	char object[256];   /* on what: a path, a device, an option with its value */
+	char reason[512];   /* why it failed; empty: strerror(err) says it */
+	char hint[512];	    /* what the person can do; may be empty */
 };
 
 /*

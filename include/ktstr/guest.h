@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a test binary can ask about its role. The constructor behind it (guest/dispatch.c) makes PID 1
- * of a guest out of the same binary: a program that calls any of these functions is linked with it
- * (harness.h does); one that calls none is not.
+ * What a test binary can ask about its role. The constructor behind it (guest/dispatch.c) makes PID
+ * 1 of a guest out of the same binary: a program that calls any of these functions is linked with
+ * it (harness.h does); one that calls none is not.
  */
 #ifndef KTSTR_GUEST_H
 #define KTSTR_GUEST_H

@@ -41,10 +41,10 @@ struct ktstr_test_record {
 };
 
 /* The linker gathers them: no registration code, no order. */
-#define __KTSTR_RECORD(id, fixture_str, variant_str, test_str, ...)                               \
-	static const struct ktstr_test_record __ktstr_record_##id = { fixture_str, variant_str,    \
-								      test_str, { __VA_ARGS__ } }; \
-	static const struct ktstr_test_record *const __ktstr_record_ptr_##id                      \
+#define __KTSTR_RECORD(id, fixture_str, variant_str, test_str, ...)          \
+	static const struct ktstr_test_record __ktstr_record_##id = {        \
+		fixture_str, variant_str, test_str, {__VA_ARGS__}};          \
+	static const struct ktstr_test_record *const __ktstr_record_ptr_##id \
 		__attribute__((used, section("ktstr_tests"))) = &__ktstr_record_##id
 
 extern const struct ktstr_test_record *const __start_ktstr_tests[]
@@ -53,13 +53,13 @@ extern const struct ktstr_test_record *const __stop_ktstr_tests[]
 	__attribute__((weak, visibility("hidden")));
 
 /* KTSTR_TEST(name, .topology = TOPO(...), ...) { body }: TEST() with declared attributes. */
-#define KTSTR_TEST(test_name, ...)                                                                \
-	__KTSTR_RECORD(global_##test_name, "global", NULL, #test_name, __VA_ARGS__);              \
+#define KTSTR_TEST(test_name, ...)                                                   \
+	__KTSTR_RECORD(global_##test_name, "global", NULL, #test_name, __VA_ARGS__); \
 	TEST(test_name)
 
 /* The same over TEST_SIGNAL(): the body has to end by @signal. */
-#define KTSTR_TEST_SIGNAL(test_name, signal, ...)                                                 \
-	__KTSTR_RECORD(global_##test_name, "global", NULL, #test_name, __VA_ARGS__);              \
+#define KTSTR_TEST_SIGNAL(test_name, signal, ...)                                    \
+	__KTSTR_RECORD(global_##test_name, "global", NULL, #test_name, __VA_ARGS__); \
 	TEST_SIGNAL(test_name, signal)
 
 /* KTSTR_TEST_F(fixture, name, attributes...) { body }: TEST_F() with declared attributes. */
@@ -75,9 +75,9 @@ extern const struct ktstr_test_record *const __stop_ktstr_tests[]
  * KTSTR_FIXTURE_VARIANT_ADD(fixture, variant, attributes...) { the variant's own data };
  * What a variant declares goes before what its tests declare.
  */
-#define KTSTR_FIXTURE_VARIANT_ADD(fixture_name, variant_name, ...)                                \
-	__KTSTR_RECORD(variant_##fixture_name##_##variant_name, #fixture_name, #variant_name,     \
-		       NULL, __VA_ARGS__);                                                        \
+#define KTSTR_FIXTURE_VARIANT_ADD(fixture_name, variant_name, ...)                            \
+	__KTSTR_RECORD(variant_##fixture_name##_##variant_name, #fixture_name, #variant_name, \
+		       NULL, __VA_ARGS__);                                                    \
 	FIXTURE_VARIANT_ADD(fixture_name, variant_name)
 
 /* In a body: what was declared for it, as struct ktstr_test_attrs. */
@@ -87,7 +87,7 @@ static inline struct ktstr_test_attrs __ktstr_attrs(const char *fixture, const c
 						    const char *test)
 {
 	const struct ktstr_test_record *const *at;
-	struct ktstr_test_attrs attrs = { .memory_mb = 0 };
+	struct ktstr_test_attrs attrs = {.memory_mb = 0};
 	int pass;
 
 	/* Those of the test, then those of the variant over them. */
@@ -144,7 +144,7 @@ static inline void __ktstr_guest_run(struct __fixture_variant_metadata *variant,
 
 static inline int __ktstr_guest_main(void)
 {
-	struct __fixture_variant_metadata no_variant = { .name = "" }, *v;
+	struct __fixture_variant_metadata no_variant = {.name = ""}, *v;
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;
 	int argc, ret;
@@ -170,9 +170,11 @@ static inline int __ktstr_guest_main(void)
 static inline void __ktstr_host_run(struct __test_metadata *t,
 				    struct __fixture_variant_metadata *variant)
 {
-	struct ktstr_test_id id = { .fixture = t->fixture->name, .variant = variant->name,
-				    .test = t->name, .debug = ksft_debug_enabled,
-				    .termsig = t->termsig };
+	struct ktstr_test_id id = {.fixture = t->fixture->name,
+				   .variant = variant->name,
+				   .test = t->name,
+				   .debug = ksft_debug_enabled,
+				   .termsig = t->termsig};
 	struct ktstr_test_attrs attrs = __ktstr_attrs(id.fixture, id.variant, id.test);
 	struct ktstr_test_outcome outcome;
 
@@ -189,7 +191,7 @@ static inline void __ktstr_host_run(struct __test_metadata *t,
 /* Puts the host's function and limits in place of each test's; returns how many are selected. */
 static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 {
-	struct __fixture_variant_metadata no_variant = { .name = "" }, *v;
+	struct __fixture_variant_metadata no_variant = {.name = ""}, *v;
 	struct __fixture_metadata *f;
 	struct __test_metadata *t;
 	unsigned int selected = 0;
@@ -199,8 +201,8 @@ static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 			uint32_t limit_s = 0;
 
 			for (v = f->variant ?: &no_variant; v; v = v->next) {
-				struct ktstr_test_attrs attrs = __ktstr_attrs(f->name, v->name,
-									      t->name);
+				struct ktstr_test_attrs attrs =
+					__ktstr_attrs(f->name, v->name, t->name);
 				uint32_t this_s = ktstr_test_attrs__limit_s(&attrs);
 
 				limit_s = this_s > limit_s ? this_s : limit_s;
@@ -223,7 +225,7 @@ static inline int __ktstr_bail_out(const char *why)
 
 static inline int ktstr_harness_main(int argc, char **argv)
 {
-	struct ktstr_error error = { .err = 0 };
+	struct ktstr_error error = {.err = 0};
 	char why[1200];
 	int ret;
 
@@ -242,10 +244,10 @@ static inline int ktstr_harness_main(int argc, char **argv)
 	return test_harness_run(argc, argv);
 }
 
-#define KTSTR_HARNESS_MAIN                                                                        \
-	int main(int argc, char **argv)                                                           \
-	{                                                                                         \
-		return ktstr_harness_main(argc, argv);                                            \
+#define KTSTR_HARNESS_MAIN                             \
+	int main(int argc, char **argv)                \
+	{                                              \
+		return ktstr_harness_main(argc, argv); \
 	}
 
 #endif /* KTSTR_HARNESS_H */

@@ -10,7 +10,7 @@
 
 /* ---- Frames: struct ktstr_frame_header, then @length bytes of payload ---- */
 
-#define KTSTR_FOURCC(a, b, c, d)                                                                  \
+#define KTSTR_FOURCC(a, b, c, d) \
 	((uint32_t)(a) | ((uint32_t)(b) << 8) | ((uint32_t)(c) << 16) | ((uint32_t)(d) << 24))
 
 #define KTSTR_FRAME_MAGIC KTSTR_FOURCC('K', 'T', 'L', 'V')
@@ -52,7 +52,7 @@ struct ktstr_life_payload {
 	uint32_t step;	   /* enum ktstr_life_step */
 	uint32_t reserved; /* 0 */
 	uint64_t boot_ns;  /* guest CLOCK_BOOTTIME */
-	/* then a UTF-8 detail, not terminated */
+			   /* then a UTF-8 detail, not terminated */
 };
 
 enum ktstr_output_stream {
@@ -63,14 +63,14 @@ enum ktstr_output_stream {
 
 struct ktstr_output_payload {
 	uint32_t stream; /* enum ktstr_output_stream */
-	/* then the bytes */
+			 /* then the bytes */
 };
 
 /* TEST: how the test body (or the command of `ktstr run`) ended. */
 struct ktstr_test_payload {
 	uint32_t signal;    /* terminating signal, 0 when it exited */
 	uint32_t exit_code; /* 0-255, when signal is 0 */
-	/* then SKIP()'s reason, UTF-8, not terminated; may be empty */
+			    /* then SKIP()'s reason, UTF-8, not terminated; may be empty */
 };
 
 enum ktstr_sched_exit_kind {
@@ -85,7 +85,8 @@ struct ktstr_sched_exit_payload {
 	uint32_t exit_code;   /* 0-255, when signal is 0 */
 	uint32_t still_alive; /* 1: it had not ended (never attached, or detached by the kernel) */
 	uint64_t boot_ns;     /* when PID 1 noticed */
-	/* then one line of text: what PID 1 saw (state, scx exit kind, ops), UTF-8, not terminated */
+	/* then one line of text: what PID 1 saw (state, scx exit kind, ops), UTF-8, not terminated
+	 */
 };
 
 /* EXIT: the whole run is over and complete. @code is what `ktstr run` exits with. */

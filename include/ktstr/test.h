@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* A NULL-terminated list of strings, for .scheduler_args. */
-#define KTSTR_ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define KTSTR_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* What a test declares. A field that is 0 or NULL is not declared: the default holds. */
 struct ktstr_test_attrs {
@@ -24,8 +24,8 @@ struct ktstr_test_attrs {
 	const char *kernel;		/* see struct ktstr_vm_config; default: KTSTR_KERNEL */
 	const char *kernel_args;	/* added to the kernel command line */
 	/*
-	 * Program that PID 1 starts before the test; the test starts when it is attached. A path that
-	 * is not absolute is relative to the test binary's directory. Default: none, EEVDF.
+	 * Program that PID 1 starts before the test; the test starts when it is attached. A path
+	 * that is not absolute is relative to the test binary's directory. Default: none, EEVDF.
 	 */
 	const char *scheduler;
 	const char *const *scheduler_args; /* KTSTR_ARGS("-f", ...) */
@@ -34,8 +34,9 @@ struct ktstr_test_attrs {
 	uint32_t attach_timeout_s;	   /* start of the scheduler to its attachment */
 	uint32_t timeout_s;		   /* from there to the end */
 	/*
-	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the cause;
-	 * for KTSTR_VERDICT_FAIL also in a line that the test printed. Any other end is a failure.
+	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the
+	 * cause; for KTSTR_VERDICT_FAIL also in a line that the test printed. Any other end is a
+	 * failure.
 	 */
 	enum ktstr_verdict expect_verdict;
 	const char *expect_cause;

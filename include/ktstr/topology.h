@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KTSTR_MAX_CPUS 4096u	 /* sanity bound; KVM's own limit is checked when a VM is created */
+#define KTSTR_MAX_CPUS 4096u /* sanity bound; KVM's own limit is checked when a VM is created */
 #define KTSTR_MAX_NUMA_NODES 64u
 
 /*
@@ -24,9 +24,9 @@ struct ktstr_topology {
 };
 
 /* TOPO(numa_nodes, llcs, cores_per_llc, threads_per_core), for .topology = in a test. */
-#define TOPO(n, l, c, t)                                                                          \
-	((struct ktstr_topology){                                                                  \
-		.numa_nodes = (n), .llcs = (l), .cores_per_llc = (c), .threads_per_core = (t) })
+#define TOPO(n, l, c, t)          \
+	((struct ktstr_topology){ \
+		.numa_nodes = (n), .llcs = (l), .cores_per_llc = (c), .threads_per_core = (t)})
 
 /* Number of CPUs of a validated topology. */
 uint32_t ktstr_topology__cpus(const struct ktstr_topology *topology);

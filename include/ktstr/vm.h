@@ -73,11 +73,13 @@ typedef void (*ktstr_output_fn)(void *opaque, enum ktstr_stream stream, const ch
 struct ktstr_vm_config {
 	size_t size; /* sizeof(struct ktstr_vm_config): lets the struct grow */
 	struct ktstr_topology topology;
-	uint32_t memory_mb;	/* guest RAM, MiB */
+	uint32_t memory_mb; /* guest RAM, MiB */
 	enum ktstr_irqchip irqchip;
-	const char *kernel;	/* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
-	const char *append;	/* added to the kernel command line; may be NULL */
-	const char *init;	/* program that becomes /init (an ELF with ktstr's guest side); NULL: self */
+	const char *
+		kernel; /* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
+	const char *append; /* added to the kernel command line; may be NULL */
+	const char
+		*init; /* program that becomes /init (an ELF with ktstr's guest side); NULL: self */
 	enum ktstr_guest_role role;
 	const char *const *argv; /* NULL-terminated: the guest's command */
 	const char *const *env;	 /* NULL-terminated "K=V"; may be NULL */
@@ -87,16 +89,16 @@ struct ktstr_vm_config {
 	const char *scheduler_ops;	   /* name expected in root/ops; NULL: any */
 	const struct ktstr_file *files;	   /* more files, with the libraries that they need */
 	size_t nr_files;
-	uint32_t boot_timeout_s; /* from the first KVM_RUN until PID 1 speaks; 0: no limit */
+	uint32_t boot_timeout_s;   /* from the first KVM_RUN until PID 1 speaks; 0: no limit */
 	uint32_t attach_timeout_s; /* guest time that the scheduler has to attach */
-	uint32_t timeout_s;	 /* from there to the end; 0: no limit */
-	ktstr_output_fn output;	 /* may be NULL */
+	uint32_t timeout_s;	   /* from there to the end; 0: no limit */
+	ktstr_output_fn output;	   /* may be NULL */
 	void *output_opaque;
 	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */
 	void *console_opaque;
-	int terminal_in, terminal_out; /* role shell: ends of /dev/hvc0; -1: none */
+	int terminal_in, terminal_out;		  /* role shell: ends of /dev/hvc0; -1: none */
 	uint32_t terminal_rows, terminal_columns; /* 0: unknown */
-	int cancel_fd;		       /* readable: stop the run; -1: none */
+	int cancel_fd;				  /* readable: stop the run; -1: none */
 	void (*progress)(void *opaque, const char *step); /* "booting", ...; may be NULL */
 	void *progress_opaque;
 };
@@ -128,16 +130,16 @@ struct ktstr_times {
 /* What came back. Strings and arrays belong to the VM and live until ktstr_vm__destroy(). */
 struct ktstr_result {
 	enum ktstr_verdict verdict;
-	const char *cause;	 /* one line: the first cause; NULL when PASS */
-	bool have_status;	 /* the child ended and said how */
-	int exit_code;		 /* of the child; -1 when a signal ended it */
-	int signal;		 /* 0: it exited */
-	const char *skip_reason; /* "" when it gave none */
-	bool by_com2;		 /* the result came by COM2: port 1 never opened */
-	const char *scheduler_ops;	/* root/ops when the test started; "" for EEVDF */
-	const char *scheduler_output;	/* both streams */
-	const char *console;		/* COM1 from the first byte (bounded, oldest dropped) */
-	const char *com2;		/* COM2, likewise */
+	const char *cause;	      /* one line: the first cause; NULL when PASS */
+	bool have_status;	      /* the child ended and said how */
+	int exit_code;		      /* of the child; -1 when a signal ended it */
+	int signal;		      /* 0: it exited */
+	const char *skip_reason;      /* "" when it gave none */
+	bool by_com2;		      /* the result came by COM2: port 1 never opened */
+	const char *scheduler_ops;    /* root/ops when the test started; "" for EEVDF */
+	const char *scheduler_output; /* both streams */
+	const char *console;	      /* COM1 from the first byte (bounded, oldest dropped) */
+	const char *com2;	      /* COM2, likewise */
 	const struct ktstr_exit_count *exits;
 	size_t nr_exits;
 	uint64_t total_exits; /* exits to userspace, all vCPUs */

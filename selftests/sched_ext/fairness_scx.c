@@ -26,30 +26,26 @@ FIXTURE_VARIANT(scx)
 };
 
 KTSTR_FIXTURE_VARIANT_ADD(scx, ktstr, .scheduler = "scx_ktstr", .scheduler_ops = "ktstr",
-			  .topology = TOPO(1, 1, 2, 1))
-{
+			  .topology = TOPO(1, 1, 2, 1)){
 	.ops = "ktstr",
 };
 
 KTSTR_FIXTURE_VARIANT_ADD(scx, ktstr_two_llcs, .scheduler = "scx_ktstr", .scheduler_ops = "ktstr",
-			  .topology = TOPO(1, 2, 1, 1))
-{
+			  .topology = TOPO(1, 2, 1, 1)){
 	.ops = "ktstr",
 };
 
 KTSTR_FIXTURE_VARIANT_ADD(scx, simple, .scheduler = "scx_simple", .scheduler_ops = "simple",
-			  .topology = TOPO(1, 1, 2, 1))
-{
+			  .topology = TOPO(1, 1, 2, 1)){
 	.ops = "simple",
 };
 
 KTSTR_FIXTURE_VARIANT_ADD(scx, qmap, .scheduler = "scx_qmap", .scheduler_ops = "qmap",
-			  .topology = TOPO(1, 1, 2, 1))
-{
+			  .topology = TOPO(1, 1, 2, 1)){
 	.ops = "qmap",
 };
 
-static const char *const groups[2] = { "first", "second" };
+static const char *const groups[2] = {"first", "second"};
 
 FIXTURE_SETUP(scx)
 {
@@ -116,7 +112,8 @@ TEST_F(scx, equal_tasks_in_two_cgroups_share_the_cpus)
 	for (i = 0; i < 2; i++) {
 		for (j = 0; j < PER_GROUP; j++) {
 			/* At least 40 % of its eighth. */
-			EXPECT_GE(100 * self->task_ns[i][j], 40 * total_ns / (2 * PER_GROUP)) {
+			EXPECT_GE(100 * self->task_ns[i][j], 40 * total_ns / (2 * PER_GROUP))
+			{
 				TH_LOG("task %u of group %u got %ju of %ju ns", j, i,
 				       (uintmax_t)self->task_ns[i][j], (uintmax_t)total_ns);
 			}
@@ -130,7 +127,7 @@ TEST_F(scx, equal_tasks_in_two_cgroups_share_the_cpus)
  */
 static void check_nice(struct __test_metadata *_metadata, unsigned int nr)
 {
-	uint64_t used[2] = { 0, 0 }, before[2 * PER_GROUP], after;
+	uint64_t used[2] = {0, 0}, before[2 * PER_GROUP], after;
 	struct spinners spinners;
 	unsigned int i;
 

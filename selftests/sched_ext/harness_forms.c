@@ -36,13 +36,11 @@ FIXTURE_VARIANT(fixture)
 	int expected;
 };
 
-FIXTURE_VARIANT_ADD(fixture, good)
-{
+FIXTURE_VARIANT_ADD(fixture, good){
 	.expected = 7,
 };
 
-FIXTURE_VARIANT_ADD(fixture, bad)
-{
+FIXTURE_VARIANT_ADD(fixture, bad){
 	.expected = 8,
 };
 

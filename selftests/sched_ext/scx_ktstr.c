@@ -26,12 +26,14 @@ struct options {
 };
 
 static const char help[] =
-	"Usage: scx_ktstr [--slice-us US] [--timeout-ms MS] [--fault FAULT [--fault-after-ms MS]] [-v]\n"
+	"Usage: scx_ktstr [--slice-us US] [--timeout-ms MS] [--fault FAULT [--fault-after-ms MS]] "
+	"[-v]\n"
 	"\n"
 	"Weighted virtual time over a global queue and one queue per last-level cache.\n"
 	"\n"
 	"  --slice-us US        time slice (default 5000)\n"
-	"  --timeout-ms MS      a task that waits longer ends the scheduler (default: the kernel's)\n"
+	"  --timeout-ms MS      a task that waits longer ends the scheduler (default: the "
+	"kernel's)\n"
 	"  --fault exit         exit by itself, --fault-after-ms after it attached (default 0)\n"
 	"  --fault never-attach do nothing, but live\n"
 	"  --fault stall        never run tasks named " KTSTR_SCX_STALL_COMM "\n"
@@ -61,9 +63,9 @@ static bool parse_number(const char *text, unsigned long min, unsigned long max,
 
 static bool parse_fault(const char *text, enum fault *fault)
 {
-	static const char *const names[] = {
-		[FAULT_EXIT] = "exit", [FAULT_NEVER_ATTACH] = "never-attach",
-		[FAULT_STALL] = "stall" };
+	static const char *const names[] = {[FAULT_EXIT] = "exit",
+					    [FAULT_NEVER_ATTACH] = "never-attach",
+					    [FAULT_STALL] = "stall"};
 	size_t i;
 
 	for (i = FAULT_EXIT; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -80,13 +82,13 @@ static int parse_options(int argc, char **argv, struct options *options)
 {
 	enum { SLICE = 256, TIMEOUT, FAULT, FAULT_AFTER };
 	static const struct option table[] = {
-		{ "slice-us", required_argument, NULL, SLICE },
-		{ "timeout-ms", required_argument, NULL, TIMEOUT },
-		{ "fault", required_argument, NULL, FAULT },
-		{ "fault-after-ms", required_argument, NULL, FAULT_AFTER },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"slice-us", required_argument, NULL, SLICE},
+		{"timeout-ms", required_argument, NULL, TIMEOUT},
+		{"fault", required_argument, NULL, FAULT},
+		{"fault-after-ms", required_argument, NULL, FAULT_AFTER},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int opt, index = 0;
 
@@ -117,7 +119,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 			return 2;
 		}
 		if (!ok) {
-			fprintf(stderr, "scx_ktstr: --%s %s: not a value that it takes; see --help\n",
+			fprintf(stderr,
+				"scx_ktstr: --%s %s: not a value that it takes; see --help\n",
 				table[index].name, optarg);
 			return 2;
 		}
@@ -184,8 +187,7 @@ static void find_llcs(struct scx_ktstr *skel)
 /* Waits for @signals, the scheduler's end, or @timeout_ms (-1: none). True: a signal came. */
 static bool wait_event(int signals, int ended, int timeout_ms, bool *timed_out)
 {
-	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
-				{ .fd = ended, .events = POLLIN } };
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = ended, .events = POLLIN}};
 	int ready;
 
 	do
@@ -231,7 +233,7 @@ static bool run(const struct options *options, int signals, int *status)
 
 int main(int argc, char **argv)
 {
-	struct options options = { .slice_us = 5000 };
+	struct options options = {.slice_us = 5000};
 	bool timed_out;
 	int signals, status;
 	sigset_t set;

@@ -17,13 +17,11 @@ FIXTURE_VARIANT(topology)
 	char unused; /* what a variant asks for is an attribute */
 };
 
-KTSTR_FIXTURE_VARIANT_ADD(topology, one_cpu, .topology = TOPO(1, 1, 1, 1)) { .unused = 0 };
-KTSTR_FIXTURE_VARIANT_ADD(topology, smt, .topology = TOPO(1, 1, 2, 2)) { .unused = 0 };
-KTSTR_FIXTURE_VARIANT_ADD(topology, two_llcs, .topology = TOPO(1, 2, 2, 1)) { .unused = 0 };
-KTSTR_FIXTURE_VARIANT_ADD(topology, two_nodes_of_two_llcs, .topology = TOPO(2, 4, 1, 2))
-{
-	.unused = 0
-};
+KTSTR_FIXTURE_VARIANT_ADD(topology, one_cpu, .topology = TOPO(1, 1, 1, 1)){.unused = 0};
+KTSTR_FIXTURE_VARIANT_ADD(topology, smt, .topology = TOPO(1, 1, 2, 2)){.unused = 0};
+KTSTR_FIXTURE_VARIANT_ADD(topology, two_llcs, .topology = TOPO(1, 2, 2, 1)){.unused = 0};
+KTSTR_FIXTURE_VARIANT_ADD(topology, two_nodes_of_two_llcs,
+			  .topology = TOPO(2, 4, 1, 2)){.unused = 0};
 
 FIXTURE_SETUP(topology)
 {
@@ -90,8 +88,8 @@ TEST_F(topology, cpus_cores_llcs_packages_and_nodes_are_as_asked)
 		  count_groups(format, self->cpus, asked->threads_per_core));
 
 	snprintf(format, sizeof(format), "%scache/index3/shared_cpu_list", cpu);
-	EXPECT_EQ(asked->llcs, count_groups(format, self->cpus,
-					    asked->cores_per_llc * asked->threads_per_core));
+	EXPECT_EQ(asked->llcs,
+		  count_groups(format, self->cpus, asked->cores_per_llc * asked->threads_per_core));
 
 	snprintf(format, sizeof(format), "%stopology/core_siblings_list", cpu);
 	EXPECT_EQ(asked->numa_nodes,

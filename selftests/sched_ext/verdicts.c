@@ -28,7 +28,8 @@ KTSTR_TEST(scheduler_that_never_attaches, .scheduler = "scx_ktstr",
 	   .scheduler_args = KTSTR_ARGS("--fault", "never-attach"), .attach_timeout_s = 5,
 	   .expect_verdict = KTSTR_VERDICT_SCHED_NOT_ATTACHED)
 {
-	ASSERT_TRUE(false) {
+	ASSERT_TRUE(false)
+	{
 		TH_LOG("the test ran without its scheduler");
 	}
 }

@@ -128,7 +128,7 @@ int spinners__create(struct spinners *spinners, const char *cgroup, unsigned int
 	int ends[2], err = 0;
 	char path[256], text[16];
 
-	*spinners = (struct spinners){ .start = -1 };
+	*spinners = (struct spinners){.start = -1};
 	if (nr > MAX_SPINNERS)
 		return -EINVAL;
 	if (pipe2(ends, O_CLOEXEC))
@@ -176,7 +176,7 @@ void spinners__stop(struct spinners *spinners)
 		waitpid(spinners->pids[i], NULL, 0);
 	if (spinners->start >= 0)
 		close(spinners->start);
-	*spinners = (struct spinners){ .start = -1 };
+	*spinners = (struct spinners){.start = -1};
 }
 
 int process__cpu_ns(pid_t pid, uint64_t *ns)

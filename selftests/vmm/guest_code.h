@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Guests of some hundred instructions, written here in C: functions of the section guest_text run in
- * ring 0 of a machine, entered as Linux is. They use integer registers only, refer to nothing outside
- * of their section, and avoid what KVMs that interpret ring 0 do not know.
+ * Guests of some hundred instructions, written here in C: functions of the section guest_text run
+ * in ring 0 of a machine, entered as Linux is. They use integer registers only, refer to nothing
+ * outside of their section, and avoid what KVMs that interpret ring 0 do not know.
  */
 #ifndef KTSTR_SELFTESTS_GUEST_CODE_H
 #define KTSTR_SELFTESTS_GUEST_CODE_H
@@ -22,33 +22,34 @@
 
 extern const uint8_t __start_guest_text[], __stop_guest_text[];
 
-#define GUEST                                                                                     \
-	__attribute__((section("guest_text"), used, noinline, no_stack_protector,                 \
-		       no_sanitize("address", "undefined"), target("general-regs-only"),          \
+#define GUEST                                                                            \
+	__attribute__((section("guest_text"), used, noinline, no_stack_protector,        \
+		       no_sanitize("address", "undefined"), target("general-regs-only"), \
 		       optimize("O1", "no-jump-tables", "no-tree-loop-distribute-patterns")))
 
-/* GUEST_PROGRAM(name) { body }: an entry point guest_entry_NAME; the CPU halts when the body ends. */
-#define GUEST_PROGRAM(name)                                                                       \
-	asm(".pushsection guest_text, \"ax\", @progbits\n"                                        \
-	    ".globl guest_entry_" #name "\n"                                                      \
-	    "guest_entry_" #name ":\n"                                                            \
-	    "	mov $0x500000, %esp\n"                                                            \
-	    "	call guest_body_" #name "\n"                                                      \
-	    "1:	hlt\n"                                                                            \
-	    "	jmp 1b\n"                                                                         \
-	    ".popsection\n");                                                                     \
-	extern const uint8_t guest_entry_##name[];                                                \
+/* GUEST_PROGRAM(name) { body }: an entry point guest_entry_NAME; the CPU halts when the body ends.
+ */
+#define GUEST_PROGRAM(name)                                \
+	asm(".pushsection guest_text, \"ax\", @progbits\n" \
+	    ".globl guest_entry_" #name "\n"               \
+	    "guest_entry_" #name ":\n"                     \
+	    "	mov $0x500000, %esp\n"                       \
+	    "	call guest_body_" #name "\n"               \
+	    "1:	hlt\n"                                     \
+	    "	jmp 1b\n"                                    \
+	    ".popsection\n");                              \
+	extern const uint8_t guest_entry_##name[];         \
 	static GUEST void guest_body_##name(void)
 
 /* A string that lies in the code. */
-#define GS(text)                                                                                  \
-	({                                                                                        \
-		const char *text_;                                                                \
-		asm("jmp 2f\n"                                                                    \
-		    "1: .asciz " #text "\n"                                                       \
-		    "2: lea 1b(%%rip), %0"                                                        \
-		    : "=r"(text_));                                                               \
-		text_;                                                                            \
+#define GS(text)                            \
+	({                                  \
+		const char *text_;          \
+		asm("jmp 2f\n"              \
+		    "1: .asciz " #text "\n" \
+		    "2: lea 1b(%%rip), %0"  \
+		    : "=r"(text_));         \
+		text_;                      \
 	})
 
 static GUEST void outb(uint16_t port, uint8_t value)
@@ -129,22 +130,30 @@ static inline bool guest_write_kernel(char *path, size_t size, const uint8_t *en
 		Elf64_Ehdr eh;
 		Elf64_Phdr ph[2];
 	} elf = {
-		.eh = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
-				     EV_CURRENT },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_version = EV_CURRENT,
-			.e_entry = GUEST_LOAD + (uint64_t)(entry - __start_guest_text),
-			.e_phoff = sizeof(Elf64_Ehdr),
-			.e_ehsize = sizeof(Elf64_Ehdr),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2 },
-		.ph = { { .p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = sizeof(elf),
-			  .p_vaddr = GUEST_LOAD, .p_paddr = GUEST_LOAD, .p_filesz = text,
-			  .p_memsz = GUEST_DATA - GUEST_LOAD },
-			{ .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = sizeof(elf) + text,
-			  .p_vaddr = GUEST_DATA, .p_paddr = GUEST_DATA, .p_filesz = length,
-			  .p_memsz = GUEST_END - GUEST_DATA } },
+		.eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				   EV_CURRENT},
+		       .e_type = ET_EXEC,
+		       .e_machine = EM_X86_64,
+		       .e_version = EV_CURRENT,
+		       .e_entry = GUEST_LOAD + (uint64_t)(entry - __start_guest_text),
+		       .e_phoff = sizeof(Elf64_Ehdr),
+		       .e_ehsize = sizeof(Elf64_Ehdr),
+		       .e_phentsize = sizeof(Elf64_Phdr),
+		       .e_phnum = 2},
+		.ph = {{.p_type = PT_LOAD,
+			.p_flags = PF_R | PF_X,
+			.p_offset = sizeof(elf),
+			.p_vaddr = GUEST_LOAD,
+			.p_paddr = GUEST_LOAD,
+			.p_filesz = text,
+			.p_memsz = GUEST_DATA - GUEST_LOAD},
+		       {.p_type = PT_LOAD,
+			.p_flags = PF_R | PF_W,
+			.p_offset = sizeof(elf) + text,
+			.p_vaddr = GUEST_DATA,
+			.p_paddr = GUEST_DATA,
+			.p_filesz = length,
+			.p_memsz = GUEST_END - GUEST_DATA}},
 	};
 	FILE *f;
 	int fd;

@@ -77,10 +77,9 @@ static inline bool unpack_image(const struct initramfs_image *image, const char 
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/image.cpio", dir);
-	return save_image(image, path) &&
-	       !sh("rm -rf %s/root && mkdir %s/root && cd %s/root && "
-		   "cpio -idm --quiet -f dev/console < ../image.cpio",
-		   dir, dir, dir);
+	return save_image(image, path) && !sh("rm -rf %s/root && mkdir %s/root && cd %s/root && "
+					      "cpio -idm --quiet -f dev/console < ../image.cpio",
+					      dir, dir, dir);
 }
 
 #endif /* KTSTR_TEST_INITRAMFS_UTIL_H */

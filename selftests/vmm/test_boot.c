@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The loader: crafted and hostile bzImages and ELF kernels, e820 for each size of RAM, initramfs. */
+/* The loader: crafted and hostile bzImages and ELF kernels, e820 for each size of RAM, initramfs.
+ */
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <errno.h>
@@ -27,7 +28,7 @@ FIXTURE(loader)
 	struct arch_payload payload;
 };
 
-static void give_ram(FIXTURE_DATA(loader) *self, uint64_t bytes)
+static void give_ram(FIXTURE_DATA(loader) * self, uint64_t bytes)
 {
 	gmem__unmap(&self->vm->mem);
 	if (gmem__layout(&self->vm->mem, bytes, NULL) || gmem__map(&self->vm->mem, NULL))
@@ -59,20 +60,20 @@ FIXTURE_TEARDOWN(loader)
 	close(self->payload.initramfs_fd);
 }
 
-static int load(FIXTURE_DATA(loader) *self)
+static int load(FIXTURE_DATA(loader) * self)
 {
 	memset(&self->error, 0, sizeof(self->error));
 	self->vm->kernel_end = 0;
 	return x86_boot__load_kernel(self->vm, &self->payload, &self->error);
 }
 
-static int load_initramfs(FIXTURE_DATA(loader) *self)
+static int load_initramfs(FIXTURE_DATA(loader) * self)
 {
 	memset(&self->error, 0, sizeof(self->error));
 	return x86_boot__load_initramfs(self->vm, &self->payload, &self->error);
 }
 
-static const struct boot_params *params(FIXTURE_DATA(loader) *self)
+static const struct boot_params *params(FIXTURE_DATA(loader) * self)
 {
 	return gmem__ptr(&self->vm->mem, X86_BOOT_PARAMS_GPA, sizeof(struct boot_params));
 }
@@ -95,7 +96,7 @@ static struct setup_header good_header(void)
 }
 
 /* Two setup sectors, then @size bytes of kernel: 'K' and its place. */
-static void put_bzimage(FIXTURE_DATA(loader) *self, const struct setup_header *hdr, uint64_t size)
+static void put_bzimage(FIXTURE_DATA(loader) * self, const struct setup_header *hdr, uint64_t size)
 {
 	int fd = self->payload.kernel_fd;
 
@@ -149,20 +150,20 @@ TEST_F(loader, hostile_bzimages_are_refused)
 		uint8_t setup_sects;
 		int err;
 	} cases[] = {
-		{ LOAD, 8 << 20, 0x020b, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ LOAD, 8 << 20, 0x020f, 0, 1, -ENOEXEC },
-		{ LOAD, 8 << 20, 0x020f, XLF_KERNEL_64, 255, -ENOEXEC },
-		{ 0, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ 0xfffff, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ UINT64_MAX, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ UINT64_MAX - (8 << 20), 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ 4 * GIB, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ 4 * GIB - 1, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ LOAD, UINT32_MAX, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC },
-		{ 505 * MIB, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOMEM },
-		{ LOAD, UINT32_C(497) << 20, 0x020f, XLF_KERNEL_64, 1, -ENOMEM },
-		{ 504 * MIB, 8 << 20, 0x020f, XLF_KERNEL_64, 1, 0 },
-		{ LOAD, 0, 0x020f, XLF_KERNEL_64, 1, 0 },
+		{LOAD, 8 << 20, 0x020b, XLF_KERNEL_64, 1, -ENOEXEC},
+		{LOAD, 8 << 20, 0x020f, 0, 1, -ENOEXEC},
+		{LOAD, 8 << 20, 0x020f, XLF_KERNEL_64, 255, -ENOEXEC},
+		{0, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{0xfffff, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{UINT64_MAX, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{UINT64_MAX - (8 << 20), 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{4 * GIB, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{4 * GIB - 1, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{LOAD, UINT32_MAX, 0x020f, XLF_KERNEL_64, 1, -ENOEXEC},
+		{505 * MIB, 8 << 20, 0x020f, XLF_KERNEL_64, 1, -ENOMEM},
+		{LOAD, UINT32_C(497) << 20, 0x020f, XLF_KERNEL_64, 1, -ENOMEM},
+		{504 * MIB, 8 << 20, 0x020f, XLF_KERNEL_64, 1, 0},
+		{LOAD, 0, 0x020f, XLF_KERNEL_64, 1, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -174,7 +175,8 @@ TEST_F(loader, hostile_bzimages_are_refused)
 		hdr.xloadflags = cases[i].xloadflags;
 		hdr.setup_sects = cases[i].setup_sects;
 		put_bzimage(self, &hdr, 5000);
-		EXPECT_EQ(cases[i].err, load(self)) {
+		EXPECT_EQ(cases[i].err, load(self))
+		{
 			TH_LOG("case %zu", i);
 		}
 		EXPECT_EQ(-cases[i].err, self->error.err);
@@ -194,7 +196,7 @@ TEST_F(loader, too_little_memory_is_named_in_mib)
 
 TEST_F(loader, what_is_no_kernel_is_refused)
 {
-	static const char *const texts[] = { "", "M", "MZ", "\177ELF", "no kernel at all" };
+	static const char *const texts[] = {"", "M", "MZ", "\177ELF", "no kernel at all"};
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), fd = self->payload.kernel_fd;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -232,24 +234,29 @@ struct elf {
 static struct elf good_elf(void)
 {
 	struct elf elf = {
-		.eh = { .e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1 },
-			.e_type = ET_EXEC,
-			.e_machine = EM_X86_64,
-			.e_entry = LOAD + 0x10,
-			.e_phoff = offsetof(struct elf, ph),
-			.e_phentsize = sizeof(Elf64_Phdr),
-			.e_phnum = 2 },
-		.ph = { { .p_type = PT_LOAD, .p_offset = offsetof(struct elf, text), .p_paddr = LOAD,
-			  .p_filesz = 64, .p_memsz = 4096 },
-			{ .p_type = PT_NOTE, .p_offset = UINT64_MAX, .p_paddr = UINT64_MAX,
-			  .p_filesz = UINT64_MAX } },
+		.eh = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, 1},
+		       .e_type = ET_EXEC,
+		       .e_machine = EM_X86_64,
+		       .e_entry = LOAD + 0x10,
+		       .e_phoff = offsetof(struct elf, ph),
+		       .e_phentsize = sizeof(Elf64_Phdr),
+		       .e_phnum = 2},
+		.ph = {{.p_type = PT_LOAD,
+			.p_offset = offsetof(struct elf, text),
+			.p_paddr = LOAD,
+			.p_filesz = 64,
+			.p_memsz = 4096},
+		       {.p_type = PT_NOTE,
+			.p_offset = UINT64_MAX,
+			.p_paddr = UINT64_MAX,
+			.p_filesz = UINT64_MAX}},
 		.text = "code",
 	};
 
 	return elf;
 }
 
-static void put_elf(FIXTURE_DATA(loader) *self, const struct elf *elf)
+static void put_elf(FIXTURE_DATA(loader) * self, const struct elf *elf)
 {
 	if (ftruncate(self->payload.kernel_fd, 0) ||
 	    pwrite(self->payload.kernel_fd, elf, sizeof(*elf), 0) != sizeof(*elf))
@@ -271,15 +278,15 @@ TEST_F(loader, elf_is_entered_where_it_says)
 	EXPECT_LE(0x020c, params(self)->hdr.version);
 }
 
-#define HOSTILE(change, expected)                                                                 \
-	do {                                                                                      \
-		struct elf elf = good_elf();                                                      \
-		change;                                                                           \
-		put_elf(self, &elf);                                                              \
-		EXPECT_EQ(expected, load(self))                                                   \
-		{                                                                                 \
-			TH_LOG("%s", #change);                                                    \
-		}                                                                                 \
+#define HOSTILE(change, expected)               \
+	do {                                    \
+		struct elf elf = good_elf();    \
+		change;                         \
+		put_elf(self, &elf);            \
+		EXPECT_EQ(expected, load(self)) \
+		{                               \
+			TH_LOG("%s", #change);  \
+		}                               \
 	} while (0)
 
 TEST_F(loader, hostile_elf_files_are_refused)
@@ -336,8 +343,8 @@ TEST_F(loader, kernels_above_4_gib_are_refused)
 
 TEST_F(loader, e820_names_all_ram_and_nothing_else)
 {
-	static const uint64_t sizes[] = { 512 * MIB, 2 * GIB,	 3 * GIB, 3584 * MIB,
-					  4 * GIB,   5 * GIB, 8 * GIB };
+	static const uint64_t sizes[] = {512 * MIB, 2 * GIB, 3 * GIB, 3584 * MIB,
+					 4 * GIB,   5 * GIB, 8 * GIB};
 	struct setup_header hdr = good_header();
 
 	put_bzimage(self, &hdr, 5000);
@@ -368,7 +375,7 @@ TEST_F(loader, e820_names_all_ram_and_nothing_else)
 
 /* ---- initramfs ---- */
 
-static void put_initramfs(FIXTURE_DATA(loader) *self, uint64_t size, uint64_t unpacked)
+static void put_initramfs(FIXTURE_DATA(loader) * self, uint64_t size, uint64_t unpacked)
 {
 	if (ftruncate(self->payload.initramfs_fd, (off_t)size) ||
 	    (size && pwrite(self->payload.initramfs_fd, "I", 1, 0) != 1))

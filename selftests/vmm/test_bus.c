@@ -41,8 +41,8 @@ static void read_nothing(void *opaque, uint64_t offset, uint8_t *data, uint32_t 
 	(void)length;
 }
 
-static const struct bus_ops lazy = { .read = read_nothing };
-static const struct bus_ops ops = { device_read, device_write };
+static const struct bus_ops lazy = {.read = read_nothing};
+static const struct bus_ops ops = {device_read, device_write};
 
 FIXTURE(bus)
 {
@@ -69,7 +69,7 @@ FIXTURE_TEARDOWN(bus)
 
 TEST_F(bus, each_address_reaches_its_device)
 {
-	uint8_t data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, got[8];
+	uint8_t data[8] = {1, 2, 3, 4, 5, 6, 7, 8}, got[8];
 
 	EXPECT_TRUE(bus__write(&self->bus, BUS_MMIO, 0x1ffc, data, 4));
 	EXPECT_EQ(0xffc, self->a.offset);
@@ -91,19 +91,19 @@ TEST_F(bus, nobody_reads_as_all_ones)
 	static const struct {
 		uint64_t addr;
 		uint32_t length;
-	} nobody[] = { { 0, 4 },	{ 0xfff, 1 },	{ 0x2010, 1 },	{ 0x200c, 8 },
-		       { 0x1ffe, 4 },	{ 0xffe, 4 },	{ 0x3200, 8 },	{ UINT64_MAX, 1 },
-		       { UINT64_MAX - 3, 8 } };
-	uint8_t ones[8] = { 255, 255, 255, 255, 255, 255, 255, 255 };
+	} nobody[] = {{0, 4},	  {0xfff, 1},  {0x2010, 1},	{0x200c, 8},	    {0x1ffe, 4},
+		      {0xffe, 4}, {0x3200, 8}, {UINT64_MAX, 1}, {UINT64_MAX - 3, 8}};
+	uint8_t ones[8] = {255, 255, 255, 255, 255, 255, 255, 255};
 
 	for (size_t i = 0; i < sizeof(nobody) / sizeof(nobody[0]); i++) {
-		uint8_t data[8] = { 0 };
+		uint8_t data[8] = {0};
 
-		EXPECT_FALSE(bus__read(&self->bus, BUS_MMIO, nobody[i].addr, data, nobody[i].length));
+		EXPECT_FALSE(
+			bus__read(&self->bus, BUS_MMIO, nobody[i].addr, data, nobody[i].length));
 		EXPECT_EQ(0, memcmp(ones, data, nobody[i].length));
 		EXPECT_EQ(0, data[7] & (nobody[i].length < 8 ? 0xff : 0));
-		EXPECT_FALSE(bus__write(&self->bus, BUS_MMIO, nobody[i].addr, data,
-					nobody[i].length));
+		EXPECT_FALSE(
+			bus__write(&self->bus, BUS_MMIO, nobody[i].addr, data, nobody[i].length));
 	}
 	EXPECT_EQ(18, self->bus.unclaimed_mmio);
 	EXPECT_EQ(0, self->a.reads + self->a.writes + self->b.reads + self->b.writes +
@@ -112,7 +112,7 @@ TEST_F(bus, nobody_reads_as_all_ones)
 
 TEST_F(bus, ports_and_memory_are_two_spaces)
 {
-	uint8_t data[4] = { 0 };
+	uint8_t data[4] = {0};
 
 	EXPECT_FALSE(bus__read(&self->bus, BUS_PIO, 0x1000, data, 4));
 	EXPECT_EQ(0, bus__add(&self->bus, BUS_PIO, 0x1000, 8, "port", &ops, &self->b, NULL));
@@ -124,7 +124,7 @@ TEST_F(bus, ports_and_memory_are_two_spaces)
 
 TEST_F(bus, bytes_that_a_device_leaves_are_zero)
 {
-	uint8_t data[8] = { 9, 9, 9, 9, 9, 9, 9, 9 };
+	uint8_t data[8] = {9, 9, 9, 9, 9, 9, 9, 9};
 
 	ASSERT_EQ(0, bus__add(&self->bus, BUS_MMIO, 0x8000, 8, "lazy", &lazy, NULL, NULL));
 	EXPECT_TRUE(bus__read(&self->bus, BUS_MMIO, 0x8000, data, 8));
@@ -139,18 +139,12 @@ TEST_F(bus, overlaps_and_impossible_ranges_are_refused)
 		uint64_t base, size;
 		int err;
 	} ranges[] = {
-		{ BUS_MMIO, 0x1000, 0x1000, -EEXIST },
-		{ BUS_MMIO, 0x1fff, 2, -EEXIST },
-		{ BUS_MMIO, 0xfff, 2, -EEXIST },
-		{ BUS_MMIO, 0, UINT64_MAX, -EEXIST },
-		{ BUS_MMIO, 0x2fff, 2, -EEXIST },
-		{ BUS_MMIO, 0x5000, 0, -EINVAL },
-		{ BUS_MMIO, UINT64_MAX, 2, -EINVAL },
-		{ BUS_PIO, 0xffff, 2, -EINVAL },
-		{ BUS_PIO, 0x10000, 1, -EINVAL },
-		{ BUS_PIO, 0xffff, 1, 0 },
-		{ BUS_MMIO, UINT64_MAX, 1, 0 },
-		{ BUS_MMIO, 0x2010, 0xff0, 0 },
+		{BUS_MMIO, 0x1000, 0x1000, -EEXIST}, {BUS_MMIO, 0x1fff, 2, -EEXIST},
+		{BUS_MMIO, 0xfff, 2, -EEXIST},	     {BUS_MMIO, 0, UINT64_MAX, -EEXIST},
+		{BUS_MMIO, 0x2fff, 2, -EEXIST},	     {BUS_MMIO, 0x5000, 0, -EINVAL},
+		{BUS_MMIO, UINT64_MAX, 2, -EINVAL},  {BUS_PIO, 0xffff, 2, -EINVAL},
+		{BUS_PIO, 0x10000, 1, -EINVAL},	     {BUS_PIO, 0xffff, 1, 0},
+		{BUS_MMIO, UINT64_MAX, 1, 0},	     {BUS_MMIO, 0x2010, 0xff0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
@@ -168,7 +162,7 @@ TEST_F(bus, too_many_devices_are_refused)
 
 TEST_F(bus, accesses_and_exits_are_counted)
 {
-	uint8_t data[4] = { 0 };
+	uint8_t data[4] = {0};
 
 	for (int i = 0; i < 5; i++)
 		bus__read(&self->bus, BUS_MMIO, 0x1000, data, 4);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Bytes between threads: order, when the reader is woken, and that a full queue holds the writer. */
+/* Bytes between threads: order, when the reader is woken, and that a full queue holds the writer.
+ */
 #include "vmm/byte_queue.h"
 
 #include <poll.h>
@@ -27,7 +28,7 @@ FIXTURE_TEARDOWN(queue)
 
 static bool readable(const struct byte_queue *q, int timeout_ms)
 {
-	struct pollfd p = { .fd = q->fd, .events = POLLIN };
+	struct pollfd p = {.fd = q->fd, .events = POLLIN};
 
 	return poll(&p, 1, timeout_ms) == 1;
 }

@@ -110,7 +110,7 @@ static void decode(struct channel *ch, struct seen *seen, const void *data, size
 TEST(frames_survive_any_chunking)
 {
 	uint32_t random = 2463534242u;
-	struct seen sent = { 0 }, seen = { 0 };
+	struct seen sent = {0}, seen = {0};
 	uint8_t *payload = malloc(300000);
 	struct channel ch;
 	struct stream s;
@@ -155,8 +155,8 @@ TEST(largest_frame_passes_and_a_larger_one_is_refused)
 	struct stream s;
 
 	ASSERT_GE(stream_open(&s), 0);
-	EXPECT_EQ(-EINVAL, stream_send(&s, KTSTR_FRAME_PROFRAW, payload,
-				       KTSTR_FRAME_MAX_PAYLOAD + 1));
+	EXPECT_EQ(-EINVAL,
+		  stream_send(&s, KTSTR_FRAME_PROFRAW, payload, KTSTR_FRAME_MAX_PAYLOAD + 1));
 	ASSERT_EQ(0, stream_send(&s, KTSTR_FRAME_PROFRAW, payload, KTSTR_FRAME_MAX_PAYLOAD));
 	stream_read(&s);
 	decode(&ch, &seen, s.data, s.length);
@@ -259,7 +259,7 @@ TEST(a_repeated_frame_is_not_delivered_twice)
 TEST(sequence_wraps_without_damage)
 {
 	struct channel ch;
-	struct seen seen = { 0 };
+	struct seen seen = {0};
 	struct stream s;
 
 	ASSERT_GE(stream_open(&s), 0);
@@ -320,7 +320,7 @@ TEST(frames_swallowed_by_a_false_length_come_out_at_the_end)
 TEST(a_frame_over_the_limit_is_skipped_at_once)
 {
 	struct ktstr_frame_header header;
-	struct seen seen = { 0 };
+	struct seen seen = {0};
 	struct channel ch;
 	struct stream s;
 	size_t size;
@@ -339,9 +339,9 @@ TEST(a_frame_over_the_limit_is_skipped_at_once)
 
 TEST(a_claimed_length_alone_takes_no_memory)
 {
-	struct ktstr_frame_header header = { .magic = KTSTR_FRAME_MAGIC,
-					     .length = KTSTR_FRAME_MAX_PAYLOAD };
-	struct seen seen = { 0 };
+	struct ktstr_frame_header header = {.magic = KTSTR_FRAME_MAGIC,
+					    .length = KTSTR_FRAME_MAX_PAYLOAD};
+	struct seen seen = {0};
 	struct channel ch;
 
 	channel__init(&ch, on_frame, &seen);
@@ -353,11 +353,11 @@ TEST(a_claimed_length_alone_takes_no_memory)
 /* Forged headers side by side, each claiming 16 MiB: a naive search would read 16 MiB for each. */
 TEST(endless_forged_headers_cost_bounded_memory_and_work)
 {
-	struct ktstr_frame_header header = { .magic = KTSTR_FRAME_MAGIC,
-					     .length = KTSTR_FRAME_MAX_PAYLOAD };
+	struct ktstr_frame_header header = {.magic = KTSTR_FRAME_MAGIC,
+					    .length = KTSTR_FRAME_MAX_PAYLOAD};
 	size_t piece = 1000 * sizeof(header), total = 0, largest = 0;
 	uint8_t *data = malloc(piece);
-	struct seen seen = { 0 };
+	struct seen seen = {0};
 	struct channel ch;
 
 	for (size_t i = 0; i < 1000; i++)
@@ -381,7 +381,7 @@ TEST(random_bytes_never_make_a_frame)
 	uint32_t random = 88172645u;
 	uint8_t data[4096];
 	struct channel ch;
-	struct seen seen = { 0 };
+	struct seen seen = {0};
 
 	channel__init(&ch, on_frame, &seen);
 	for (int i = 0; i < 500; i++) {
@@ -401,7 +401,7 @@ TEST(random_bytes_never_make_a_frame)
 TEST(encoder_reports_a_closed_port_and_a_broken_one)
 {
 	int fds[2];
-	struct tlv tlv = { .fd = -1 };
+	struct tlv tlv = {.fd = -1};
 
 	EXPECT_EQ(-EBADF, tlv__send(&tlv, KTSTR_FRAME_EXIT, NULL, 0, NULL, 0));
 	ASSERT_EQ(0, pipe(fds));

@@ -97,7 +97,7 @@ TEST_F(com2, hostile_output_comes_back_unchanged)
 
 TEST_F(com2, long_lines_and_missing_newlines_come_back_unchanged)
 {
-	static const size_t lengths[] = { 0, 1, 4095, 4096, 4097, 8192, 8193, 100000 };
+	static const size_t lengths[] = {0, 1, 4095, 4096, 4097, 8192, 8193, 100000};
 	char *data = malloc(100002);
 
 	for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
@@ -113,8 +113,8 @@ TEST_F(com2, long_lines_and_missing_newlines_come_back_unchanged)
 			write_output(self->wire, data, strlen(data), 777);
 			for (size_t at = 0; at < self->wire->length; at += 100)
 				com2__feed(&com2, self->wire->data + at,
-					   self->wire->length - at < 100 ? self->wire->length - at :
-									   100);
+					   self->wire->length - at < 100 ? self->wire->length - at
+									 : 100);
 			com2__end(&com2);
 			ASSERT_EQ(strlen(data), self->out->length) TH_LOG("length %zu", lengths[i]);
 			ASSERT_STREQ(data, self->out->data);
@@ -153,9 +153,9 @@ TEST_F(com2, result_skip_reason_and_exit_code_are_read)
 
 TEST_F(com2, exit_codes_out_of_range_are_no_exit)
 {
-	static const char *const bad[] = { "KTSTR_EXIT=\n", "KTSTR_EXIT=256\n", "KTSTR_EXIT=-1\n",
-					   "KTSTR_EXIT=1x\n", "KTSTR_EXIT=00000000000\n",
-					   " KTSTR_EXIT=1\n" };
+	static const char *const bad[] = {
+		"KTSTR_EXIT=\n",   "KTSTR_EXIT=256\n",	       "KTSTR_EXIT=-1\n",
+		"KTSTR_EXIT=1x\n", "KTSTR_EXIT=00000000000\n", " KTSTR_EXIT=1\n"};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		feed(&self->com2, bad[i]);
@@ -167,7 +167,8 @@ TEST_F(com2, exit_codes_out_of_range_are_no_exit)
 
 TEST_F(com2, panic_is_kept_with_its_backtrace)
 {
-	feed(&self->com2, "ktstr-init: x\nPANIC: PID 1 got SIGSEGV\n/init(+0x12)[0x34]\n/init(+0x5)");
+	feed(&self->com2,
+	     "ktstr-init: x\nPANIC: PID 1 got SIGSEGV\n/init(+0x12)[0x34]\n/init(+0x5)");
 	com2__end(&self->com2);
 	EXPECT_TRUE(self->com2.panicked);
 	EXPECT_STREQ("PANIC: PID 1 got SIGSEGV\n/init(+0x12)[0x34]\n/init(+0x5)\n",

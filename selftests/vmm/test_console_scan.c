@@ -8,9 +8,17 @@
 
 static const char boot[] = "[    0.000000] Linux version 7.3.4\n[    0.1] Command line: panic=-1\n";
 
-FIXTURE(scan) { struct console_scan scan; };
-FIXTURE_SETUP(scan) { console_scan__init(&self->scan); }
-FIXTURE_TEARDOWN(scan) { }
+FIXTURE(scan)
+{
+	struct console_scan scan;
+};
+FIXTURE_SETUP(scan)
+{
+	console_scan__init(&self->scan);
+}
+FIXTURE_TEARDOWN(scan)
+{
+}
 FIXTURE_VARIANT(scan)
 {
 	const char *text;
@@ -18,10 +26,10 @@ FIXTURE_VARIANT(scan)
 	const char *cause; /* NULL: not looked at */
 };
 
-#define SAMPLE(name, v, expected_cause, console)                                                   \
-	FIXTURE_VARIANT_ADD(scan, name)                                                            \
-	{                                                                                          \
-		.text = (console), .verdict = KTSTR_VERDICT_##v, .cause = (expected_cause),        \
+#define SAMPLE(name, v, expected_cause, console)                                            \
+	FIXTURE_VARIANT_ADD(scan, name)                                                     \
+	{                                                                                   \
+		.text = (console), .verdict = KTSTR_VERDICT_##v, .cause = (expected_cause), \
 	}
 
 SAMPLE(init_killed, INIT_DIED,
@@ -33,7 +41,8 @@ SAMPLE(printk_caller, KERNEL_PANIC, "Kernel panic - not syncing: x",
        "[   12.345678][    T1] Kernel panic - not syncing: x\n");
 SAMPLE(no_timestamp, KERNEL_PANIC, NULL, "Kernel panic - not syncing: x\r\n");
 SAMPLE(no_root, NO_BOOT, NULL,
-       "[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n");
+       "[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on "
+       "unknown-block(0,0)\n");
 SAMPLE(no_init, NO_BOOT, NULL,
        "[    1.0] Kernel panic - not syncing: No working init found.  Try passing init= option to "
        "kernel.\n");

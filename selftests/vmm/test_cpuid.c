@@ -14,14 +14,11 @@
 #include "x86_decode.h"
 
 #define ENTRIES 256
-#define E(f, i, fl, a, b, c, d) \
-	{.function = (f),       \
-	 .index = (i),          \
-	 .flags = (fl),         \
-	 .eax = (a),            \
-	 .ebx = (b),            \
-	 .ecx = (c),            \
-	 .edx = (d)}
+#define E(f, i, fl, a, b, c, d)                                                                   \
+	{                                                                                         \
+		.function = (f), .index = (i), .flags = (fl), .eax = (a), .ebx = (b), .ecx = (c), \
+		.edx = (d)                                                                        \
+	}
 
 /* A host whose own topology and caches contradict every shape, so that nothing of it may remain. */
 static const struct kvm_cpuid_entry2 intel_host[] = {
@@ -43,23 +40,22 @@ static const struct kvm_cpuid_entry2 intel_host[] = {
 	E(0x80000008, 0, 0, 0x302e, 0, 0, 0),
 };
 
-#define AMD_HOST(name_b, name_d, name_c, signature)                                  \
-	{                                                                            \
-		E(0x0, 0, 0, 0x7, (name_b), (name_c), (name_d)),                     \
-		E(0x1, 0, 0, (signature), 0x33400800, 0x80b82201, 0x1fcbfbff),       \
-		E(0x4, 0, 1, 0x121, 0x01c0003f, 63, 0),                              \
-		E(0xb, 0, 1, 5, 32, 0x100, 0x33),                                    \
-		E(0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d),       \
-		E(0x40000001, 0, 0, 0x01007afb, 0, 0, 0),                            \
-		E(0x80000000, 0, 0, 0x8000001f, (name_b), (name_c), (name_d)),       \
-		E(0x80000001, 0, 0, (signature), 0, 0x00000375, 0x2fd3fbff),         \
-		E(0x80000005, 0, 0, 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140), \
-		E(0x80000006, 0, 0, 0x42004200, 0x42004200, 0x02006140, 0x00808140), \
-		E(0x80000008, 0, 0, 0x3028, 0x1000, 0xf07f, 0),                      \
-		E(0x8000001d, 0, 1, 0x3c121, 0x01c0003f, 63, 0),                     \
-		E(0x8000001d, 3, 1, 0x3c163, 0x03c0003f, 0x3fff, 0),                 \
-		E(0x8000001e, 0, 0, 0x33, 0x7ff, 0x703, 0),                          \
-		E(0x80000026, 0, 1, 9, 9, 0x100, 0x33),                              \
+#define AMD_HOST(name_b, name_d, name_c, signature)                                               \
+	{                                                                                         \
+		E(0x0, 0, 0, 0x7, (name_b), (name_c), (name_d)),                                  \
+			E(0x1, 0, 0, (signature), 0x33400800, 0x80b82201, 0x1fcbfbff),            \
+			E(0x4, 0, 1, 0x121, 0x01c0003f, 63, 0), E(0xb, 0, 1, 5, 32, 0x100, 0x33), \
+			E(0x40000000, 0, 0, 0x40000001, 0x4b4d564b, 0x564b4d56, 0x4d),            \
+			E(0x40000001, 0, 0, 0x01007afb, 0, 0, 0),                                 \
+			E(0x80000000, 0, 0, 0x8000001f, (name_b), (name_c), (name_d)),            \
+			E(0x80000001, 0, 0, (signature), 0, 0x00000375, 0x2fd3fbff),              \
+			E(0x80000005, 0, 0, 0xff40ff40, 0xff40ff40, 0x20080140, 0x20080140),      \
+			E(0x80000006, 0, 0, 0x42004200, 0x42004200, 0x02006140, 0x00808140),      \
+			E(0x80000008, 0, 0, 0x3028, 0x1000, 0xf07f, 0),                           \
+			E(0x8000001d, 0, 1, 0x3c121, 0x01c0003f, 63, 0),                          \
+			E(0x8000001d, 3, 1, 0x3c163, 0x03c0003f, 0x3fff, 0),                      \
+			E(0x8000001e, 0, 0, 0x33, 0x7ff, 0x703, 0),                               \
+			E(0x80000026, 0, 1, 9, 9, 0x100, 0x33),                                   \
 	}
 
 static const struct kvm_cpuid_entry2 zen1_host[] =
@@ -77,7 +73,10 @@ static const struct {
 	uint32_t nr;
 	enum cpuid_vendor vendor;
 } hosts[] = {
-#define HOST(n, v) {#n, n, sizeof(n) / sizeof(n[0]), v}
+#define HOST(n, v)                                 \
+	{                                          \
+#n, n, sizeof(n) / sizeof(n[0]), v \
+	}
 	HOST(intel_host, CPUID_VENDOR_INTEL), HOST(zen1_host, CPUID_VENDOR_AMD),
 	HOST(zen4_host, CPUID_VENDOR_AMD),    HOST(fam15_host, CPUID_VENDOR_AMD),
 	HOST(hygon_host, CPUID_VENDOR_AMD),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* `ktstr emulated-host` before anything is started: what a person types wrong, what is not there. */
+/* `ktstr emulated-host` before anything is started: what a person types wrong, what is not there.
+ */
 #include "vmm/emulated/emulated.h"
 
 #include <stdlib.h>
@@ -31,7 +32,7 @@ static int run(char *text, size_t size, char **argv)
 	return status;
 }
 
-#define RUN(...) run(self->text, sizeof(self->text), (char *[]){ "emulated-host", __VA_ARGS__, NULL })
+#define RUN(...) run(self->text, sizeof(self->text), (char *[]){"emulated-host", __VA_ARGS__, NULL})
 
 FIXTURE(options)
 {
@@ -114,7 +115,8 @@ TEST_F(options, pool_that_is_gone_is_an_error_not_a_silent_start)
 TEST_F(options, missing_kernel_says_what_to_do)
 {
 	setenv("KTSTR_CACHE", self->directory, 1);
-	if (!access("/lib/modules", F_OK) && system("test -e /lib/modules/$(uname -r)/vmlinuz") == 0)
+	if (!access("/lib/modules", F_OK) &&
+	    system("test -e /lib/modules/$(uname -r)/vmlinuz") == 0)
 		SKIP(return, "this system's own kernel would do");
 	EXPECT_EQ(EMULATED_EXIT_LOST, RUN("true"));
 	EXPECT_NE(NULL, strstr(self->text, "scripts/kernel fetch"));

@@ -66,7 +66,7 @@ TEST_F(wire, wrong_magic_is_refused)
 
 TEST_F(wire, length_above_the_limit_is_refused_before_it_is_waited_for)
 {
-	struct wire_header header = { WIRE_MAGIC, WIRE_STDIN, WIRE_MAX_PAYLOAD + 1 };
+	struct wire_header header = {WIRE_MAGIC, WIRE_STDIN, WIRE_MAX_PAYLOAD + 1};
 
 	ASSERT_EQ(0, wire__append(&self->from, &header, sizeof(header)));
 	EXPECT_EQ(-EPROTO, wire__peek(&self->from, &self->frame));

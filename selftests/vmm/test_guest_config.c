@@ -61,11 +61,11 @@ TEST(config_without_scheduler_has_none)
 	guest_config__free(&config);
 }
 
-#define EXPECT_BAD(records, reason)                                                                \
-	do {                                                                                       \
-		EXPECT_EQ(-EINVAL, PARSE(records));                                                \
-		EXPECT_STREQ(reason, why);                                                         \
-		guest_config__free(&config);                                                       \
+#define EXPECT_BAD(records, reason)                 \
+	do {                                        \
+		EXPECT_EQ(-EINVAL, PARSE(records)); \
+		EXPECT_STREQ(reason, why);          \
+		guest_config__free(&config);        \
 	} while (0)
 
 TEST(bad_config_names_the_record)
@@ -112,7 +112,7 @@ static void put(const char *dir, const char *name, const char *text)
 
 static void put_away(const char *dir)
 {
-	static const char *const names[] = { "root/ops", "root", "state", "enable_seq", "" };
+	static const char *const names[] = {"root/ops", "root", "state", "enable_seq", ""};
 	char path[256];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -168,16 +168,17 @@ TEST(uevents_of_sched_ext_are_told_from_others)
 
 TEST(exit_line_is_found_in_any_chunking)
 {
-	static const char out[] = "local=1 global=2\nEXIT: first\nnot EXIT: this\n\n"
-				  "EXIT: runnable task stall (stress[99] failed to run for 5.1s)\nbye";
+	static const char out[] =
+		"local=1 global=2\nEXIT: first\nnot EXIT: this\n\n"
+		"EXIT: runnable task stall (stress[99] failed to run for 5.1s)\nbye";
 
 	for (size_t piece = 1; piece < sizeof(out); piece++) {
-		struct scx_exit_line parser = { 0 };
+		struct scx_exit_line parser = {0};
 
 		for (size_t at = 0; at < sizeof(out) - 1; at += piece)
 			scx_exit_line__feed(&parser, out + at,
-					    sizeof(out) - 1 - at < piece ? sizeof(out) - 1 - at :
-									   piece);
+					    sizeof(out) - 1 - at < piece ? sizeof(out) - 1 - at
+									 : piece);
 		scx_exit_line__end(&parser);
 		ASSERT_STREQ("runnable task stall (stress[99] failed to run for 5.1s)",
 			     parser.exit);
@@ -187,7 +188,7 @@ TEST(exit_line_is_found_in_any_chunking)
 
 TEST(an_endless_exit_line_is_cut)
 {
-	struct scx_exit_line parser = { 0 };
+	struct scx_exit_line parser = {0};
 	char x[1000];
 
 	memset(x, 'x', sizeof(x));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * PID 1's run in a PID namespace of its own: pipes instead of port 1 and COM2, a directory instead of
- * /sys/kernel/sched_ext, shell scripts as schedulers. Needs the right to make namespaces.
+ * PID 1's run in a PID namespace of its own: pipes instead of port 1 and COM2, a directory instead
+ * of /sys/kernel/sched_ext, shell scripts as schedulers. Needs the right to make namespaces.
  */
 #include "kselftest_harness.h"
 
@@ -42,7 +42,7 @@ FIXTURE(init)
 	char dir[32];
 	struct outcome seen;
 	struct guest_shared *shared;
-	void (*body)(struct guest_shared *shared);
+	void (*body)(struct guest_shared * shared);
 };
 
 static void store(char *to, size_t *used, const void *data, size_t length)
@@ -56,7 +56,7 @@ static void store(char *to, size_t *used, const void *data, size_t length)
 
 static void on_output(struct outcome *seen, const uint8_t *payload, uint32_t length)
 {
-	char *to[] = { NULL, seen->out, seen->err, seen->sched };
+	char *to[] = {NULL, seen->out, seen->err, seen->sched};
 	uint32_t stream;
 
 	memcpy(&stream, payload, sizeof(stream));
@@ -94,8 +94,7 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 	snprintf(seen->order + used, sizeof(seen->order) - used, "%.4s ", (char *)&type);
 	if (type == KTSTR_FRAME_TEST_RESULT) {
 		memcpy(&seen->test, payload, sizeof(seen->test));
-		snprintf(seen->skip, sizeof(seen->skip), "%.*s",
-			 (int)(length - sizeof(seen->test)),
+		snprintf(seen->skip, sizeof(seen->skip), "%.*s", (int)(length - sizeof(seen->test)),
 			 (const char *)payload + sizeof(seen->test));
 	} else if (type == KTSTR_FRAME_SCHED_EXIT) {
 		memcpy(&seen->scdx, payload, sizeof(seen->scdx));
@@ -162,12 +161,16 @@ static void put(const char *dir, const char *name, const char *text)
 
 /* PID 1 of the new namespace. */
 static void __attribute__((noreturn))
-be_pid1(FIXTURE_DATA(init) *self, const char *records, size_t length, int port, int com2)
+be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port, int com2)
 {
 	struct guest_config config;
 	struct init_params params = {
-		.config = &config, .shared = self->shared, .port = port, .uevents = -1,
-		.terminal = -1,	   .scx_dir = self->dir,
+		.config = &config,
+		.shared = self->shared,
+		.port = port,
+		.uevents = -1,
+		.terminal = -1,
+		.scx_dir = self->dir,
 	};
 	char *text = malloc(length), why[256];
 
@@ -184,7 +187,7 @@ be_pid1(FIXTURE_DATA(init) *self, const char *records, size_t length, int port, 
 	_exit(0);
 }
 
-static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) *self, const char *records,
+static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) * self, const char *records,
 		size_t length, bool with_port)
 {
 	int port[2], com2[2], status;
@@ -200,8 +203,8 @@ static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) *self, con
 		be_pid1(self, records, length, with_port ? port[1] : -1, com2[1]);
 	close(port[1]);
 	close(com2[1]);
-	fds[0] = (struct pollfd){ .fd = port[0], .events = POLLIN };
-	fds[1] = (struct pollfd){ .fd = com2[0], .events = POLLIN };
+	fds[0] = (struct pollfd){.fd = port[0], .events = POLLIN};
+	fds[1] = (struct pollfd){.fd = com2[0], .events = POLLIN};
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
 		poll(fds, 2, -1);
 		for (int i = 0; i < 2; i++) {
@@ -304,7 +307,7 @@ TEST_F(init, without_a_port_com2_carries_all)
 #define DETACH "rm -r root; echo disabled >state; "
 #define SCHEDULER(script) "scheduler=sh\0scheduler_arg=-c\0scheduler_arg=" script "\0"
 
-static void prepare_scx(FIXTURE_DATA(init) *self)
+static void prepare_scx(FIXTURE_DATA(init) * self)
 {
 	put(self->dir, "state", "disabled\n");
 	put(self->dir, "enable_seq", "0\n");
@@ -314,9 +317,10 @@ static void prepare_scx(FIXTURE_DATA(init) *self)
 TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
 {
 	prepare_scx(self);
-	RUN(SCHEDULER("trap '" DETACH "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
-		      "while :; do sleep 0.1; done")
-	    "role=command\0argv=sh\0argv=-c\0argv=cat $DIR/state\0");
+	RUN(SCHEDULER("trap '" DETACH
+		      "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=command\0argv=sh\0argv=-c\0argv=cat "
+						     "$DIR/state\0");
 	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 LIFE5 TEST SCDX LIFE6 EXIT ", self->seen.order);
 	EXPECT_STREQ("enabled\n", self->seen.out);
 	EXPECT_STREQ("sim", self->seen.ops);
@@ -345,16 +349,18 @@ TEST_F(init, scheduler_that_gives_no_sign_is_not_attached)
 	RUN(SCHEDULER("sleep 1000") "attach_timeout_ms=150\0role=command\0argv=true\0");
 	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.scdx.kind);
 	EXPECT_EQ(1, self->seen.scdx.still_alive);
-	EXPECT_STREQ("not attached within 150 ms: state disabled, enable_seq 0 (0 before), ops (none)",
-		     self->seen.scdx_text);
+	EXPECT_STREQ(
+		"not attached within 150 ms: state disabled, enable_seq 0 (0 before), ops (none)",
+		self->seen.scdx_text);
 	EXPECT_STREQ("LIFE1 LIFE2 SCDX LIFE6 EXIT ", self->seen.order);
 }
 
 TEST_F(init, scheduler_of_another_name_is_not_attached)
 {
 	prepare_scx(self);
-	RUN(SCHEDULER("trap '" DETACH "exit 0' TERM; " ATTACH "while :; do sleep 0.1; done")
-	    "scheduler_ops=other\0role=command\0argv=true\0");
+	RUN(SCHEDULER(
+		"trap '" DETACH "exit 0' TERM; " ATTACH
+		"while :; do sleep 0.1; done") "scheduler_ops=other\0role=command\0argv=true\0");
 	EXPECT_EQ(KTSTR_SCHED_NOT_ATTACHED, self->seen.scdx.kind);
 	EXPECT_STREQ("attached as \"sim\", but the test asks for \"other\"", self->seen.scdx_text);
 }
@@ -370,9 +376,12 @@ TEST_F(init, kernel_without_sched_ext_is_named)
 TEST_F(init, scheduler_that_exits_during_the_test_ends_it)
 {
 	prepare_scx(self);
-	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH
-			     "echo 'EXIT: unregistered from BPF (bye)'; exit 2")
-	    "role=command\0argv=sh\0argv=-c\0argv=echo before; touch $DIR/go; sleep 1000\0");
+	RUN(SCHEDULER(
+		ATTACH
+		"while [ ! -e go ]; do sleep 0.1; done; " DETACH
+		"echo 'EXIT: unregistered from BPF (bye)'; exit 2") "role=command\0argv=sh\0argv=-"
+								    "c\0argv=echo before; touch "
+								    "$DIR/go; sleep 1000\0");
 	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
 	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
 	EXPECT_EQ(2, self->seen.scdx.exit_code);
@@ -385,9 +394,11 @@ TEST_F(init, scheduler_that_exits_during_the_test_ends_it)
 TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)
 {
 	prepare_scx(self);
-	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH "sleep 0.5;"
-			     "echo 'EXIT: runnable task stall (x)'; exit 0")
-	    "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	RUN(SCHEDULER(ATTACH
+		      "while [ ! -e go ]; do sleep 0.1; done; " DETACH "sleep 0.5;"
+		      "echo 'EXIT: runnable task stall (x)'; exit 0") "role=command\0argv=sh\0argv="
+								      "-c\0argv=touch $DIR/go; "
+								      "sleep 1000\0");
 	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
 	EXPECT_STREQ("detached, then exited with code 0; EXIT: runnable task stall (x)",
 		     self->seen.scdx_text);
@@ -397,8 +408,11 @@ TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)
 TEST_F(init, scheduler_lost_at_the_very_end_of_the_test_counts)
 {
 	prepare_scx(self);
-	RUN(SCHEDULER(ATTACH "while [ -e root ]; do sleep 0.1; done; exit 0")
-	    "role=command\0argv=sh\0argv=-c\0argv=cd $DIR; echo disabled >state; rm -r root\0");
+	RUN(SCHEDULER(
+		ATTACH
+		"while [ -e root ]; do sleep 0.1; done; exit 0") "role=command\0argv=sh\0argv=-"
+								 "c\0argv=cd $DIR; echo disabled "
+								 ">state; rm -r root\0");
 	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
 	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
 }
@@ -406,8 +420,9 @@ TEST_F(init, scheduler_lost_at_the_very_end_of_the_test_counts)
 TEST_F(init, scheduler_that_is_killed_is_reported_as_killed)
 {
 	prepare_scx(self);
-	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH "kill -KILL $$")
-	    "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH
+			     "kill -KILL $$") "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; "
+					      "sleep 1000\0");
 	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
 	EXPECT_EQ(SIGKILL, self->seen.scdx.signal);
 	EXPECT_STREQ("killed by signal 9 (Killed)", self->seen.scdx_text);

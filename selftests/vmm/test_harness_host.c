@@ -39,7 +39,7 @@ static const char *printed(struct _test_data_harness *self)
 
 static void judge(struct _test_data_harness *self, bool cause_printed)
 {
-	const struct ktstr_test_id id = { "fix", "", "name", false, SIGUSR1 };
+	const struct ktstr_test_id id = {"fix", "", "name", false, SIGUSR1};
 
 	harness__judge(&id, &self->attrs, &self->result, cause_printed, self->out, &self->outcome);
 }
@@ -111,10 +111,11 @@ TEST_F(harness, relay_sees_the_text_it_watches_for_within_a_line)
 
 TEST(declared_attributes_replace_and_others_stay)
 {
-	struct ktstr_test_attrs attrs = { .memory_mb = 512, .scheduler = "a", .timeout_s = 3,
-					  .topology = TOPO(1, 1, 2, 1) };
-	const struct ktstr_test_attrs over = { .memory_mb = 1024, .topology = TOPO(2, 2, 1, 1),
-					       .expect_verdict = KTSTR_VERDICT_FAIL };
+	struct ktstr_test_attrs attrs = {
+		.memory_mb = 512, .scheduler = "a", .timeout_s = 3, .topology = TOPO(1, 1, 2, 1)};
+	const struct ktstr_test_attrs over = {.memory_mb = 1024,
+					      .topology = TOPO(2, 2, 1, 1),
+					      .expect_verdict = KTSTR_VERDICT_FAIL};
 
 	ktstr_test_attrs__merge(&attrs, &over);
 	EXPECT_EQ(1024, attrs.memory_mb);
@@ -127,7 +128,7 @@ TEST(declared_attributes_replace_and_others_stay)
 
 TEST(limit_is_above_boot_and_test_and_fits_kselftests_milliseconds)
 {
-	struct ktstr_test_attrs attrs = { .boot_timeout_s = 100, .timeout_s = 200 };
+	struct ktstr_test_attrs attrs = {.boot_timeout_s = 100, .timeout_s = 200};
 
 	EXPECT_GT(ktstr_test_attrs__limit_s(&attrs), 300);
 	attrs.timeout_s = 3000000;
@@ -162,7 +163,8 @@ TEST_F(harness, verdict_of_a_broken_run_outweighs_a_passing_status)
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
 	EXPECT_STREQ("# SCHED_EXITED: scheduler exited: code 1\n"
 		     "# scheduler output:\n# | first\n# | last words\n"
-		     "# kernel console:\n# | [    1.0] boom\n", printed(self));
+		     "# kernel console:\n# | [    1.0] boom\n",
+		     printed(self));
 }
 
 TEST_F(harness, verdict_fail_with_a_passing_status_is_no_pass)
@@ -178,12 +180,9 @@ TEST_F(harness, status_is_replayed_as_it_was)
 	static const struct {
 		enum ktstr_verdict verdict;
 		int exit_code, signal;
-	} ends[] = { { KTSTR_VERDICT_FAIL, 1, 0 },
-		     { KTSTR_VERDICT_XFAIL, KSFT_XFAIL, 0 },
-		     { KTSTR_VERDICT_FAIL, KSFT_XPASS, 0 },
-		     { KTSTR_VERDICT_SKIP, KSFT_SKIP, 0 },
-		     { KTSTR_VERDICT_FAIL, -1, SIGABRT },
-		     { KTSTR_VERDICT_FAIL, 77, 0 } };
+	} ends[] = {{KTSTR_VERDICT_FAIL, 1, 0},		 {KTSTR_VERDICT_XFAIL, KSFT_XFAIL, 0},
+		    {KTSTR_VERDICT_FAIL, KSFT_XPASS, 0}, {KTSTR_VERDICT_SKIP, KSFT_SKIP, 0},
+		    {KTSTR_VERDICT_FAIL, -1, SIGABRT},	 {KTSTR_VERDICT_FAIL, 77, 0}};
 	size_t i;
 
 	self->result.have_status = true;
@@ -201,8 +200,10 @@ TEST_F(harness, status_is_replayed_as_it_was)
 
 TEST_F(harness, evidence_comes_with_a_failure_and_not_with_the_signal_that_is_expected)
 {
-	self->result = (struct ktstr_result){ .verdict = KTSTR_VERDICT_FAIL, .have_status = true,
-					      .signal = SIGUSR1, .console = "text" };
+	self->result = (struct ktstr_result){.verdict = KTSTR_VERDICT_FAIL,
+					     .have_status = true,
+					     .signal = SIGUSR1,
+					     .console = "text"};
 	judge(self, false);
 	EXPECT_STREQ("", printed(self));
 	EXPECT_EQ(SIGUSR1, self->outcome.signal);
@@ -258,8 +259,8 @@ TEST_F(harness, interruption_is_never_a_pass)
 
 TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 {
-	static const char *const searched[] = { "[FAIL]", " FAIL:", "[SKIP]", "SKIP:", "] RIP: ",
-						"] Call Trace:" };
+	static const char *const searched[] = {"[FAIL]", " FAIL:",  "[SKIP]",
+					       "SKIP:",	 "] RIP: ", "] Call Trace:"};
 	char console[8192], *at = console;
 	unsigned int i;
 
@@ -271,7 +272,8 @@ TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 	self->result.console = console;
 	judge(self, false);
 	for (i = 0; i < ARRAY_SIZE(searched); i++) {
-		EXPECT_EQ(NULL, strstr(printed(self), searched[i])) {
+		EXPECT_EQ(NULL, strstr(printed(self), searched[i]))
+		{
 			TH_LOG("%s in: %s", searched[i], printed(self));
 		}
 	}
@@ -314,7 +316,7 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 	config->output(config->output_opaque, KTSTR_OUT, text, (size_t)length);
 	config->output(config->output_opaque, KTSTR_SCHED, "hidden\n", 7);
 	config->output(config->output_opaque, KTSTR_OUT, "\n", 1);
-	*result = (struct ktstr_result){ .verdict = KTSTR_VERDICT_PASS, .have_status = true };
+	*result = (struct ktstr_result){.verdict = KTSTR_VERDICT_PASS, .have_status = true};
 	return 0;
 }
 
@@ -323,12 +325,15 @@ static void fake_destroy(struct ktstr_vm *vm)
 	free(vm);
 }
 
-static const struct harness_vm_ops fake = { fake_create, fake_run, fake_destroy };
+static const struct harness_vm_ops fake = {fake_create, fake_run, fake_destroy};
 
 static void run(struct _test_data_harness *self, const char *variant, bool debug)
 {
-	const struct ktstr_test_id id = { .fixture = "fix", .variant = variant, .test = "name",
-					  .debug = debug, .termsig = -1 };
+	const struct ktstr_test_id id = {.fixture = "fix",
+					 .variant = variant,
+					 .test = "name",
+					 .debug = debug,
+					 .termsig = -1};
 
 	harness__run_test(&fake, &id, &self->attrs, "/bin/dir", 7, self->out, &self->outcome);
 }
@@ -340,7 +345,8 @@ TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)
 	run(self, "var", true);
 	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
 	EXPECT_STREQ("# -r fix.var.name -d scheduler=/bin/dir/scx_x cpus=3 cancel=7\n"
-		     "# unfinished\n", printed(self));
+		     "# unfinished\n",
+		     printed(self));
 }
 
 TEST_F(harness, run_without_a_variant_and_with_an_absolute_scheduler)

@@ -19,8 +19,8 @@ FIXTURE_VARIANT(fix)
 	int value;
 };
 
-KTSTR_FIXTURE_VARIANT_ADD(fix, wide, .topology = TOPO(1, 4, 1, 1)) { .value = 1 };
-FIXTURE_VARIANT_ADD(fix, plain) { .value = 2 };
+KTSTR_FIXTURE_VARIANT_ADD(fix, wide, .topology = TOPO(1, 4, 1, 1)){.value = 1};
+FIXTURE_VARIANT_ADD(fix, plain){.value = 2};
 
 FIXTURE_SETUP(fix)
 {
@@ -64,7 +64,7 @@ KTSTR_TEST_SIGNAL(signals, SIGUSR1, .memory_mb = 1)
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome)
 {
-	*outcome = (struct ktstr_test_outcome){ .exit_code = KSFT_PASS };
+	*outcome = (struct ktstr_test_outcome){.exit_code = KSFT_PASS};
 	printf("# asked %s/%s/%s llcs=%u memory=%u scheduler=%s arg=%s debug=%d\n", id->fixture,
 	       id->variant, id->test, attrs->topology.llcs, attrs->memory_mb,
 	       attrs->scheduler ?: "-", attrs->scheduler_args ? attrs->scheduler_args[1] : "-",
@@ -194,8 +194,8 @@ TEST_F(harness, list_and_help_run_nothing)
 
 TEST_F(harness, a_body_can_read_what_was_declared_for_it)
 {
-	struct __test_metadata metadata = { .name = "both", .fixture = &_fix_fixture_object,
-					    .variant = &_fix_wide_variant };
+	struct __test_metadata metadata = {
+		.name = "both", .fixture = &_fix_fixture_object, .variant = &_fix_wide_variant};
 
 	EXPECT_EQ(4, __ktstr_attrs_of(&metadata).topology.llcs);
 	EXPECT_EQ(300, __ktstr_attrs_of(&metadata).memory_mb);
@@ -206,7 +206,7 @@ TEST_F(harness, a_body_can_read_what_was_declared_for_it)
 TEST_F(harness, kselftests_own_limit_is_above_the_longest_run)
 {
 	struct __test_metadata *t;
-	char *argv[] = { (char[]){ "x" }, NULL };
+	char *argv[] = {(char[]){"x"}, NULL};
 	int limit_s = 0;
 
 	__ktstr_host_prepare(1, argv);
@@ -220,7 +220,7 @@ TEST_F(harness, kselftests_own_limit_is_above_the_longest_run)
 int main(int argc, char **argv)
 {
 	static char fixture[] = "-f", name[] = "harness";
-	char *only[] = { argv[0], fixture, name, NULL };
+	char *only[] = {argv[0], fixture, name, NULL};
 
 	if (getenv(INNER))
 		return ktstr_harness_main(argc, argv);

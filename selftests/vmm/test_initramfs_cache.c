@@ -141,7 +141,10 @@ TEST_F(cache, another_request_has_another_entry)
 TEST_F(cache, a_damaged_or_shortened_entry_is_made_anew)
 {
 	static const char *const damage[] = {
-		"truncate -s 100", "truncate -s -1", "truncate -s 0", "truncate -s +512",
+		"truncate -s 100",
+		"truncate -s -1",
+		"truncate -s 0",
+		"truncate -s +512",
 		"dd status=none if=/dev/zero bs=1 count=6 conv=notrunc of=",
 		"dd status=none if=/dev/zero bs=1 count=5 seek=600 conv=notrunc of=",
 		"sed -i s/first/wrong/",
@@ -151,7 +154,8 @@ TEST_F(cache, a_damaged_or_shortened_entry_is_made_anew)
 	for (size_t i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
 		const char *glue = strstr(damage[i], "of=") ? "" : " ";
 
-		ASSERT_EQ(0, sh("f=$(echo %s/base-*) && %s%s$f", self->cache, damage[i], glue)) TH_LOG("%zu", i);
+		ASSERT_EQ(0, sh("f=$(echo %s/base-*) && %s%s$f", self->cache, damage[i], glue))
+		TH_LOG("%zu", i);
 		EXPECT_NE(0, use(&self->spec, "first")) TH_LOG("%s", damage[i]);
 		EXPECT_EQ(1, entry(self->cache, "."));
 	}

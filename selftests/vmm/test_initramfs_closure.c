@@ -58,7 +58,8 @@ static int make_program(const char *dir, const char *flags)
 static int same_as_ldd(const char *dir, const char *program)
 {
 	return sh("cd %s && ldd %s | sed 's/ (0x.*//' | grep -v vdso | sort > host && "
-		  "chroot root " LD_SO " --list %s | sed 's/ (0x.*//' | grep -v vdso | sort > guest && "
+		  "chroot root " LD_SO
+		  " --list %s | sed 's/ (0x.*//' | grep -v vdso | sort > guest && "
 		  "test -s host && diff -u host guest >&2",
 		  dir, program, program);
 }
@@ -75,7 +76,7 @@ TEST_F(closure, real_programs_get_what_ldd_says)
 			continue;
 		strcpy(self->path, programs[i]);
 		ASSERT_EQ(0, initramfs__base(&self->spec, &self->image, &self->error))
-			TH_LOG("%s: %s", self->error.object, self->error.reason);
+		TH_LOG("%s: %s", self->error.object, self->error.reason);
 		ASSERT_TRUE(unpack_image(&self->image, self->dir));
 		EXPECT_EQ(0, same_as_ldd(self->dir, programs[i])) TH_LOG("%s", programs[i]);
 		initramfs_image__close(&self->image);
@@ -109,13 +110,13 @@ TEST_F(closure, init_finds_its_origin_libraries_without_proc)
 		SKIP(return, "chroot needs root");
 	for (int i = 0; i < 2; i++) {
 		ASSERT_EQ(0, make_program(self->dir,
-					  i ? "-Wl,--disable-new-dtags,-rpath,'$ORIGIN/../lib'" :
-					      "-Wl,--enable-new-dtags,-rpath,'${ORIGIN}/../lib'"));
+					  i ? "-Wl,--disable-new-dtags,-rpath,'$ORIGIN/../lib'"
+					    : "-Wl,--enable-new-dtags,-rpath,'${ORIGIN}/../lib'"));
 		snprintf(self->path, sizeof(self->path), "%s/bin/prog", self->dir);
 		self->spec.init = self->path;
 		self->spec.nr_files = 0;
 		ASSERT_EQ(0, initramfs__base(&self->spec, &self->image, &self->error))
-			TH_LOG("%s: %s", self->error.object, self->error.reason);
+		TH_LOG("%s: %s", self->error.object, self->error.reason);
 		ASSERT_TRUE(unpack_image(&self->image, self->dir));
 		EXPECT_EQ(7, sh("chroot %s/root /init", self->dir));
 		/* backtrace(3) opens it */
@@ -310,7 +311,8 @@ TEST_F(closure, a_damaged_library_cache_finds_nothing)
 	EXPECT_EQ(NULL, ldcache__find(cache, (size_t)n, "libno-such-thing.so", 0));
 	EXPECT_EQ(NULL, ldcache__find(cache, 47, "libc.so.6", 0));
 	for (int i = 0; i < 2000; i++) {
-		char *copy = malloc((size_t)n); /* exact, so that ASan sees what is read behind it */
+		char *copy =
+			malloc((size_t)n); /* exact, so that ASan sees what is read behind it */
 		size_t length = i % 2 ? (size_t)n : (size_t)rand_r(&seed) % (size_t)n;
 		char *part = malloc(length + !length);
 

@@ -79,8 +79,9 @@ TEST_F(archive, modes_links_and_the_console_are_listed)
 	ASSERT_EQ(0, tree__put_char(&self->tree, "/dev/console", 0600, 5, 1, &self->error));
 	ASSERT_EQ(0, tree__put_data(&self->tree, "/link/second", 0644, "y", 1, &self->error));
 	ASSERT_EQ(0, tree__write(&self->tree, &self->cpio, &self->error));
-	ASSERT_EQ(0, sh("cd %s && cpio -tvn --quiet < a.cpio | awk '{print $1,$2,$3,$4,$NF}' > list",
-			self->dir));
+	ASSERT_EQ(0,
+		  sh("cd %s && cpio -tvn --quiet < a.cpio | awk '{print $1,$2,$3,$4,$NF}' > list",
+		     self->dir));
 	EXPECT_EQ(0, sh("cd %s && diff -u - list >&2 <<'E'\n"
 			"drwxr-xr-x 2 0 0 deep\n"
 			"drwxr-xr-x 2 0 0 deep/er\n"
@@ -157,9 +158,11 @@ TEST_F(archive, links_of_host_paths_are_reproduced)
 	const struct tree_entry *entry;
 	char path[PATH_MAX], real[PATH_MAX];
 
-	ASSERT_EQ(0, sh("cd %s && mkdir -p r/d && echo hi > r/d/f && ln -s r l && ln -s ../d/./f r/d/g "
-			"&& ln -s %s/l/d/g abs && ln -s loop loop",
-			self->dir, self->dir));
+	ASSERT_EQ(
+		0,
+		sh("cd %s && mkdir -p r/d && echo hi > r/d/f && ln -s r l && ln -s ../d/./f r/d/g "
+		   "&& ln -s %s/l/d/g abs && ln -s loop loop",
+		   self->dir, self->dir));
 	snprintf(path, sizeof(path), "%s/abs", self->dir);
 	ASSERT_EQ(0, tree__add_host(&self->tree, path, real, &self->error));
 	snprintf(path, sizeof(path), "%s/r/d/f", self->dir);
@@ -183,8 +186,8 @@ TEST_F(archive, run_config_is_an_archive_of_its_own)
 	size_t length = 0;
 	char path[PATH_MAX];
 
-	ASSERT_EQ(0, initramfs__run_config(config, sizeof(config), &archive, &length,
-					   &self->error));
+	ASSERT_EQ(0,
+		  initramfs__run_config(config, sizeof(config), &archive, &length, &self->error));
 	EXPECT_EQ(0, length % 4);
 	snprintf(path, sizeof(path), "%s/c.cpio", self->dir);
 	ASSERT_TRUE(write_file(path, archive, length, 0644));

@@ -33,12 +33,15 @@ FIXTURE_SETUP(modules)
 	snprintf(self->modules, sizeof(self->modules), "%s/lib/modules/" RELEASE, self->dir);
 	ASSERT_EQ(0, sh("mkdir -p %s/kernel", self->modules));
 	ASSERT_EQ(0, make_module(self->dir, "base", "", "cp base.ko /dev/null && xz base.ko"));
-	ASSERT_EQ(0, make_module(self->dir, "mid", ".asciz \"depends=base\"\\n.asciz \"alias=other-name\"\\n",
+	ASSERT_EQ(0, make_module(self->dir, "mid",
+				 ".asciz \"depends=base\"\\n.asciz \"alias=other-name\"\\n",
 				 "xz --check=crc32 mid.ko"));
 	ASSERT_EQ(0, make_module(self->dir, "soft", "", "true"));
-	ASSERT_EQ(0, make_module(self->dir, "top",
-				 ".asciz \"depends=mid\"\\n.asciz \"softdep=pre: soft nothing-here\"\\n",
-				 "true"));
+	ASSERT_EQ(
+		0,
+		make_module(self->dir, "top",
+			    ".asciz \"depends=mid\"\\n.asciz \"softdep=pre: soft nothing-here\"\\n",
+			    "true"));
 	ASSERT_EQ(0, sh("echo kernel/inside.ko > %s/modules.builtin && "
 			"touch %s/modules.order %s/modules.builtin.modinfo && "
 			"PATH=$PATH:/sbin:/usr/sbin depmod -b %s " RELEASE,
@@ -70,7 +73,7 @@ TEST_F(modules, soft_dependencies_come_first)
 	char list[1024];
 
 	ASSERT_EQ(0, modules__add(&self->tree, self->modules, RELEASE, names, &self->error))
-		TH_LOG("%s: %s", self->error.object, self->error.reason);
+	TH_LOG("%s: %s", self->error.object, self->error.reason);
 	EXPECT_STREQ("/lib/modules/" RELEASE "/kernel/soft.ko\n"
 		     "/lib/modules/" RELEASE "/kernel/top.ko\n",
 		     list_of(&self->tree, list, sizeof(list)));
@@ -108,8 +111,7 @@ TEST_F(modules, an_unknown_one_is_named_with_the_directory)
 {
 	static const char *const names[] = {"top", "no_such", NULL};
 
-	EXPECT_EQ(-ENOENT,
-		  modules__add(&self->tree, self->modules, RELEASE, names, &self->error));
+	EXPECT_EQ(-ENOENT, modules__add(&self->tree, self->modules, RELEASE, names, &self->error));
 	EXPECT_STREQ("no_such", self->error.object);
 	EXPECT_NE(NULL, strstr(self->error.reason, self->modules));
 }
@@ -119,8 +121,7 @@ TEST_F(modules, without_an_index_depmod_is_the_hint)
 	static const char *const names[] = {"top", NULL};
 
 	ASSERT_EQ(0, sh("rm %s/modules.dep*", self->modules));
-	EXPECT_EQ(-ENOENT,
-		  modules__add(&self->tree, self->modules, RELEASE, names, &self->error));
+	EXPECT_EQ(-ENOENT, modules__add(&self->tree, self->modules, RELEASE, names, &self->error));
 	EXPECT_NE(NULL, strstr(self->error.hint, "depmod -b"));
 }
 

@@ -83,7 +83,7 @@ TEST_F(chip, halves_of_an_entry_are_written_apart)
 
 TEST_F(chip, registers_past_the_last_pin_are_nothing)
 {
-	static const uint32_t regs[] = { 3, 0x0f, 0x40, 0xff };
+	static const uint32_t regs[] = {3, 0x0f, 0x40, 0xff};
 
 	for (uint32_t i = 0; i < 4; i++) {
 		set(&self->ioapic, regs[i], 0x31);
@@ -121,7 +121,7 @@ TEST_F(chip, eoi_ends_level_interrupts_of_its_vector)
 
 TEST_F(chip, odd_accesses_harm_nothing)
 {
-	uint8_t data[8] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	uint8_t data[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 	for (uint64_t offset = 0; offset < 0x60; offset++)
 		for (uint32_t length = 1; length <= 8; length++) {
@@ -138,17 +138,17 @@ TEST(routes_say_what_the_entry_says)
 		uint64_t entry;
 		uint32_t address_lo, address_hi, data;
 	} routes[] = {
-		{ 0x31, 0xfee00000, 0, 0x31 },
-		{ UINT64_C(5) << 56 | 0x31, 0xfee05000, 0, 0x31 },
-		{ UINT64_C(0xff) << 56 | 0x31, 0xfeeff000, 0, 0x31 },
+		{0x31, 0xfee00000, 0, 0x31},
+		{UINT64_C(5) << 56 | 0x31, 0xfee05000, 0, 0x31},
+		{UINT64_C(0xff) << 56 | 0x31, 0xfeeff000, 0, 0x31},
 		/* bits 8-14 of the destination: id 433 = 0x1b1 */
-		{ UINT64_C(0xb1) << 56 | UINT64_C(1) << 49 | 0x31, 0xfeeb1000, 0x100, 0x31 },
-		{ UINT64_C(0xff) << 56 | UINT64_C(0x7f) << 49 | 0xef, 0xfeeff000, 0x7f00, 0xef },
+		{UINT64_C(0xb1) << 56 | UINT64_C(1) << 49 | 0x31, 0xfeeb1000, 0x100, 0x31},
+		{UINT64_C(0xff) << 56 | UINT64_C(0x7f) << 49 | 0xef, 0xfeeff000, 0x7f00, 0xef},
 		/* logical destination, lowest priority, level */
-		{ UINT64_C(1) << 56 | LEVEL | 1 << 11 | 1 << 8 | 0x40, 0xfee01004, 0, 0xc140 },
+		{UINT64_C(1) << 56 | LEVEL | 1 << 11 | 1 << 8 | 0x40, 0xfee01004, 0, 0xc140},
 		/* NMI; bits that are not the route's */
-		{ MASKED | REMOTE_IRR | 1 << 13 | 1 << 12 | 4 << 8, 0xfee00000, 0, 0x400 },
-		{ UINT64_C(1) << 48 | UINT64_C(0xffff) << 32 | 0x31, 0xfee00000, 0, 0x31 },
+		{MASKED | REMOTE_IRR | 1 << 13 | 1 << 12 | 4 << 8, 0xfee00000, 0, 0x400},
+		{UINT64_C(1) << 48 | UINT64_C(0xffff) << 32 | 0x31, 0xfee00000, 0, 0x31},
 	};
 
 	for (uint32_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
@@ -182,17 +182,16 @@ TEST_F(chip, state_is_saved_and_loaded)
 
 static int split_vm(int *kvm)
 {
-	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { IOAPIC_PINS } };
-	struct kvm_enable_cap x2apic = { .cap = KVM_CAP_X2APIC_API,
-					 .args = { KVM_X2APIC_API_USE_32BIT_IDS } };
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {IOAPIC_PINS}};
+	struct kvm_enable_cap x2apic = {.cap = KVM_CAP_X2APIC_API,
+					.args = {KVM_X2APIC_API_USE_32BIT_IDS}};
 	int vm;
 
 	*kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (*kvm < 0)
 		return -1;
 	vm = ioctl(*kvm, KVM_CREATE_VM, 0);
-	if (vm >= 0 &&
-	    (ioctl(vm, KVM_ENABLE_CAP, &split) || ioctl(vm, KVM_ENABLE_CAP, &x2apic))) {
+	if (vm >= 0 && (ioctl(vm, KVM_ENABLE_CAP, &split) || ioctl(vm, KVM_ENABLE_CAP, &x2apic))) {
 		close(vm);
 		vm = -1;
 	}
@@ -201,7 +200,7 @@ static int split_vm(int *kvm)
 
 TEST(kvm_takes_every_route_that_a_guest_can_write)
 {
-	struct ioapic_state state = { .select = 0 };
+	struct ioapic_state state = {.select = 0};
 	struct ioapic ioapic;
 	uint64_t seed = 1;
 	int kvm, vm = split_vm(&kvm);

@@ -57,7 +57,8 @@ static bool make_cached(const char *dir, const char *release)
 
 	snprintf(path, sizeof(path), "%s/kernels/%s/usr/lib/modules/%s", dir, release, release);
 	if (sh("mkdir -p %s && echo CONFIG_SCHED_CLASS_EXT=y > %s/config && "
-	       "touch %s/modules.dep && echo stub > %s/System.map", path, path, path, path))
+	       "touch %s/modules.dep && echo stub > %s/System.map",
+	       path, path, path, path))
 		return false;
 	strcat(path, "/vmlinuz");
 	return make_bzimage(path, release);
@@ -101,29 +102,27 @@ TEST_F(kernel, a_release_that_is_a_path_is_ignored)
 	EXPECT_STREQ("", self->kernel.release);
 }
 
-TEST_F(kernel, a_vmlinux_is_known_by_its_banner)
-{
-	struct {
-		Elf64_Ehdr header;
-		char text[128];
-	} image = {.header = {.e_type = ET_EXEC,
+TEST_F(kernel, a_vmlinux_is_known_by_its_banner){struct {Elf64_Ehdr header;
+char text[128];
+}
+image = {.header = {.e_type = ET_EXEC,
 #if defined(__x86_64__)
-			      .e_machine = EM_X86_64},
+		    .e_machine = EM_X86_64},
 #else
-			      .e_machine = EM_AARCH64},
+		    .e_machine = EM_AARCH64},
 #endif
-		   .text = "Linux version %s\0Linux version " RELEASE " (x@y)"};
+	 .text = "Linux version %s\0Linux version " RELEASE " (x@y)"};
 
-	memcpy(image.header.e_ident, ELFMAG, SELFMAG);
-	image.header.e_ident[EI_CLASS] = ELFCLASS64;
-	image.header.e_ident[EI_DATA] = ELFDATA2LSB;
-	strcpy(self->path, at(self->dir, "vmlinux"));
-	ASSERT_TRUE(write_file(self->path, &image, sizeof(image), 0644));
-	ASSERT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
-	EXPECT_STREQ(RELEASE, self->kernel.release);
-	memset(image.text, 'x', sizeof(image.text));
-	ASSERT_TRUE(write_file(self->path, &image, sizeof(image), 0644));
-	EXPECT_EQ(-ENOEXEC, kernel__resolve(self->path, &self->kernel, &self->error));
+memcpy(image.header.e_ident, ELFMAG, SELFMAG);
+image.header.e_ident[EI_CLASS] = ELFCLASS64;
+image.header.e_ident[EI_DATA] = ELFDATA2LSB;
+strcpy(self->path, at(self->dir, "vmlinux"));
+ASSERT_TRUE(write_file(self->path, &image, sizeof(image), 0644));
+ASSERT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
+EXPECT_STREQ(RELEASE, self->kernel.release);
+memset(image.text, 'x', sizeof(image.text));
+ASSERT_TRUE(write_file(self->path, &image, sizeof(image), 0644));
+EXPECT_EQ(-ENOEXEC, kernel__resolve(self->path, &self->kernel, &self->error));
 }
 
 TEST_F(kernel, what_is_not_a_kernel_is_refused_with_a_hint)
@@ -148,10 +147,11 @@ TEST_F(kernel, a_build_tree_and_an_image_in_it_are_the_same)
 {
 	struct kernel by_image;
 
-	ASSERT_EQ(0, sh("cd %s && mkdir -p arch/x86/boot include/config && echo CONFIG_B=m > .config "
-			"&& echo 7.9.0-tree > include/config/kernel.release && "
-			"yes 'ffff T x' | head -c 9000 > System.map",
-			self->dir));
+	ASSERT_EQ(0,
+		  sh("cd %s && mkdir -p arch/x86/boot include/config && echo CONFIG_B=m > .config "
+		     "&& echo 7.9.0-tree > include/config/kernel.release && "
+		     "yes 'ffff T x' | head -c 9000 > System.map",
+		     self->dir));
 	ASSERT_TRUE(make_bzimage(at(self->dir, "arch/x86/boot/bzImage"), "7.9.0-tree"));
 	ASSERT_EQ(0, kernel__resolve(self->dir, &self->kernel, &self->error));
 	EXPECT_STREQ(at(self->dir, "arch/x86/boot/bzImage"), self->kernel.image);
@@ -175,9 +175,9 @@ TEST_F(kernel, versions_match_whole_numbers_and_the_newest_wins)
 	EXPECT_STREQ("7.30.1", self->kernel.release);
 	ASSERT_EQ(0, kernel__resolve("7.3.4+deb13-amd64", &self->kernel, &self->error));
 	EXPECT_STREQ("7.3.4+deb13-amd64", self->kernel.release);
-	EXPECT_STREQ(at(self->dir,
-			"kernels/7.3.4+deb13-amd64/usr/lib/modules/7.3.4+deb13-amd64/config"),
-		     self->kernel.config);
+	EXPECT_STREQ(
+		at(self->dir, "kernels/7.3.4+deb13-amd64/usr/lib/modules/7.3.4+deb13-amd64/config"),
+		self->kernel.config);
 	EXPECT_STREQ(at(self->dir, "kernels/7.3.4+deb13-amd64/usr/lib/modules/7.3.4+deb13-amd64"),
 		     self->kernel.modules_dir);
 	EXPECT_STREQ("", self->kernel.system_map); /* Debian's stub is none */
@@ -241,8 +241,8 @@ TEST_F(kernel, an_image_is_copied_to_the_scratch_disk_and_a_changed_one_again)
 	EXPECT_TRUE(opens_as(&self->kernel, "first"));
 	EXPECT_TRUE(copies_are(self->dir, 1));
 	/* It is the copy that is read. */
-	ASSERT_EQ(0, sh("for f in %s/scratch/kernel-images/*; do printf COPY1 > $f; done",
-			 self->dir));
+	ASSERT_EQ(0,
+		  sh("for f in %s/scratch/kernel-images/*; do printf COPY1 > $f; done", self->dir));
 	EXPECT_TRUE(opens_as(&self->kernel, "COPY1"));
 	ASSERT_TRUE(write_text(self->kernel.image, "again"));
 	EXPECT_TRUE(opens_as(&self->kernel, "again"));

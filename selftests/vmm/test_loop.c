@@ -22,7 +22,7 @@ FIXTURE(loop)
 };
 
 struct who {
-	FIXTURE_DATA(loop) *self;
+	FIXTURE_DATA(loop) * self;
 	int n;
 };
 
@@ -46,7 +46,7 @@ FIXTURE_SETUP(loop)
 	self->remove = -1;
 	ASSERT_EQ(0, loop__create(&self->loop));
 	for (int i = 0; i < FDS; i++) {
-		whos[i] = (struct who){ self, i };
+		whos[i] = (struct who){self, i};
 		self->calls[i] = 0;
 		self->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		ASSERT_EQ(0, loop__add(self->loop, self->fds[i], EPOLLIN, called, &whos[i],

@@ -16,16 +16,16 @@ TEST(ram_goes_on_above_the_hole)
 	static const struct {
 		uint64_t bytes, low, high;
 	} sizes[] = {
-		{ 4096, 4096, 0 },
-		{ 512 * MIB, 512 * MIB, 0 },
-		{ 2 * GIB, 2 * GIB, 0 },
-		{ 3 * GIB, 3 * GIB, 0 },
-		{ 3 * GIB + 4096, 3 * GIB, 4096 },
-		{ 3584 * MIB, 3 * GIB, 512 * MIB },
-		{ 4 * GIB, 3 * GIB, GIB },
-		{ 5 * GIB, 3 * GIB, 2 * GIB },
-		{ 8 * GIB, 3 * GIB, 5 * GIB },
-		{ 1024 * GIB, 3 * GIB, 1021 * GIB },
+		{4096, 4096, 0},
+		{512 * MIB, 512 * MIB, 0},
+		{2 * GIB, 2 * GIB, 0},
+		{3 * GIB, 3 * GIB, 0},
+		{3 * GIB + 4096, 3 * GIB, 4096},
+		{3584 * MIB, 3 * GIB, 512 * MIB},
+		{4 * GIB, 3 * GIB, GIB},
+		{5 * GIB, 3 * GIB, 2 * GIB},
+		{8 * GIB, 3 * GIB, 5 * GIB},
+		{1024 * GIB, 3 * GIB, 1021 * GIB},
 	};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -42,12 +42,12 @@ TEST(ram_goes_on_above_the_hole)
 
 TEST(impossible_sizes_are_refused)
 {
-	static const uint64_t sizes[] = { 0, 1, 4095, 4097, 1024 * GIB + 4096, UINT64_MAX,
-					  UINT64_MAX - 4095 };
+	static const uint64_t sizes[] = {
+		0, 1, 4095, 4097, 1024 * GIB + 4096, UINT64_MAX, UINT64_MAX - 4095};
 	struct gmem mem;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		struct ktstr_error error = { 0 };
+		struct ktstr_error error = {0};
 
 		EXPECT_EQ(-EINVAL, gmem__layout(&mem, sizes[i], &error));
 		EXPECT_EQ(EINVAL, error.err);
@@ -78,22 +78,22 @@ TEST_F(ram, accesses_stay_inside_one_region)
 		uint64_t gpa, length;
 		bool ok;
 	} accesses[] = {
-		{ 0, 1, true },
-		{ 0, 3 * GIB, true },
-		{ 0, 3 * GIB + 1, false },
-		{ 3 * GIB - 1, 1, true },
-		{ 3 * GIB - 1, 2, false },
-		{ 3 * GIB, 1, false },
-		{ 4 * GIB - 1, 1, false },
-		{ 4 * GIB - 1, 2, false },
-		{ 4 * GIB, 2 * GIB, true },
-		{ 6 * GIB - 1, 1, true },
-		{ 6 * GIB - 1, 2, false },
-		{ 6 * GIB, 1, false },
-		{ UINT64_MAX, 1, false },
-		{ 4096, UINT64_MAX, false },
-		{ 4 * GIB + 8, UINT64_MAX - 7, false },
-		{ UINT64_MAX - 4095, 8192, false },
+		{0, 1, true},
+		{0, 3 * GIB, true},
+		{0, 3 * GIB + 1, false},
+		{3 * GIB - 1, 1, true},
+		{3 * GIB - 1, 2, false},
+		{3 * GIB, 1, false},
+		{4 * GIB - 1, 1, false},
+		{4 * GIB - 1, 2, false},
+		{4 * GIB, 2 * GIB, true},
+		{6 * GIB - 1, 1, true},
+		{6 * GIB - 1, 2, false},
+		{6 * GIB, 1, false},
+		{UINT64_MAX, 1, false},
+		{4096, UINT64_MAX, false},
+		{4 * GIB + 8, UINT64_MAX - 7, false},
+		{UINT64_MAX - 4095, 8192, false},
 	};
 
 	for (size_t i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++) {
@@ -122,7 +122,7 @@ TEST_F(ram, what_is_written_is_read_and_new_ram_is_zero)
 
 TEST_F(ram, a_refused_access_changes_nothing)
 {
-	uint8_t bytes[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, last = 9;
+	uint8_t bytes[8] = {1, 2, 3, 4, 5, 6, 7, 8}, last = 9;
 
 	EXPECT_EQ(-EFAULT, gmem__write(&self->mem, 3 * GIB - 4, bytes, 8));
 	EXPECT_EQ(0, gmem__read(&self->mem, 3 * GIB - 1, &last, 1));
@@ -159,9 +159,9 @@ TEST_F(ram, each_region_has_guards_on_both_sides)
 
 TEST(what_cannot_be_mapped_is_said)
 {
-	struct ktstr_error error = { 0 };
-	struct gmem mem = { .nr_regions = 2,
-			    .regions = { { .size = 4096 }, { .size = UINT64_C(1) << 60 } } };
+	struct ktstr_error error = {0};
+	struct gmem mem = {.nr_regions = 2,
+			   .regions = {{.size = 4096}, {.size = UINT64_C(1) << 60}}};
 
 	EXPECT_EQ(-ENOMEM, gmem__map(&mem, &error));
 	EXPECT_EQ(ENOMEM, error.err);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* From what was seen of a run to its verdict: sequences of events, malformed frames, bounded text. */
+/* From what was seen of a run to its verdict: sequences of events, malformed frames, bounded text.
+ */
 #include "vmm/outcome.h"
 
 #include <errno.h>
@@ -27,17 +28,18 @@ FIXTURE_TEARDOWN(run)
 static int life(struct outcome *o, uint32_t step, const char *detail)
 {
 	uint8_t buf[256];
-	struct ktstr_life_payload p = { .step = step };
+	struct ktstr_life_payload p = {.step = step};
 
 	memcpy(buf, &p, sizeof(p));
 	memcpy(buf + sizeof(p), detail, strlen(detail));
-	return outcome__frame(o, KTSTR_FRAME_LIFECYCLE, buf, (uint32_t)(sizeof(p) + strlen(detail)));
+	return outcome__frame(o, KTSTR_FRAME_LIFECYCLE, buf,
+			      (uint32_t)(sizeof(p) + strlen(detail)));
 }
 
 static int test_result(struct outcome *o, uint32_t signal, uint32_t code, const char *reason)
 {
 	uint8_t buf[4096];
-	struct ktstr_test_payload p = { .signal = signal, .exit_code = code };
+	struct ktstr_test_payload p = {.signal = signal, .exit_code = code};
 
 	memcpy(buf, &p, sizeof(p));
 	memcpy(buf + sizeof(p), reason, strlen(reason));
@@ -69,7 +71,7 @@ TEST(every_verdict_has_its_name)
 	EXPECT_STREQ("NONE", ktstr_verdict__name(KTSTR_VERDICT_NONE));
 	EXPECT_STREQ("INTERRUPTED", ktstr_verdict__name(KTSTR_VERDICT_INTERRUPTED));
 	EXPECT_STREQ("UNKNOWN", ktstr_verdict__name(KTSTR_VERDICT_INTERRUPTED + 1));
-	EXPECT_STREQ("UNKNOWN", ktstr_verdict__name((enum ktstr_verdict)-1));
+	EXPECT_STREQ("UNKNOWN", ktstr_verdict__name((enum ktstr_verdict) - 1));
 	for (int i = 0; i <= KTSTR_VERDICT_INTERRUPTED; i++)
 		EXPECT_NE(NULL, ktstr_verdict__name((enum ktstr_verdict)i));
 }
@@ -82,13 +84,13 @@ TEST(how_the_test_ended_is_the_verdict_of_a_whole_run)
 		const char *cause;
 		int exit_code;
 	} ends[] = {
-		{ 0, 0, KTSTR_VERDICT_PASS, "", 0 },
-		{ 0, 2, KTSTR_VERDICT_XFAIL, "", 2 },
-		{ 0, 4, KTSTR_VERDICT_SKIP, "", 4 },
-		{ 0, 1, KTSTR_VERDICT_FAIL, "exit code 1", 1 },
-		{ 0, 255, KTSTR_VERDICT_FAIL, "exit code 255", 255 },
-		{ 11, 0, KTSTR_VERDICT_FAIL, "ended by signal 11", -1 },
-		{ 64, 4, KTSTR_VERDICT_FAIL, "ended by signal 64", -1 },
+		{0, 0, KTSTR_VERDICT_PASS, "", 0},
+		{0, 2, KTSTR_VERDICT_XFAIL, "", 2},
+		{0, 4, KTSTR_VERDICT_SKIP, "", 4},
+		{0, 1, KTSTR_VERDICT_FAIL, "exit code 1", 1},
+		{0, 255, KTSTR_VERDICT_FAIL, "exit code 255", 255},
+		{11, 0, KTSTR_VERDICT_FAIL, "ended by signal 11", -1},
+		{64, 4, KTSTR_VERDICT_FAIL, "ended by signal 64", -1},
 	};
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -147,7 +149,7 @@ TEST_F(run, the_first_cause_wins)
 {
 	outcome__fail(&self->o, KTSTR_VERDICT_KERNEL_OOPS, "first %d", 1);
 	outcome__fail(&self->o, KTSTR_VERDICT_HOST_ERROR, "second");
-	sched_exit(&self->o, (struct ktstr_sched_exit_payload){ .kind = KTSTR_SCHED_EXITED }, "");
+	sched_exit(&self->o, (struct ktstr_sched_exit_payload){.kind = KTSTR_SCHED_EXITED}, "");
 	test_result(&self->o, 0, 0, "");
 	end(&self->o, 0);
 	outcome__finish(&self->o, true, "third");
@@ -177,16 +179,16 @@ TEST_F(run, schedulers_end_by_their_kind)
 		enum ktstr_verdict verdict;
 		const char *cause;
 	} ends[] = {
-		{ { .kind = KTSTR_SCHED_STOPPED }, KTSTR_VERDICT_NONE, "" },
-		{ { .kind = KTSTR_SCHED_NOT_ATTACHED, .exit_code = 3 },
-		  KTSTR_VERDICT_SCHED_NOT_ATTACHED,
-		  "the scheduler did not attach (exited with code 3): text" },
-		{ { .kind = KTSTR_SCHED_EXITED, .signal = 6 },
-		  KTSTR_VERDICT_SCHED_EXITED,
-		  "the scheduler ended during the test (ended by signal 6): text" },
-		{ { .kind = KTSTR_SCHED_EXITED, .still_alive = 1, .signal = 6 },
-		  KTSTR_VERDICT_SCHED_EXITED,
-		  "the scheduler ended during the test (its process lives): text" },
+		{{.kind = KTSTR_SCHED_STOPPED}, KTSTR_VERDICT_NONE, ""},
+		{{.kind = KTSTR_SCHED_NOT_ATTACHED, .exit_code = 3},
+		 KTSTR_VERDICT_SCHED_NOT_ATTACHED,
+		 "the scheduler did not attach (exited with code 3): text"},
+		{{.kind = KTSTR_SCHED_EXITED, .signal = 6},
+		 KTSTR_VERDICT_SCHED_EXITED,
+		 "the scheduler ended during the test (ended by signal 6): text"},
+		{{.kind = KTSTR_SCHED_EXITED, .still_alive = 1, .signal = 6},
+		 KTSTR_VERDICT_SCHED_EXITED,
+		 "the scheduler ended during the test (its process lives): text"},
 	};
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -215,8 +217,10 @@ TEST_F(run, ops_of_the_attached_scheduler_are_noted)
 
 TEST_F(run, output_of_the_scheduler_is_kept_and_that_of_the_test_is_not)
 {
-	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\3\0\0\0ab", 6));
-	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\1\0\0\0xy", 6));
+	EXPECT_EQ(0,
+		  outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\3\0\0\0ab", 6));
+	EXPECT_EQ(0,
+		  outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\1\0\0\0xy", 6));
 	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_OUTPUT, (const uint8_t *)"\3\0\0\0c", 5));
 	EXPECT_STREQ("abc", self->o.scheduler.data);
 }
@@ -227,17 +231,17 @@ TEST(malformed_frames_break_the_channel)
 		uint32_t type, length;
 		uint8_t payload[40];
 	} frames[] = {
-		{ KTSTR_FRAME_LIFECYCLE, 15, { 1 } },
-		{ KTSTR_FRAME_LIFECYCLE, 0, { 0 } },
-		{ KTSTR_FRAME_TEST_RESULT, 7, { 0 } },
-		{ KTSTR_FRAME_TEST_RESULT, 8, { 65 } },		   /* no such signal */
-		{ KTSTR_FRAME_TEST_RESULT, 8, { 0, 0, 0, 0, 0, 1 } }, /* exit code 256 */
-		{ KTSTR_FRAME_SCHED_EXIT, 23, { 1 } },
-		{ KTSTR_FRAME_SCHED_EXIT, 24, { 0 } },
-		{ KTSTR_FRAME_SCHED_EXIT, 24, { 4 } },
-		{ KTSTR_FRAME_EXIT, 3, { 0 } },
-		{ KTSTR_FRAME_EXIT, 5, { 0 } },
-		{ KTSTR_FRAME_OUTPUT, 3, { 3 } },
+		{KTSTR_FRAME_LIFECYCLE, 15, {1}},
+		{KTSTR_FRAME_LIFECYCLE, 0, {0}},
+		{KTSTR_FRAME_TEST_RESULT, 7, {0}},
+		{KTSTR_FRAME_TEST_RESULT, 8, {65}},		  /* no such signal */
+		{KTSTR_FRAME_TEST_RESULT, 8, {0, 0, 0, 0, 0, 1}}, /* exit code 256 */
+		{KTSTR_FRAME_SCHED_EXIT, 23, {1}},
+		{KTSTR_FRAME_SCHED_EXIT, 24, {0}},
+		{KTSTR_FRAME_SCHED_EXIT, 24, {4}},
+		{KTSTR_FRAME_EXIT, 3, {0}},
+		{KTSTR_FRAME_EXIT, 5, {0}},
+		{KTSTR_FRAME_OUTPUT, 3, {3}},
 	};
 
 	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
@@ -319,7 +323,7 @@ TEST_F(run, com2_tells_of_the_scheduler)
 
 TEST(text_keeps_the_newest_and_is_bounded)
 {
-	struct outcome_text text = { 0 };
+	struct outcome_text text = {0};
 	char *chunk = malloc(3 * OUTCOME_TEXT_MAX);
 	uint64_t given = 0;
 
@@ -350,7 +354,7 @@ TEST(text_keeps_the_newest_and_is_bounded)
 
 TEST(nul_bytes_do_not_hide_what_follows)
 {
-	struct outcome_text text = { 0 };
+	struct outcome_text text = {0};
 
 	outcome_text__add(&text, "a\0b", 3);
 	EXPECT_STREQ("a b", text.data);

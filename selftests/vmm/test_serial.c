@@ -25,7 +25,7 @@ static void sent(void *opaque, uint8_t byte)
 
 FIXTURE_SETUP(uart)
 {
-	struct serial_ops ops = { .transmit = sent, .opaque = self };
+	struct serial_ops ops = {.transmit = sent, .opaque = self};
 
 	self->nr_sent = 0;
 	self->irq = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(uart)
 	close(self->irq);
 }
 
-static uint8_t in(FIXTURE_DATA(uart) *self, uint64_t reg)
+static uint8_t in(FIXTURE_DATA(uart) * self, uint64_t reg)
 {
 	uint8_t value = 0x5a;
 
@@ -46,13 +46,13 @@ static uint8_t in(FIXTURE_DATA(uart) *self, uint64_t reg)
 	return value;
 }
 
-static void out(FIXTURE_DATA(uart) *self, uint64_t reg, uint8_t value)
+static void out(FIXTURE_DATA(uart) * self, uint64_t reg, uint8_t value)
 {
 	serial_bus_ops.write(&self->serial, reg, &value, 1);
 }
 
 /* How often the line rose since the last call. */
-static uint64_t edges(FIXTURE_DATA(uart) *self)
+static uint64_t edges(FIXTURE_DATA(uart) * self)
 {
 	uint64_t count = 0;
 
@@ -213,7 +213,7 @@ TEST_F(uart, loopback_returns_bytes_and_overruns)
 
 TEST_F(uart, wide_accesses_are_one_register_after_another)
 {
-	static const uint8_t bytes[2] = { 'w', UART_IER_RDI };
+	static const uint8_t bytes[2] = {'w', UART_IER_RDI};
 	uint8_t got[8];
 
 	serial_bus_ops.write(&self->serial, 0, bytes, 2);
@@ -228,7 +228,7 @@ TEST_F(uart, wide_accesses_are_one_register_after_another)
 TEST_F(uart, state_survives_a_save_and_a_load)
 {
 	struct serial other;
-	struct serial_ops ops = { .transmit = sent, .opaque = self };
+	struct serial_ops ops = {.transmit = sent, .opaque = self};
 	struct serial_state state;
 
 	out(self, UART_FCR, UART_FCR_ENABLE_FIFO);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* virtio-console end to end, with a driver that does what Linux's drivers/char/virtio_console.c does. */
+/* virtio-console end to end, with a driver that does what Linux's drivers/char/virtio_console.c
+ * does. */
 #include "vmm/virtio/console.h"
 
 #include <ktstr/proto.h>
@@ -23,9 +24,9 @@
 #define HOST_BYTES (1u << 20)
 
 #define FEATURE(n) (UINT64_C(1) << (n))
-#define FEATURES                                                                                   \
-	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) |                      \
-	 FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_CONSOLE_F_SIZE) |                       \
+#define FEATURES                                                              \
+	(FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_RING_F_INDIRECT_DESC) | \
+	 FEATURE(VIRTIO_RING_F_EVENT_IDX) | FEATURE(VIRTIO_CONSOLE_F_SIZE) |  \
 	 FEATURE(VIRTIO_CONSOLE_F_MULTIPORT))
 
 struct host_port {
@@ -116,10 +117,10 @@ static uint64_t edges(struct host *h)
 
 FIXTURE_SETUP(console)
 {
-	struct virtio_console_callbacks cb = { .opaque = &self->host,
-					       .port_output = host_output,
-					       .port_open = host_open,
-					       .port_writable = host_writable };
+	struct virtio_console_callbacks cb = {.opaque = &self->host,
+					      .port_output = host_output,
+					      .port_open = host_open,
+					      .port_writable = host_writable};
 
 	memset(self, 0, sizeof(*self));
 	ASSERT_EQ(0, gmem__layout(&self->mem, RAM_BYTES, NULL));
@@ -129,12 +130,11 @@ FIXTURE_SETUP(console)
 		ASSERT_NE(NULL, self->host.ports[i].bytes);
 		self->host.ports[i].limit = HOST_BYTES;
 	}
-	self->wiring = (struct virtio_mmio_wiring){ .opaque = &self->host,
-						    .assign_irq = host_irq,
-						    .broken = host_broken };
+	self->wiring = (struct virtio_mmio_wiring){
+		.opaque = &self->host, .assign_irq = host_irq, .broken = host_broken};
 	ASSERT_EQ(0, virtio_console__create(&cb, &self->c, NULL));
-	ASSERT_EQ(0, virtio_mmio__create(virtio_console__device(self->c), &self->mem, 0xc0000000,
-					 5, &self->wiring, &self->t, NULL));
+	ASSERT_EQ(0, virtio_mmio__create(virtio_console__device(self->c), &self->mem, 0xc0000000, 5,
+					 &self->wiring, &self->t, NULL));
 }
 
 FIXTURE_TEARDOWN(console)
@@ -179,7 +179,7 @@ static uint64_t rx_page(uint32_t queue, uint32_t i)
 static void fill_queue(GUEST *g, uint32_t queue)
 {
 	for (uint32_t i = 0; i < g->q[queue].size; i++) {
-		struct vd_buffer b = { rx_page(queue, i), PAGE, true };
+		struct vd_buffer b = {rx_page(queue, i), PAGE, true};
 
 		vd_add(&g->q[queue], &b, 1);
 		kick(g, queue);
@@ -197,8 +197,8 @@ static void probe(GUEST *g, uint64_t features)
 	wr(g, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)(features >> 32));
 	wr(g, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
 	wr(g, VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)features);
-	wr(g, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-					  VIRTIO_CONFIG_S_FEATURES_OK);
+	wr(g, VIRTIO_MMIO_STATUS,
+	   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK);
 	for (uint32_t i = 0; i < (features & FEATURE(VIRTIO_CONSOLE_F_MULTIPORT) ? NR_QUEUES : 2);
 	     i++) {
 		wr(g, VIRTIO_MMIO_QUEUE_SEL, i);
@@ -210,17 +210,18 @@ static void probe(GUEST *g, uint64_t features)
 		wr(g, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)g->q[i].used_gpa);
 		wr(g, VIRTIO_MMIO_QUEUE_READY, 1);
 	}
-	wr(g, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-					  VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	wr(g, VIRTIO_MMIO_STATUS,
+	   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
+		   VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 /* Linux spins until the message is back: true when it is. */
 static bool control(GUEST *g, uint32_t id, uint16_t event, uint16_t value)
 {
 	struct virtio_console_control *m = gmem__ptr(&g->mem, TX_GPA, sizeof(*m));
-	struct vd_buffer b = { TX_GPA, sizeof(*m), false };
+	struct vd_buffer b = {TX_GPA, sizeof(*m), false};
 
-	*m = (struct virtio_console_control){ id, event, value };
+	*m = (struct virtio_console_control){id, event, value};
 	vd_add(&g->q[3], &b, 1);
 	kick(g, 3);
 	virtio_mmio__run_queues(g->t);
@@ -239,7 +240,7 @@ static const char *message(GUEST *g, char *text)
 
 	if (head < 0)
 		return "none";
-	b = (struct vd_buffer){ g->q[2].desc[head].addr, PAGE, true };
+	b = (struct vd_buffer){g->q[2].desc[head].addr, PAGE, true};
 	m = gmem__ptr(&g->mem, b.gpa, PAGE);
 	extra = (const uint8_t *)(m + 1);
 	n = sprintf(text, "%u %u %u", m->event, m->id, m->value);
@@ -252,10 +253,10 @@ static const char *message(GUEST *g, char *text)
 	return text;
 }
 
-#define EXPECT_MESSAGE(expected)                                                                   \
-	do {                                                                                       \
-		char text_[PAGE];                                                                  \
-		EXPECT_STREQ(expected, message(self, text_));                                      \
+#define EXPECT_MESSAGE(expected)                              \
+	do {                                                  \
+		char text_[PAGE];                             \
+		EXPECT_STREQ(expected, message(self, text_)); \
 	} while (0)
 
 /* All the way to three open ports. */
@@ -279,7 +280,7 @@ static void connect_ports(GUEST *g)
 /* One write() to a port: queued and notified, not yet run. */
 static int send(GUEST *g, uint32_t port, const void *data, uint32_t length)
 {
-	struct vd_buffer b = { TX_GPA + 0x10000 * (port + 1), length, false };
+	struct vd_buffer b = {TX_GPA + 0x10000 * (port + 1), length, false};
 	int ret;
 
 	while (vd_get_used(&g->q[rx(port) + 1], NULL) >= 0)
@@ -297,7 +298,7 @@ static uint32_t receive(GUEST *g, uint32_t port, uint8_t *data, uint32_t size)
 	int head;
 
 	while (total + PAGE <= size && (head = vd_get_used(&g->q[rx(port)], &length)) >= 0) {
-		struct vd_buffer b = { g->q[rx(port)].desc[head].addr, PAGE, true };
+		struct vd_buffer b = {g->q[rx(port)].desc[head].addr, PAGE, true};
 
 		gmem__read(&g->mem, b.gpa, data + total, length);
 		total += length;
@@ -364,7 +365,7 @@ TEST_F(console, control_messages_wait_for_buffers)
 
 TEST_F(console, strange_control_messages_are_answered_and_ignored)
 {
-	struct vd_buffer shorter = { TX_GPA, 7, false };
+	struct vd_buffer shorter = {TX_GPA, 7, false};
 
 	connect_ports(self);
 	EXPECT_TRUE(control(self, 3, VIRTIO_CONSOLE_PORT_READY, 1));
@@ -372,7 +373,7 @@ TEST_F(console, strange_control_messages_are_answered_and_ignored)
 	EXPECT_TRUE(control(self, 0, 99, 1));
 	/* all but a byte of a close */
 	*(struct virtio_console_control *)gmem__ptr(&self->mem, TX_GPA, 8) =
-		(struct virtio_console_control){ 1, VIRTIO_CONSOLE_PORT_OPEN, 0 };
+		(struct virtio_console_control){1, VIRTIO_CONSOLE_PORT_OPEN, 0};
 	vd_add(&self->q[3], &shorter, 1);
 	kick(self, 3);
 	virtio_mmio__run_queues(self->t);
@@ -436,7 +437,7 @@ TEST_F(console, hvc_buffers_come_back_at_once_and_those_of_the_stream_in_batches
 		ASSERT_LE(0, send(self, KTSTR_PORT_TLV, "x", 1));
 		virtio_mmio__run_queues(self->t);
 		ASSERT_EQ(i + 1, self->host.ports[1].length); /* the data is not held */
-		ASSERT_EQ(63 - i, self->q[5].nr_free); /* the buffers are */
+		ASSERT_EQ(63 - i, self->q[5].nr_free);	      /* the buffers are */
 	}
 	EXPECT_EQ(0, edges(&self->host));
 	ASSERT_LE(0, send(self, KTSTR_PORT_TLV, "x", 1)); /* half the queue */
@@ -466,7 +467,7 @@ TEST_F(console, a_driver_that_fills_the_queue_is_always_woken)
 
 TEST_F(console, receive_queues_ask_for_no_notification_without_need)
 {
-	struct vd_buffer b = { RX_GPA, PAGE, true };
+	struct vd_buffer b = {RX_GPA, PAGE, true};
 
 	probe(self, FEATURES); /* from the first buffer on: the queues have not run yet */
 	vd_add(&self->q[4], &b, 1);
@@ -608,7 +609,7 @@ TEST_F(console, a_reset_loses_no_output_and_calls_back_from_the_queue_thread)
 	virtio_mmio__run_queues(self->t);
 	ASSERT_LE(0, send(self, KTSTR_PORT_TLV, "one", 3));
 	gmem__write(&self->mem, TX_GPA, "two", 3);
-	vd_add(&self->q[5], &(struct vd_buffer){ TX_GPA, 3, false }, 1);
+	vd_add(&self->q[5], &(struct vd_buffer){TX_GPA, 3, false}, 1);
 	wr(self, VIRTIO_MMIO_STATUS, 0);
 	EXPECT_EQ(0, self->host.ports[1].length);
 	EXPECT_EQ(0, self->host.ports[1].closes);
@@ -644,7 +645,7 @@ TEST_F(console, callbacks_may_call_the_console)
 
 TEST_F(console, without_multiport_there_is_one_console)
 {
-	struct vd_buffer b = { RX_GPA, PAGE, true };
+	struct vd_buffer b = {RX_GPA, PAGE, true};
 
 	probe(self, FEATURE(VIRTIO_F_VERSION_1) | FEATURE(VIRTIO_CONSOLE_F_SIZE));
 	virtio_mmio__run_queues(self->t);
@@ -663,7 +664,7 @@ TEST_F(console, without_multiport_there_is_one_console)
 
 TEST_F(console, buffers_of_the_wrong_kind_are_named)
 {
-	struct vd_buffer readable = { RX_GPA, PAGE, false }, small = { RX_GPA, 7, true };
+	struct vd_buffer readable = {RX_GPA, PAGE, false}, small = {RX_GPA, 7, true};
 
 	probe(self, FEATURES);
 	vd_add(&self->q[2], &small, 1);
@@ -681,7 +682,7 @@ TEST_F(console, buffers_of_the_wrong_kind_are_named)
 
 TEST_F(console, a_saved_console_goes_on_in_another)
 {
-	struct virtio_console_callbacks cb = { .opaque = &self->host, .port_output = host_output };
+	struct virtio_console_callbacks cb = {.opaque = &self->host, .port_output = host_output};
 	size_t size = virtio_mmio__state_size(self->t);
 	uint8_t *state = malloc(size), in[2 * PAGE];
 	struct virtio_console *c;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The MMIO transport: registers, status, notifications and interrupts, with a device that counts. */
+/* The MMIO transport: registers, status, notifications and interrupts, with a device that counts.
+ */
 #include "vmm/virtio/mmio.h"
 
 #include <linux/virtio_config.h>
@@ -17,8 +18,7 @@
 #define ID 42u
 #define RAM_BYTES (UINT64_C(4) << 20)
 #define DEVICE_FEATURE UINT64_C(0x21)
-#define RINGS                                                                                      \
-	(UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC | UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
+#define RINGS (UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC | UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
 #define VERSION_1 (UINT64_C(1) << VIRTIO_F_VERSION_1)
 
 enum {
@@ -41,8 +41,7 @@ static struct counter *to_counter(struct virtio_device *dev)
 	return (struct counter *)dev; /* the first member */
 }
 
-static void counter_read(struct virtio_device *dev, uint32_t offset, uint8_t *data,
-			 uint32_t length)
+static void counter_read(struct virtio_device *dev, uint32_t offset, uint8_t *data, uint32_t length)
 {
 	if (offset + length <= 6)
 		memcpy(data, to_counter(dev)->config + offset, length);
@@ -102,7 +101,7 @@ static const struct virtio_device_ops counter_ops = {
 	.load = counter_load,
 };
 
-static const uint16_t sizes[2] = { 8, 16 };
+static const uint16_t sizes[2] = {8, 16};
 
 /* The machine's side: remembers what was asked of it. */
 struct machine {
@@ -154,7 +153,7 @@ static uint64_t edges(struct machine *m)
 
 static bool readable(int fd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return poll(&p, 1, 0) == 1;
 }
@@ -181,9 +180,11 @@ static void wr(struct virtio_mmio *t, uint64_t offset, uint32_t value)
 static void counter_init(struct counter *c)
 {
 	*c = (struct counter){
-		.dev = { .ops = &counter_ops, .features = DEVICE_FEATURE, .nr_queues = 2,
-			 .queue_sizes = sizes },
-		.config = { 1, 2, 3, 4, 5, 6 },
+		.dev = {.ops = &counter_ops,
+			.features = DEVICE_FEATURE,
+			.nr_queues = 2,
+			.queue_sizes = sizes},
+		.config = {1, 2, 3, 4, 5, 6},
 	};
 }
 
@@ -250,20 +251,22 @@ TEST_F(mmio, registers_read_as_specified_after_reset)
 		uint64_t offset;
 		uint32_t value;
 	} cases[] = {
-		{ 0x000, 0x74726976 },	{ 0x004, 2 },	       { 0x008, ID },
-		{ 0x010, DEVICE_FEATURE | (uint32_t)RINGS },
-		{ 0x014, 0 },		{ 0x020, 0 },	       { 0x024, 0 },
-		{ 0x028, 0 }, /* legacy GuestPageSize */
-		{ 0x030, 0 },		{ 0x034, 8 },	       { 0x038, 0 },
-		{ 0x040, 0 }, /* legacy QueuePFN */
-		{ 0x044, 0 },		{ 0x050, 0 },	       { 0x060, 0 },
-		{ 0x064, 0 },		{ 0x070, 0 },	       { 0x080, 0 },
-		{ 0x090, 0 },		{ 0x0a0, 0 },	       { 0x0ac, 0 },
-		{ 0x0b0, UINT32_MAX },	{ 0x0b4, UINT32_MAX }, { 0x0b8, UINT32_MAX },
-		{ 0x0bc, UINT32_MAX },	{ 0x0c0, 0 },	       { 0x0fc, 0 },
-		{ 0x100, 0x04030201 },
-		{ 0x104, 0 }, /* the device has 6 bytes: this one does not fit */
-		{ 0x1fc, 0 },
+		{0x000, 0x74726976}, {0x004, 2},
+		{0x008, ID},	     {0x010, DEVICE_FEATURE | (uint32_t)RINGS},
+		{0x014, 0},	     {0x020, 0},
+		{0x024, 0},	     {0x028, 0}, /* legacy GuestPageSize */
+		{0x030, 0},	     {0x034, 8},
+		{0x038, 0},	     {0x040, 0}, /* legacy QueuePFN */
+		{0x044, 0},	     {0x050, 0},
+		{0x060, 0},	     {0x064, 0},
+		{0x070, 0},	     {0x080, 0},
+		{0x090, 0},	     {0x0a0, 0},
+		{0x0ac, 0},	     {0x0b0, UINT32_MAX},
+		{0x0b4, UINT32_MAX}, {0x0b8, UINT32_MAX},
+		{0x0bc, UINT32_MAX}, {0x0c0, 0},
+		{0x0fc, 0},	     {0x100, 0x04030201},
+		{0x104, 0}, /* the device has 6 bytes: this one does not fit */
+		{0x1fc, 0},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -285,8 +288,8 @@ TEST_F(mmio, registers_read_as_specified_after_reset)
 
 TEST_F(mmio, writes_to_read_only_registers_change_nothing)
 {
-	static const uint16_t read_only[] = { 0x000, 0x004, 0x008, 0x00c, 0x010, 0x034, 0x060,
-					      0x0b0, 0x0b4, 0x0b8, 0x0bc, 0x0c0, 0x0fc };
+	static const uint16_t read_only[] = {0x000, 0x004, 0x008, 0x00c, 0x010, 0x034, 0x060,
+					     0x0b0, 0x0b4, 0x0b8, 0x0bc, 0x0c0, 0x0fc};
 
 	for (size_t i = 0; i < sizeof(read_only) / sizeof(read_only[0]); i++) {
 		uint32_t before = rd(self->t, read_only[i]);
@@ -302,12 +305,11 @@ TEST_F(mmio, accesses_of_wrong_width_read_zero_and_write_nothing)
 	static const struct {
 		uint64_t offset;
 		uint32_t length;
-	} cases[] = { { 0, 1 }, { 0, 2 }, { 0, 8 }, { 2, 4 }, { 0x101, 2 }, { 0x102, 4 },
-		      { 0x100, 8 } };
-	const uint8_t one[8] = { 1 };
+	} cases[] = {{0, 1}, {0, 2}, {0, 8}, {2, 4}, {0x101, 2}, {0x102, 4}, {0x100, 8}};
+	const uint8_t one[8] = {1};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint8_t data[8], zero[8] = { 0 };
+		uint8_t data[8], zero[8] = {0};
 
 		memset(data, 0xff, sizeof(data));
 		virtio_mmio_bus_ops.read(self->t, cases[i].offset, data, cases[i].length);
@@ -326,8 +328,8 @@ TEST_F(mmio, accesses_of_wrong_width_read_zero_and_write_nothing)
 
 TEST_F(mmio, configuration_is_accessed_in_widths_of_1_2_and_4)
 {
-	const uint8_t v[2] = { 0xaa, 0xbb };
-	uint8_t b = 0, w[2] = { 0 };
+	const uint8_t v[2] = {0xaa, 0xbb};
+	uint8_t b = 0, w[2] = {0};
 
 	virtio_mmio_bus_ops.read(self->t, 0x105, &b, 1);
 	EXPECT_EQ(6, b);
@@ -345,13 +347,13 @@ TEST_F(mmio, features_ok_needs_version_1_and_nothing_that_was_not_offered)
 		uint64_t features;
 		bool ok;
 	} cases[] = {
-		{ VERSION_1, true },
-		{ VERSION_1 | RINGS | DEVICE_FEATURE, true },
-		{ RINGS | DEVICE_FEATURE, false },
-		{ 0, false },
-		{ VERSION_1 | 2, false },
-		{ VERSION_1 | UINT64_C(1) << VIRTIO_F_RING_PACKED, false },
-		{ VERSION_1 | UINT64_C(1) << 40, false }, /* VIRTIO_F_RING_RESET */
+		{VERSION_1, true},
+		{VERSION_1 | RINGS | DEVICE_FEATURE, true},
+		{RINGS | DEVICE_FEATURE, false},
+		{0, false},
+		{VERSION_1 | 2, false},
+		{VERSION_1 | UINT64_C(1) << VIRTIO_F_RING_PACKED, false},
+		{VERSION_1 | UINT64_C(1) << 40, false}, /* VIRTIO_F_RING_RESET */
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -406,7 +408,7 @@ TEST_F(mmio, a_queue_can_be_made_ready_only_after_features_ok)
 
 TEST_F(mmio, the_geometry_of_a_ready_queue_does_not_change)
 {
-	static const struct vd_buffer buffer = { 0x40000, 64, true };
+	static const struct vd_buffer buffer = {0x40000, 64, true};
 	struct virtq_state before;
 
 	bring_up(self->t, &self->mem, self->d);
@@ -451,22 +453,22 @@ TEST_F(mmio, wiring_gets_the_notify_register_and_the_interrupt)
 
 TEST_F(mmio, a_wiring_that_fails_fails_the_creation)
 {
-	struct machine m = { .fail_notify = -ENOSPC };
-	struct ktstr_error error = { 0 };
+	struct machine m = {.fail_notify = -ENOSPC};
+	struct ktstr_error error = {0};
 	struct virtio_mmio *t = self->t;
 	struct counter c;
 
-	m.wiring = (struct virtio_mmio_wiring){ .opaque = &m, .assign_notify = machine_notify };
+	m.wiring = (struct virtio_mmio_wiring){.opaque = &m, .assign_notify = machine_notify};
 	counter_init(&c);
-	EXPECT_EQ(-ENOSPC, virtio_mmio__create(&c.dev, &self->mem, BASE, GSI, &m.wiring, &t,
-					       &error));
+	EXPECT_EQ(-ENOSPC,
+		  virtio_mmio__create(&c.dev, &self->mem, BASE, GSI, &m.wiring, &t, &error));
 	EXPECT_EQ(NULL, t);
 	EXPECT_STREQ("KVM_IOEVENTFD", error.operation);
 }
 
 TEST_F(mmio, a_notification_runs_its_queue_by_register_and_by_eventfd)
 {
-	static const struct vd_buffer buffer = { 0x40000, 64, true };
+	static const struct vd_buffer buffer = {0x40000, 64, true};
 	const uint64_t one = 1;
 
 	bring_up(self->t, &self->mem, self->d);
@@ -496,7 +498,7 @@ TEST_F(mmio, a_notification_runs_its_queue_by_register_and_by_eventfd)
 
 TEST_F(mmio, used_buffers_interrupt_once_and_are_acknowledged)
 {
-	static const struct vd_buffer buffer = { 0x40000, 64, true };
+	static const struct vd_buffer buffer = {0x40000, 64, true};
 
 	bring_up(self->t, &self->mem, self->d);
 	virtio_mmio__run_queues(self->t);
@@ -520,7 +522,7 @@ TEST_F(mmio, used_buffers_interrupt_once_and_are_acknowledged)
 
 TEST_F(mmio, buffers_wait_for_driver_ok)
 {
-	static const struct vd_buffer buffer = { 0x40000, 64, true };
+	static const struct vd_buffer buffer = {0x40000, 64, true};
 
 	negotiate(self->t, VERSION_1 | RINGS);
 	vd_init(&self->d[0], &self->mem, 0x10000, 8, true);
@@ -536,8 +538,8 @@ TEST_F(mmio, buffers_wait_for_driver_ok)
 
 TEST_F(mmio, a_malformed_ring_needs_a_reset_and_is_reported_once)
 {
-	static const struct vd_buffer outside = { RAM_BYTES, 64, true };
-	static const struct vd_buffer inside = { 0x40000, 64, true };
+	static const struct vd_buffer outside = {RAM_BYTES, 64, true};
+	static const struct vd_buffer inside = {0x40000, 64, true};
 
 	bring_up(self->t, &self->mem, self->d);
 	vd_add(&self->d[0], &outside, 1);
@@ -552,7 +554,7 @@ TEST_F(mmio, a_malformed_ring_needs_a_reset_and_is_reported_once)
 	wr(self->t, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
 	virtio_mmio__run_queues(self->t);
 	EXPECT_EQ(-EAGAIN, vd_get_used(&self->d[1], NULL));
-	virtio_mmio__fail(self->t, &(struct ktstr_error){ .err = EINVAL });
+	virtio_mmio__fail(self->t, &(struct ktstr_error){.err = EINVAL});
 	EXPECT_EQ(1, self->m.broken);
 	bring_up(self->t, &self->mem, self->d);
 	vd_add(&self->d[0], &inside, 1);
@@ -596,10 +598,10 @@ TEST_F(mmio, configuration_changes_interrupt_only_after_driver_ok)
 
 TEST_F(mmio, a_saved_transport_goes_on_in_another)
 {
-	static const struct vd_buffer buffer = { 0x40000, 64, true };
+	static const struct vd_buffer buffer = {0x40000, 64, true};
 	size_t size = virtio_mmio__state_size(self->t);
 	uint8_t *state = calloc(1, size), *again = calloc(1, size);
-	struct machine m = { .irq_fd = -1 };
+	struct machine m = {.irq_fd = -1};
 	struct virtio_mmio *t;
 	struct counter c;
 
@@ -628,7 +630,7 @@ TEST_F(mmio, a_saved_transport_goes_on_in_another)
 	state[0] ^= 1; /* another kind of device */
 	EXPECT_EQ(-EINVAL, virtio_mmio__load(t, state, size, NULL));
 	state[0] ^= 1;
-	memcpy(state + size - 4, &(uint32_t){ 666 }, 4); /* the device refuses */
+	memcpy(state + size - 4, &(uint32_t){666}, 4); /* the device refuses */
 	EXPECT_EQ(-EINVAL, virtio_mmio__load(t, state, size, NULL));
 	virtio_mmio__destroy(t);
 	free(state);
@@ -645,7 +647,7 @@ struct resetter {
 
 static void *resetter_thread(void *arg)
 {
-	static const struct vd_buffer buffer = { 0x40000, 64, true };
+	static const struct vd_buffer buffer = {0x40000, 64, true};
 	struct resetter *r = arg;
 
 	for (int i = 0; i < 3000; i++) {
@@ -661,9 +663,9 @@ static void *resetter_thread(void *arg)
 
 TEST_F(mmio, a_reset_may_come_at_any_instant_from_another_thread)
 {
-	struct resetter r = { .t = self->t, .mem = &self->mem, .d = self->d };
-	struct pollfd fds[2] = { { .fd = self->m.notify_fd[0], .events = POLLIN },
-				 { .fd = self->m.notify_fd[1], .events = POLLIN } };
+	struct resetter r = {.t = self->t, .mem = &self->mem, .d = self->d};
+	struct pollfd fds[2] = {{.fd = self->m.notify_fd[0], .events = POLLIN},
+				{.fd = self->m.notify_fd[1], .events = POLLIN}};
 	pthread_t thread;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, resetter_thread, &r));

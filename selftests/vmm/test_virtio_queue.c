@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The device side of a virtqueue, run against a driver in user space that may be wrong on purpose. */
+/* The device side of a virtqueue, run against a driver in user space that may be wrong on purpose.
+ */
 #include "vmm/virtio/queue.h"
 
 #include <pthread.h>
@@ -22,10 +23,10 @@
 
 static struct virtq_geometry geometry_of(const struct virtq_driver *d)
 {
-	return (struct virtq_geometry){ .desc_gpa = d->desc_gpa,
-					.avail_gpa = d->avail_gpa,
-					.used_gpa = d->used_gpa,
-					.size = d->size };
+	return (struct virtq_geometry){.desc_gpa = d->desc_gpa,
+				       .avail_gpa = d->avail_gpa,
+				       .used_gpa = d->used_gpa,
+				       .size = d->size};
 }
 
 static int start_queue(struct virtq *q, const struct gmem *mem, const struct virtq_driver *d,
@@ -67,10 +68,10 @@ FIXTURE_TEARDOWN(queue)
 }
 
 static const struct vd_buffer two_and_two[] = {
-	{ DATA_GPA, 16, false },
-	{ DATA_GPA + 0x1000, 100, false },
-	{ DATA_GPA + 0x2000, 1, true },
-	{ DATA_GPA + 0x3000, 512, true },
+	{DATA_GPA, 16, false},
+	{DATA_GPA + 0x1000, 100, false},
+	{DATA_GPA + 0x2000, 1, true},
+	{DATA_GPA + 0x3000, 512, true},
 };
 
 TEST_F(queue, pop_splits_a_chain_into_readable_and_writable_parts)
@@ -95,13 +96,12 @@ TEST_F(queue, pop_follows_an_indirect_table_after_direct_descriptors)
 {
 	struct vring_desc *table = gmem__ptr(&self->mem, TABLE_GPA, 64);
 
-	table[0] = (struct vring_desc){ DATA_GPA + 0x1000, 20, VRING_DESC_F_NEXT, 2 };
-	table[2] = (struct vring_desc){ DATA_GPA + 0x2000, 30, VRING_DESC_F_WRITE, 0 };
-	self->d.desc[5] = (struct vring_desc){ DATA_GPA, 10, VRING_DESC_F_NEXT, 6 };
+	table[0] = (struct vring_desc){DATA_GPA + 0x1000, 20, VRING_DESC_F_NEXT, 2};
+	table[2] = (struct vring_desc){DATA_GPA + 0x2000, 30, VRING_DESC_F_WRITE, 0};
+	self->d.desc[5] = (struct vring_desc){DATA_GPA, 10, VRING_DESC_F_NEXT, 6};
 	/* §2.7.5.3.2: the write flag of the reference is ignored */
-	self->d.desc[6] = (struct vring_desc){
-		TABLE_GPA, 48, VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE, 0
-	};
+	self->d.desc[6] =
+		(struct vring_desc){TABLE_GPA, 48, VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE, 0};
 	vd_offer(&self->d, 5);
 	vd_publish(&self->d);
 
@@ -118,7 +118,7 @@ TEST_F(queue, chains_as_long_as_the_queue_are_taken)
 	struct vd_buffer buffers[SIZE];
 
 	for (uint32_t i = 0; i < SIZE; i++)
-		buffers[i] = (struct vd_buffer){ DATA_GPA + i, 1, false };
+		buffers[i] = (struct vd_buffer){DATA_GPA + i, 1, false};
 	ASSERT_LE(0, vd_add(&self->d, buffers, SIZE));
 	ASSERT_EQ(1, virtq__pop(&self->q, self->chain, &self->error));
 	EXPECT_EQ(SIZE, self->chain->nr_readable);
@@ -196,25 +196,25 @@ TEST_F(queue, enable_refuses_impossible_geometry)
 		struct virtq_geometry g;
 		int ret;
 	} cases[] = {
-		{ "size 0", { 0x1000, 0x2000, 0x3000, 0 }, -EINVAL },
-		{ "no power of two", { 0x1000, 0x2000, 0x3000, 12 }, -EINVAL },
-		{ "above the device's maximum", { 0x1000, 0x2000, 0x3000, 128 }, -EINVAL },
-		{ "size above 16 bits", { 0x1000, 0x2000, 0x3000, 0x10000 }, -EINVAL },
-		{ "desc alignment", { 0x1008, 0x2000, 0x3000, 8 }, -EINVAL },
-		{ "avail alignment", { 0x1000, 0x2001, 0x3000, 8 }, -EINVAL },
-		{ "used alignment", { 0x1000, 0x2000, 0x3002, 8 }, -EINVAL },
-		{ "desc ends after RAM", { RAM_BYTES - 112, 0x2000, 0x3000, 8 }, -EFAULT },
-		{ "avail ends after RAM", { 0x1000, RAM_BYTES - 20, 0x3000, 8 }, -EFAULT },
-		{ "used ends after RAM", { 0x1000, 0x2000, RAM_BYTES - 68, 8 }, -EFAULT },
-		{ "desc wraps", { UINT64_MAX - 15, 0x2000, 0x3000, 8 }, -EFAULT },
-		{ "avail wraps", { 0x1000, UINT64_MAX - 1, 0x3000, 8 }, -EFAULT },
-		{ "used wraps", { 0x1000, 0x2000, UINT64_MAX - 3, 8 }, -EFAULT },
+		{"size 0", {0x1000, 0x2000, 0x3000, 0}, -EINVAL},
+		{"no power of two", {0x1000, 0x2000, 0x3000, 12}, -EINVAL},
+		{"above the device's maximum", {0x1000, 0x2000, 0x3000, 128}, -EINVAL},
+		{"size above 16 bits", {0x1000, 0x2000, 0x3000, 0x10000}, -EINVAL},
+		{"desc alignment", {0x1008, 0x2000, 0x3000, 8}, -EINVAL},
+		{"avail alignment", {0x1000, 0x2001, 0x3000, 8}, -EINVAL},
+		{"used alignment", {0x1000, 0x2000, 0x3002, 8}, -EINVAL},
+		{"desc ends after RAM", {RAM_BYTES - 112, 0x2000, 0x3000, 8}, -EFAULT},
+		{"avail ends after RAM", {0x1000, RAM_BYTES - 20, 0x3000, 8}, -EFAULT},
+		{"used ends after RAM", {0x1000, 0x2000, RAM_BYTES - 68, 8}, -EFAULT},
+		{"desc wraps", {UINT64_MAX - 15, 0x2000, 0x3000, 8}, -EFAULT},
+		{"avail wraps", {0x1000, UINT64_MAX - 1, 0x3000, 8}, -EFAULT},
+		{"used wraps", {0x1000, 0x2000, UINT64_MAX - 3, 8}, -EFAULT},
 	};
-	const struct virtq_geometry fits = { RAM_BYTES - 128, 0x2000, 0x3000, 8 };
+	const struct virtq_geometry fits = {RAM_BYTES - 128, 0x2000, 0x3000, 8};
 	struct virtq q;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct ktstr_error error = { 0 };
+		struct ktstr_error error = {0};
 
 		virtq__init(&q, &self->mem, 64);
 		EXPECT_EQ(cases[i].ret, virtq__enable(&q, &cases[i].g, 0, &error))
@@ -245,7 +245,7 @@ TEST_F(queue, load_refuses_what_enable_or_arithmetic_would)
 	bad = good;
 	bad.next_used = 1; /* returned before it was taken */
 	EXPECT_EQ(-EINVAL, virtq__load(&self->q, &bad, NULL));
-	bad = (struct virtq_state){ .live = true };
+	bad = (struct virtq_state){.live = true};
 	EXPECT_EQ(-EINVAL, virtq__load(&self->q, &bad, NULL));
 	EXPECT_EQ(0, memcmp(&good, &self->q.s, sizeof(good)));
 }
@@ -272,7 +272,7 @@ TEST_F(queue, a_loaded_queue_goes_on_where_the_saved_one_was)
 static void one_desc(struct virtq_driver *d, uint64_t gpa, uint32_t length, uint16_t flags,
 		     uint16_t next)
 {
-	d->desc[0] = (struct vring_desc){ gpa, length, flags, next };
+	d->desc[0] = (struct vring_desc){gpa, length, flags, next};
 	vd_offer(d, 0);
 	vd_publish(d);
 }
@@ -290,7 +290,7 @@ static void loop_of_one(struct virtq_driver *d)
 
 static void loop_of_two(struct virtq_driver *d)
 {
-	d->desc[1] = (struct vring_desc){ DATA_GPA, 1, VRING_DESC_F_NEXT, 0 };
+	d->desc[1] = (struct vring_desc){DATA_GPA, 1, VRING_DESC_F_NEXT, 0};
 	one_desc(d, DATA_GPA, 1, VRING_DESC_F_NEXT, 1);
 }
 
@@ -298,8 +298,8 @@ static void loop_in_table(struct virtq_driver *d)
 {
 	struct vring_desc *table = indirect(d, 32);
 
-	table[0] = (struct vring_desc){ DATA_GPA, 1, VRING_DESC_F_NEXT, 1 };
-	table[1] = (struct vring_desc){ DATA_GPA, 1, VRING_DESC_F_NEXT, 0 };
+	table[0] = (struct vring_desc){DATA_GPA, 1, VRING_DESC_F_NEXT, 1};
+	table[1] = (struct vring_desc){DATA_GPA, 1, VRING_DESC_F_NEXT, 0};
 }
 
 static void table_longer_than_queue(struct virtq_driver *d)
@@ -307,9 +307,8 @@ static void table_longer_than_queue(struct virtq_driver *d)
 	struct vring_desc *table = indirect(d, 16 * (SIZE + 1));
 
 	for (uint16_t i = 0; i < SIZE + 1; i++)
-		table[i] = (struct vring_desc){
-			DATA_GPA, 1, i < SIZE ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1)
-		};
+		table[i] = (struct vring_desc){DATA_GPA, 1, i < SIZE ? VRING_DESC_F_NEXT : 0,
+					       (uint16_t)(i + 1)};
 }
 
 static void direct_and_table_longer_than_queue(struct virtq_driver *d)
@@ -317,10 +316,9 @@ static void direct_and_table_longer_than_queue(struct virtq_driver *d)
 	struct vring_desc *table = gmem__ptr(d->mem, TABLE_GPA, 4096);
 
 	for (uint16_t i = 0; i < SIZE; i++)
-		table[i] = (struct vring_desc){
-			DATA_GPA, 1, i < SIZE - 1 ? VRING_DESC_F_NEXT : 0, (uint16_t)(i + 1)
-		};
-	d->desc[1] = (struct vring_desc){ TABLE_GPA, 16 * SIZE, VRING_DESC_F_INDIRECT, 0 };
+		table[i] = (struct vring_desc){DATA_GPA, 1, i < SIZE - 1 ? VRING_DESC_F_NEXT : 0,
+					       (uint16_t)(i + 1)};
+	d->desc[1] = (struct vring_desc){TABLE_GPA, 16 * SIZE, VRING_DESC_F_INDIRECT, 0};
 	one_desc(d, DATA_GPA, 1, VRING_DESC_F_NEXT, 1);
 }
 
@@ -351,7 +349,7 @@ static void zero_length(struct virtq_driver *d)
 
 static void zero_length_in_table(struct virtq_driver *d)
 {
-	indirect(d, 16)[0] = (struct vring_desc){ DATA_GPA, 0, 0, 0 };
+	indirect(d, 16)[0] = (struct vring_desc){DATA_GPA, 0, 0, 0};
 }
 
 static void next_outside_table(struct virtq_driver *d)
@@ -361,7 +359,7 @@ static void next_outside_table(struct virtq_driver *d)
 
 static void next_outside_indirect_table(struct virtq_driver *d)
 {
-	indirect(d, 16)[0] = (struct vring_desc){ DATA_GPA, 1, VRING_DESC_F_NEXT, 1 };
+	indirect(d, 16)[0] = (struct vring_desc){DATA_GPA, 1, VRING_DESC_F_NEXT, 1};
 }
 
 static void head_outside_table(struct virtq_driver *d)
@@ -384,8 +382,7 @@ static void index_backwards(struct virtq_driver *d)
 
 static void indirect_in_indirect(struct virtq_driver *d)
 {
-	indirect(d, 16)[0] =
-		(struct vring_desc){ TABLE_GPA + 0x100, 16, VRING_DESC_F_INDIRECT, 0 };
+	indirect(d, 16)[0] = (struct vring_desc){TABLE_GPA + 0x100, 16, VRING_DESC_F_INDIRECT, 0};
 }
 
 static void indirect_with_next(struct virtq_driver *d)
@@ -415,7 +412,7 @@ static void indirect_table_huge(struct virtq_driver *d)
 
 static void readable_after_writable(struct virtq_driver *d)
 {
-	d->desc[1] = (struct vring_desc){ DATA_GPA, 1, 0, 0 };
+	d->desc[1] = (struct vring_desc){DATA_GPA, 1, 0, 0};
 	one_desc(d, DATA_GPA, 1, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 1);
 }
 
@@ -425,36 +422,36 @@ static const struct {
 	int ret;
 	const char *reason;
 } malformed[] = {
-	{ "loop of one", loop_of_one, -ELOOP, "more descriptors" },
-	{ "loop of two", loop_of_two, -ELOOP, "more descriptors" },
-	{ "loop in a table", loop_in_table, -ELOOP, "more descriptors" },
-	{ "table longer than the queue", table_longer_than_queue, -ELOOP, "more descriptors" },
-	{ "direct and table longer than the queue", direct_and_table_longer_than_queue, -ELOOP,
-	  "more descriptors" },
-	{ "buffer after RAM", buffer_after_ram, -EFAULT, "buffer is not in RAM" },
-	{ "buffer across the end", buffer_across_end_of_ram, -EFAULT, "buffer is not in RAM" },
-	{ "buffer wraps", buffer_wraps, -EFAULT, "buffer is not in RAM" },
-	{ "buffer in device memory", buffer_in_the_hole, -EFAULT, "buffer is not in RAM" },
-	{ "zero length", zero_length, -EINVAL, "without length" },
-	{ "zero length in a table", zero_length_in_table, -EINVAL, "without length" },
-	{ "next outside", next_outside_table, -EINVAL, "outside its table" },
-	{ "next outside indirect", next_outside_indirect_table, -EINVAL, "outside its table" },
-	{ "head outside", head_outside_table, -EINVAL, "outside its table" },
-	{ "index jump", index_jump, -EINVAL, "available index" },
-	{ "index backwards", index_backwards, -EINVAL, "available index" },
-	{ "indirect in indirect", indirect_in_indirect, -EINVAL, "in an indirect table" },
-	{ "indirect with next", indirect_with_next, -EINVAL, "with a next" },
-	{ "indirect size odd", indirect_size_odd, -EINVAL, "whole number" },
-	{ "indirect size zero", indirect_size_zero, -EINVAL, "whole number" },
-	{ "indirect outside RAM", indirect_outside_ram, -EFAULT, "table is not in RAM" },
-	{ "indirect table huge", indirect_table_huge, -EFAULT, "table is not in RAM" },
-	{ "readable after writable", readable_after_writable, -EINVAL, "after a writable" },
+	{"loop of one", loop_of_one, -ELOOP, "more descriptors"},
+	{"loop of two", loop_of_two, -ELOOP, "more descriptors"},
+	{"loop in a table", loop_in_table, -ELOOP, "more descriptors"},
+	{"table longer than the queue", table_longer_than_queue, -ELOOP, "more descriptors"},
+	{"direct and table longer than the queue", direct_and_table_longer_than_queue, -ELOOP,
+	 "more descriptors"},
+	{"buffer after RAM", buffer_after_ram, -EFAULT, "buffer is not in RAM"},
+	{"buffer across the end", buffer_across_end_of_ram, -EFAULT, "buffer is not in RAM"},
+	{"buffer wraps", buffer_wraps, -EFAULT, "buffer is not in RAM"},
+	{"buffer in device memory", buffer_in_the_hole, -EFAULT, "buffer is not in RAM"},
+	{"zero length", zero_length, -EINVAL, "without length"},
+	{"zero length in a table", zero_length_in_table, -EINVAL, "without length"},
+	{"next outside", next_outside_table, -EINVAL, "outside its table"},
+	{"next outside indirect", next_outside_indirect_table, -EINVAL, "outside its table"},
+	{"head outside", head_outside_table, -EINVAL, "outside its table"},
+	{"index jump", index_jump, -EINVAL, "available index"},
+	{"index backwards", index_backwards, -EINVAL, "available index"},
+	{"indirect in indirect", indirect_in_indirect, -EINVAL, "in an indirect table"},
+	{"indirect with next", indirect_with_next, -EINVAL, "with a next"},
+	{"indirect size odd", indirect_size_odd, -EINVAL, "whole number"},
+	{"indirect size zero", indirect_size_zero, -EINVAL, "whole number"},
+	{"indirect outside RAM", indirect_outside_ram, -EFAULT, "table is not in RAM"},
+	{"indirect table huge", indirect_table_huge, -EFAULT, "table is not in RAM"},
+	{"readable after writable", readable_after_writable, -EINVAL, "after a writable"},
 };
 
 TEST_F(queue, malformed_rings_are_named_and_stop_the_queue)
 {
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
-		struct ktstr_error error = { 0 };
+		struct ktstr_error error = {0};
 		struct virtq_geometry g;
 
 		vd_init(&self->d, &self->mem, RING_GPA, SIZE, true);
@@ -483,8 +480,7 @@ TEST_F(queue, malformed_rings_are_named_and_stop_the_queue)
 
 TEST_F(queue, indirect_is_refused_unless_negotiated)
 {
-	ASSERT_EQ(0, start_queue(&self->q, &self->mem, &self->d,
-				 FEATURE(VIRTIO_RING_F_EVENT_IDX)));
+	ASSERT_EQ(0, start_queue(&self->q, &self->mem, &self->d, FEATURE(VIRTIO_RING_F_EVENT_IDX)));
 	vd_add_indirect(&self->d, TABLE_GPA, two_and_two, 1);
 	EXPECT_EQ(-EINVAL, virtq__pop(&self->q, self->chain, &self->error));
 	EXPECT_NE(NULL, strstr(self->error.reason, "not negotiated"));
@@ -512,8 +508,8 @@ TEST_F(queue, a_chain_of_4_gib_is_malformed)
 	ASSERT_EQ(0, gmem__map(&big, &self->error));
 	vd_init(&d, &big, RING_GPA, SIZE, false);
 	ASSERT_EQ(0, start_queue(&self->q, &big, &d, 0));
-	d.desc[1] = (struct vring_desc){ 0, 1u << 30, VRING_DESC_F_WRITE, 0 };
-	d.desc[0] = (struct vring_desc){ 0, (uint32_t)gib3, VRING_DESC_F_NEXT, 1 };
+	d.desc[1] = (struct vring_desc){0, 1u << 30, VRING_DESC_F_WRITE, 0};
+	d.desc[0] = (struct vring_desc){0, (uint32_t)gib3, VRING_DESC_F_NEXT, 1};
 	vd_offer(&d, 0);
 	vd_publish(&d);
 	EXPECT_EQ(-EINVAL, virtq__pop(&self->q, self->chain, &self->error));
@@ -608,7 +604,7 @@ static void wake_fd(int fd)
 
 static void *driver_thread(void *arg)
 {
-	static const struct vd_buffer one = { DATA_GPA, 4, true };
+	static const struct vd_buffer one = {DATA_GPA, 4, true};
 	struct pair *p = arg;
 	uint32_t sent = 0, got = 0, length;
 
@@ -622,8 +618,8 @@ static void *driver_thread(void *arg)
 			if (length != got++)
 				return "wrong length";
 		/* used_event was stored before this look at used->idx */
-		if (got < p->count && p->d->last_used == __atomic_load_n(&p->d->used->idx,
-									 __ATOMIC_SEQ_CST) &&
+		if (got < p->count &&
+		    p->d->last_used == __atomic_load_n(&p->d->used->idx, __ATOMIC_SEQ_CST) &&
 		    (sent == p->count || !p->d->nr_free))
 			wait_fd(p->irq);
 	}
@@ -632,7 +628,7 @@ static void *driver_thread(void *arg)
 
 TEST_F(queue, no_notification_is_lost_between_two_threads)
 {
-	struct pair p = { .d = &self->d, .count = 100000 };
+	struct pair p = {.d = &self->d, .count = 100000};
 	void *failure = NULL;
 	uint32_t done = 0;
 	pthread_t thread;
@@ -685,7 +681,7 @@ TEST_F(queue, random_sequences_return_every_chain_exactly_once)
 		uint32_t what = (uint32_t)(vd_random(&rng) >> 32) % 4;
 
 		if (what == 0) {
-			struct in_flight f = { .nr = 1 + (uint32_t)(vd_random(&rng) >> 40) % SIZE };
+			struct in_flight f = {.nr = 1 + (uint32_t)(vd_random(&rng) >> 40) % SIZE};
 			uint32_t writable = (uint32_t)(vd_random(&rng) >> 40) % (f.nr + 1);
 			bool table = vd_random(&rng) >> 63;
 			int head;
@@ -697,11 +693,16 @@ TEST_F(queue, random_sequences_return_every_chain_exactly_once)
 					i >= f.nr - writable,
 				};
 			/* a table for each head that could be used */
-			head = table ? vd_add_indirect(&self->d,
-						       TABLE_GPA + 256 * (uint64_t)(self->d.nr_free ?
-							self->d.free[self->d.nr_free - 1] : 0),
-						       f.buffers, f.nr) :
-				       vd_add(&self->d, f.buffers, f.nr);
+			head = table ? vd_add_indirect(
+					       &self->d,
+					       TABLE_GPA +
+						       256 * (uint64_t)(self->d.nr_free
+										? self->d.free
+											  [self->d.nr_free -
+											   1]
+										: 0),
+					       f.buffers, f.nr)
+				     : vd_add(&self->d, f.buffers, f.nr);
 			if (head >= 0) {
 				model[head] = f;
 				added++;
@@ -765,7 +766,8 @@ TEST_F(queue, random_garbage_in_the_rings_never_leaves_ram)
 		for (uint32_t i = 0; i < SIZE; i++)
 			self->d.desc[i] = (struct vring_desc){
 				.addr = vd_random(&rng) >> (40 + vd_random(&rng) % 4),
-				.len = (uint32_t)(vd_random(&rng) >> (44 + vd_random(&rng) % 12)) & ~15u,
+				.len = (uint32_t)(vd_random(&rng) >> (44 + vd_random(&rng) % 12)) &
+				       ~15u,
 				.flags = (uint16_t)(vd_random(&rng) & 7),
 				.next = (uint16_t)(vd_random(&rng) % (SIZE + 1)),
 			};

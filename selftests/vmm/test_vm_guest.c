@@ -27,7 +27,7 @@
 GUEST_PROGRAM(hello)
 {
 	print(COM1, GS("hello from ring 0\n"));
-	print(COM2, GS("ktstr-init: up\n" ));
+	print(COM2, GS("ktstr-init: up\n"));
 	print(COM2, GS("===KTSTR_TEST_RESULT_START===\n"));
 	print(COM2, GS("one\ntwo\n"));
 	print(COM2, GS("===KTSTR_TEST_RESULT_END===\nKTSTR_EXIT=3\n"));
@@ -78,7 +78,8 @@ GUEST_PROGRAM(spin)
 GUEST_PROGRAM(kill_init)
 {
 	print(COM2, GS("ktstr-init: up\n"));
-	print(COM1, GS("[    1.5] Kernel panic - not syncing: Attempted to kill init! exitcode=0x9\n"));
+	print(COM1,
+	      GS("[    1.5] Kernel panic - not syncing: Attempted to kill init! exitcode=0x9\n"));
 	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
@@ -223,8 +224,8 @@ GUEST_PROGRAM(port_and_reset)
 }
 
 /*
- * The same, but COM2 contradicts before the host has looked at the queue: the line on COM1 holds the
- * host (wait_for_end()), and COM2 has something to read before the queue does.
+ * The same, but COM2 contradicts before the host has looked at the queue: the line on COM1 holds
+ * the host (wait_for_end()), and COM2 has something to read before the queue does.
  */
 GUEST_PROGRAM(port_and_com2)
 {
@@ -286,7 +287,7 @@ static GUEST void take_interrupts_of(uint32_t pin)
 	struct {
 		uint16_t pad[3], limit;
 		uint64_t base;
-	} idtr = { .limit = sizeof(PORT_DATA->idt) - 1, .base = DATA_GPA(idt) };
+	} idtr = {.limit = sizeof(PORT_DATA->idt) - 1, .base = DATA_GPA(idt)};
 
 	asm("lea guest_interrupt(%%rip), %0" : "=r"(handler));
 	/* An interrupt gate of 64-bit mode for the boot protocol's code segment. */
@@ -382,13 +383,11 @@ FIXTURE_VARIANT(machine)
 	enum ktstr_irqchip irqchip;
 };
 
-FIXTURE_VARIANT_ADD(machine, kernel_irqchip)
-{
+FIXTURE_VARIANT_ADD(machine, kernel_irqchip){
 	.irqchip = KTSTR_IRQCHIP_AUTO,
 };
 
-FIXTURE_VARIANT_ADD(machine, split_irqchip)
-{
+FIXTURE_VARIANT_ADD(machine, split_irqchip){
 	.irqchip = KTSTR_IRQCHIP_SPLIT,
 };
 
@@ -421,7 +420,7 @@ FIXTURE_TEARDOWN(machine)
 }
 
 /* The guest itself serves as /init too: nothing looks at it. */
-static int create(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self,
+static int create(struct __test_metadata *_metadata, FIXTURE_DATA(machine) * self,
 		  const uint8_t *entry, const void *data, size_t length)
 {
 	char line[1200];
@@ -439,7 +438,7 @@ static int create(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self
 	return err;
 }
 
-static int boot_with(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self,
+static int boot_with(struct __test_metadata *_metadata, FIXTURE_DATA(machine) * self,
 		     const uint8_t *entry, const void *data, size_t length)
 {
 	int err = create(_metadata, self, entry, data, length);
@@ -454,13 +453,13 @@ static int boot_with(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *s
 
 #define BOOT(name) ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_##name, NULL, 0))
 
-#define EXPECT_IN(needle, text)                                                                   \
-	do {                                                                                      \
-		const char *in_ = (text);                                                         \
-		EXPECT_NE(NULL, in_ ? strstr(in_, needle) : NULL)                                 \
-		{                                                                                 \
-			TH_LOG("\"%s\" is not in \"%s\"", needle, in_ ? in_ : "(null)");          \
-		}                                                                                 \
+#define EXPECT_IN(needle, text)                                                          \
+	do {                                                                             \
+		const char *in_ = (text);                                                \
+		EXPECT_NE(NULL, in_ ? strstr(in_, needle) : NULL)                        \
+		{                                                                        \
+			TH_LOG("\"%s\" is not in \"%s\"", needle, in_ ? in_ : "(null)"); \
+		}                                                                        \
 	} while (0)
 
 TEST_F(machine, com1_is_the_console_and_com2_gives_the_result)
@@ -622,7 +621,7 @@ TEST_F(machine, exits_are_counted_one_by_one)
 
 TEST_F(machine, ram_above_4_gib_is_there_to_its_last_byte)
 {
-	static const uint32_t sizes[] = { 3584, 4096, 5120, 8192 };
+	static const uint32_t sizes[] = {3584, 4096, 5120, 8192};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint64_t last = ((uint64_t)sizes[i] << 20) + UINT64_C(0x40000000) - 1;
@@ -649,7 +648,7 @@ TEST_F(machine, virtio_console_answers_where_it_is_announced)
 static void put_frame(struct port_data *d, uint32_t sequence, uint32_t type, const void *payload,
 		      uint32_t length)
 {
-	struct ktstr_frame_header h = { KTSTR_FRAME_MAGIC, type, sequence, length, 0 };
+	struct ktstr_frame_header h = {KTSTR_FRAME_MAGIC, type, sequence, length, 0};
 
 	h.crc = (uint32_t)crc32(crc32(0, (const uint8_t *)&h.type, 12), payload, length);
 	memcpy(d->frames + d->frames_length, &h, sizeof(h));
@@ -659,9 +658,9 @@ static void put_frame(struct port_data *d, uint32_t sequence, uint32_t type, con
 
 static void put_run(struct port_data *d)
 {
-	struct ktstr_life_payload life = { .step = KTSTR_LIFE_INIT };
-	struct ktstr_test_payload test = { .exit_code = 7 };
-	struct ktstr_exit_payload end = { .code = 7 };
+	struct ktstr_life_payload life = {.step = KTSTR_LIFE_INIT};
+	struct ktstr_test_payload test = {.exit_code = 7};
+	struct ktstr_exit_payload end = {.code = 7};
 
 	memset(d, 0, sizeof(*d));
 	put_frame(d, 0, KTSTR_FRAME_LIFECYCLE, &life, sizeof(life));
@@ -738,7 +737,7 @@ TEST_F(machine, virtio_interrupts_reach_the_cpu)
 
 TEST_F(machine, serial_interrupts_reach_the_cpu)
 {
-	struct port_data data = { .interrupts = 0 };
+	struct port_data data = {.interrupts = 0};
 
 	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_serial_interrupt, &data, sizeof(data)));
 	EXPECT_STREQ("interrupted", self->result.console);
@@ -746,7 +745,7 @@ TEST_F(machine, serial_interrupts_reach_the_cpu)
 
 TEST_F(machine, runs_once)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	BOOT(i8042_reset);
 	EXPECT_EQ(-EALREADY, ktstr_vm__run(self->vm, &self->result, &error));
@@ -762,7 +761,8 @@ TEST_F(machine, two_in_one_process_do_not_meet)
 	ASSERT_EQ(0, create(_metadata, self, guest_entry_hello, NULL, 0));
 	config = self->config;
 	config.output = NULL;
-	ASSERT_TRUE(guest_write_kernel(kernel, sizeof(kernel), guest_entry_pass_and_reset, NULL, 0));
+	ASSERT_TRUE(
+		guest_write_kernel(kernel, sizeof(kernel), guest_entry_pass_and_reset, NULL, 0));
 	config.kernel = kernel;
 	ASSERT_EQ(0, ktstr_vm__create(&config, &vm, &self->error));
 	unlink(kernel);
@@ -777,10 +777,10 @@ TEST_F(machine, two_in_one_process_do_not_meet)
 
 /* ---- What cannot be created ---- */
 
-static void expect_refusal(struct __test_metadata *_metadata, FIXTURE_DATA(machine) *self, int err,
+static void expect_refusal(struct __test_metadata *_metadata, FIXTURE_DATA(machine) * self, int err,
 			   const char *says)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct ktstr_vm *vm = (struct ktstr_vm *)self;
 	int files = open_files();
 	char line[1200];
@@ -804,7 +804,7 @@ static uint32_t kvm_max_cpus(void)
 
 TEST_F_TIMEOUT(machine, refusals_say_why_and_leave_no_file_open, 120)
 {
-	static const char *const no_file[] = { "/nonexistent/kernel", NULL };
+	static const char *const no_file[] = {"/nonexistent/kernel", NULL};
 
 	ASSERT_EQ(0, create(_metadata, self, guest_entry_hello, NULL, 0));
 	ktstr_vm__destroy(self->vm);
@@ -816,7 +816,7 @@ TEST_F_TIMEOUT(machine, refusals_say_why_and_leave_no_file_open, 120)
 
 	self->config.role = (enum ktstr_guest_role)3;
 	expect_refusal(_metadata, self, -EINVAL, "role");
-	self->config.role = (enum ktstr_guest_role)-1;
+	self->config.role = (enum ktstr_guest_role) - 1;
 	expect_refusal(_metadata, self, -EINVAL, "role");
 	self->config.role = KTSTR_ROLE_TEST;
 

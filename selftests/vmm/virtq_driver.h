@@ -32,9 +32,9 @@ struct virtq_driver {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
-	uint16_t avail_idx;	   /* as published, or to be at the next vd_publish() */
-	uint16_t kicked;	   /* avail_idx when vd_kick_needed() was last asked */
-	uint16_t last_used;	   /* next used entry to look at */
+	uint16_t avail_idx;	    /* as published, or to be at the next vd_publish() */
+	uint16_t kicked;	    /* avail_idx when vd_kick_needed() was last asked */
+	uint16_t last_used;	    /* next used entry to look at */
 	uint16_t free[VD_MAX_SIZE]; /* descriptors that no chain uses: a stack */
 	uint32_t nr_free;
 	uint16_t chain_length[VD_MAX_SIZE]; /* by head; 0: not in flight */
@@ -120,7 +120,7 @@ static inline int vd_add_indirect(struct virtq_driver *d, uint64_t table_gpa,
 				  const struct vd_buffer *buffers, uint32_t nr)
 {
 	struct vring_desc *table = gmem__ptr(d->mem, table_gpa, sizeof(*table) * nr);
-	struct vd_buffer ref = { .gpa = table_gpa, .length = (uint32_t)sizeof(*table) * nr };
+	struct vd_buffer ref = {.gpa = table_gpa, .length = (uint32_t)sizeof(*table) * nr};
 	uint16_t head;
 
 	if (!d->nr_free)
@@ -135,7 +135,9 @@ static inline int vd_add_indirect(struct virtq_driver *d, uint64_t table_gpa,
 		};
 	head = d->free[--d->nr_free];
 	d->desc[head] = (struct vring_desc){
-		.addr = ref.gpa, .len = ref.length, .flags = VRING_DESC_F_INDIRECT,
+		.addr = ref.gpa,
+		.len = ref.length,
+		.flags = VRING_DESC_F_INDIRECT,
 	};
 	d->chain_length[head] = 1;
 	vd_offer(d, head);

@@ -39,18 +39,20 @@ const char *cli_self(void)
 
 static int cmd_probe(int argc, char **argv)
 {
-	static const char *const kinds[] = { [KTSTR_KVM_NATIVE] = "native",
-					     [KTSTR_KVM_EMULATED] = "emulated",
-					     [KTSTR_KVM_ABSENT] = "absent" };
+	static const char *const kinds[] = {[KTSTR_KVM_NATIVE] = "native",
+					    [KTSTR_KVM_EMULATED] = "emulated",
+					    [KTSTR_KVM_ABSENT] = "absent"};
 	struct ktstr_probe probe;
 
 	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		puts("Usage: ktstr probe\n\n"
-		     "Prints native, emulated or absent, and why: whether /dev/kvm can run a kernel.");
+		     "Prints native, emulated or absent, and why: whether /dev/kvm can run a "
+		     "kernel.");
 		return 0;
 	}
 	if (argc > 1) {
-		fprintf(stderr, "ktstr: probe: %s: takes no argument; see ktstr probe --help\n", argv[1]);
+		fprintf(stderr, "ktstr: probe: %s: takes no argument; see ktstr probe --help\n",
+			argv[1]);
 		return CLI_EXIT_USAGE;
 	}
 	ktstr_probe__run(&probe);
@@ -60,8 +62,8 @@ static int cmd_probe(int argc, char **argv)
 
 static bool known_kernel_command(const char *name)
 {
-	static const char *const names[] = { "list", "fetch", "build", "path",
-					     "ksrc", "--help", "-h" };
+	static const char *const names[] = {"list", "fetch",  "build", "path",
+					    "ksrc", "--help", "-h"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(name, names[i]))
@@ -72,15 +74,16 @@ static bool known_kernel_command(const char *name)
 /* scripts/kernel, where the build or the installation has it. */
 static int cmd_kernel(int argc, char **argv)
 {
-	static const char *const places[] = { "/../libexec/ktstr/kernel", "/../scripts/kernel",
-					      "/../../scripts/kernel" };
+	static const char *const places[] = {"/../libexec/ktstr/kernel", "/../scripts/kernel",
+					     "/../../scripts/kernel"};
 	char dir[PATH_MAX], path[PATH_MAX + 64];
 	const char *given = getenv("KTSTR_SCRIPTS");
 	char *slash;
 
 	if (!known_kernel_command(argc > 1 ? argv[1] : "")) {
-		fprintf(stderr, "ktstr: kernel: %s: not list, fetch, build, path or ksrc; "
-				"see ktstr kernel --help\n",
+		fprintf(stderr,
+			"ktstr: kernel: %s: not list, fetch, build, path or ksrc; "
+			"see ktstr kernel --help\n",
 			argc > 1 ? argv[1] : "command missing");
 		return CLI_EXIT_USAGE;
 	}
@@ -101,8 +104,9 @@ static int cmd_kernel(int argc, char **argv)
 			break;
 		}
 	}
-	fprintf(stderr, "ktstr: kernel: the script was not found beside %s; "
-			"set KTSTR_SCRIPTS to the folder that has it\n",
+	fprintf(stderr,
+		"ktstr: kernel: the script was not found beside %s; "
+		"set KTSTR_SCRIPTS to the folder that has it\n",
 		cli_self());
 	return CLI_EXIT_USAGE;
 }
@@ -113,9 +117,11 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*main)(int argc, char **argv);
 	} commands[] = {
-		{ "run", cli_run },	  { "shell", cli_shell },
-		{ "probe", cmd_probe },	  { "kernel", cmd_kernel },
-		{ "emulated-host", emulated_host__main },
+		{"run", cli_run},
+		{"shell", cli_shell},
+		{"probe", cmd_probe},
+		{"kernel", cmd_kernel},
+		{"emulated-host", emulated_host__main},
 	};
 
 	/* The reference that links PID 1 into this program: it is /init of `run` and `shell`. */

@@ -37,17 +37,17 @@ struct run_options {
 
 /* What a person, or a script, expects beside a shell; those that the host has are taken along. */
 static const char *const shell_tools[] = {
-	"awk",	  "cat",     "chmod",  "chrt",	 "cp",	    "cut",    "date",  "dd",	"df",
-	"dmesg",  "echo",    "env",    "expr",	 "false",   "find",   "free",  "grep",	"head",
-	"id",	  "kill",    "ln",     "ls",	 "lscpu",   "lsmod",  "mkdir", "mktemp", "mount",
-	"mv",	  "nproc",   "numactl", "pgrep", "pidof",   "pkill",  "ps",    "pwd",	"readlink",
-	"reboot", "rm",	     "rmdir",  "sed",	 "seq",	    "setsid", "sh", "sleep", "sort",	"stat",
-	"stty",	  "tail",    "taskset", "tee",	 "test",    "timeout", "top",  "touch", "tr",
-	"true",	  "tty",     "umount", "uname",	 "uniq",    "uptime", "wc",    "xargs",
+	"awk",	  "cat",   "chmod",   "chrt",	 "cp",	  "cut",    "date",    "dd",	 "df",
+	"dmesg",  "echo",  "env",     "expr",	 "false", "find",   "free",    "grep",	 "head",
+	"id",	  "kill",  "ln",      "ls",	 "lscpu", "lsmod",  "mkdir",   "mktemp", "mount",
+	"mv",	  "nproc", "numactl", "pgrep",	 "pidof", "pkill",  "ps",      "pwd",	 "readlink",
+	"reboot", "rm",	   "rmdir",   "sed",	 "seq",	  "setsid", "sh",      "sleep",	 "sort",
+	"stat",	  "stty",  "tail",    "taskset", "tee",	  "test",   "timeout", "top",	 "touch",
+	"tr",	  "true",  "tty",     "umount",	 "uname", "uniq",   "uptime",  "wc",	 "xargs",
 };
 
 /* Programs whose arguments are likely to be commands; of a script, by its "#!" line. */
-static const char *const shells[] = { "ash", "bash", "dash", "sh", "zsh", "ksh" };
+static const char *const shells[] = {"ash", "bash", "dash", "sh", "zsh", "ksh"};
 
 static void usage(const struct run_options *o, FILE *to)
 {
@@ -56,17 +56,22 @@ static void usage(const struct run_options *o, FILE *to)
 	fprintf(to,
 		"Usage: ktstr %s [OPTIONS]%s\n"
 		"\n"
-		"  -k, --kernel K         bzImage, vmlinux, build tree or version [KTSTR_KERNEL or the\n"
+		"  -k, --kernel K         bzImage, vmlinux, build tree or version [KTSTR_KERNEL or "
+		"the\n"
 		"                         newest fetched one]\n"
-		"  -t, --topology T       NUMA nodes, LLCs, cores per LLC, threads per core [1n1l1c1t]\n"
+		"  -t, --topology T       NUMA nodes, LLCs, cores per LLC, threads per core "
+		"[1n1l1c1t]\n"
 		"  -m, --memory MB        guest RAM [512]\n"
-		"  -s, --scheduler BIN    start this scheduler first, and wait until it is attached\n"
+		"  -s, --scheduler BIN    start this scheduler first, and wait until it is "
+		"attached\n"
 		"      --scheduler-args A one argument of it; may be repeated\n"
-		"  -i, --include FILE     put FILE (a path, or a program of PATH) and the libraries that\n"
+		"  -i, --include FILE     put FILE (a path, or a program of PATH) and the "
+		"libraries that\n"
 		"                         it needs into the guest; may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after its init started [%s]\n"
-		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM [auto]\n"
+		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
+		"[auto]\n"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
 		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
 		"  -v, --verbose          show the kernel's console and the scheduler's output\n"
@@ -74,10 +79,13 @@ static void usage(const struct run_options *o, FILE *to)
 		"\n"
 		"%s",
 		o->command, shell ? "" : " [--] CMD ARGS...", shell ? "none" : "3600",
-		shell ? "" :
-			"CMD, and arguments that name files, are taken along with the libraries that they\n"
-			"need; beside a shell or a shell script, common tools too (ls, cat, lscpu, ...).\n"
-			"CMD's standard input is empty. Exit status: CMD's, or 128 + the signal that\n"
+		shell ? ""
+		      : "CMD, and arguments that name files, are taken along with the libraries "
+			"that they\n"
+			"need; beside a shell or a shell script, common tools too (ls, cat, lscpu, "
+			"...).\n"
+			"CMD's standard input is empty. Exit status: CMD's, or 128 + the signal "
+			"that\n"
 			"ended it; 2 for bad input; 125 when the machine gave none.\n");
 }
 
@@ -112,7 +120,7 @@ static bool parse_u32(const char *text, uint32_t min, uint32_t *value)
 
 static int parse_option(struct run_options *o, int c)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	switch (c) {
 	case 'k':
@@ -123,9 +131,9 @@ static int parse_option(struct run_options *o, int c)
 			return print_error(o->command, &error);
 		return 0;
 	case 'm':
-		return parse_u32(optarg, 1, &o->config.memory_mb) ?
-			       0 :
-			       bad(o, "--memory", "takes a number of MiB");
+		return parse_u32(optarg, 1, &o->config.memory_mb)
+			       ? 0
+			       : bad(o, "--memory", "takes a number of MiB");
 	case 's':
 		o->config.scheduler = optarg;
 		return 0;
@@ -144,14 +152,14 @@ static int parse_option(struct run_options *o, int c)
 		o->config.append = optarg;
 		return 0;
 	case 'T':
-		return parse_u32(optarg, 1, &o->config.timeout_s) ?
-			       0 :
-			       bad(o, "--timeout", "takes a number of seconds");
+		return parse_u32(optarg, 1, &o->config.timeout_s)
+			       ? 0
+			       : bad(o, "--timeout", "takes a number of seconds");
 	case 'I':
 		if (strcmp(optarg, "auto") != 0 && strcmp(optarg, "split") != 0)
 			return bad(o, "--irqchip", "takes auto or split");
-		o->config.irqchip = !strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT :
-							       KTSTR_IRQCHIP_AUTO;
+		o->config.irqchip =
+			!strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT : KTSTR_IRQCHIP_AUTO;
 		return 0;
 	case 'R':
 		o->report = optarg;
@@ -179,26 +187,28 @@ static int bad_option(const struct run_options *o, int c, char **argv, int index
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[index], "="), argv[index]);
 	else
 		snprintf(name, sizeof(name), "-%c", optopt);
-	return bad(o, name, c == ':' ? "needs a value" : "unknown, ambiguous or with a value that it does not take");
+	return bad(o, name,
+		   c == ':' ? "needs a value"
+			    : "unknown, ambiguous or with a value that it does not take");
 }
 
 static int parse_options(struct run_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "kernel", required_argument, NULL, 'k' },
-		{ "topology", required_argument, NULL, 't' },
-		{ "memory", required_argument, NULL, 'm' },
-		{ "scheduler", required_argument, NULL, 's' },
-		{ "scheduler-args", required_argument, NULL, 'S' },
-		{ "include", required_argument, NULL, 'i' },
-		{ "append", required_argument, NULL, 'a' },
-		{ "timeout", required_argument, NULL, 'T' },
-		{ "irqchip", required_argument, NULL, 'I' },
-		{ "no-emulated-host", no_argument, NULL, 'E' },
-		{ "report", required_argument, NULL, 'R' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{"kernel", required_argument, NULL, 'k'},
+		{"topology", required_argument, NULL, 't'},
+		{"memory", required_argument, NULL, 'm'},
+		{"scheduler", required_argument, NULL, 's'},
+		{"scheduler-args", required_argument, NULL, 'S'},
+		{"include", required_argument, NULL, 'i'},
+		{"append", required_argument, NULL, 'a'},
+		{"timeout", required_argument, NULL, 'T'},
+		{"irqchip", required_argument, NULL, 'I'},
+		{"no-emulated-host", no_argument, NULL, 'E'},
+		{"report", required_argument, NULL, 'R'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
 	};
 	int c, index = 1;
 
@@ -238,7 +248,8 @@ static bool find_in_path(const char *name, char *buf, size_t size)
 	return false;
 }
 
-/* A host file becomes a guest file at its absolute path; the string lives until the process ends. */
+/* A host file becomes a guest file at its absolute path; the string lives until the process ends.
+ */
 static void add_path(struct ktstr_file *files, size_t *nr, const char *path)
 {
 	char cwd[PATH_MAX], absolute[2 * PATH_MAX];
@@ -320,8 +331,8 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 		return bad(o, "memory", strerror(ENOMEM));
 	if (argc && !add_program(files, &nr, argv[0])) {
 		fprintf(stderr, "ktstr: %s: %s: %s\n", o->command, argv[0],
-			strchr(argv[0], '/') ? "no such file; check the path" :
-					       "no such program in PATH; give its path");
+			strchr(argv[0], '/') ? "no such file; check the path"
+					     : "no such program in PATH; give its path");
 		free(files);
 		return CLI_EXIT_USAGE;
 	}
@@ -434,7 +445,8 @@ static double span_us(uint64_t from_ns, uint64_t to_ns)
 	return from_ns && to_ns > from_ns ? (double)(to_ns - from_ns) / 1e3 : 0;
 }
 
-/* Host times in microseconds; a point that was not reached is left out by its difference being 0. */
+/* Host times in microseconds; a point that was not reached is left out by its difference being 0.
+ */
 static int write_report(const char *path, const struct ktstr_result *r)
 {
 	const struct ktstr_times *t = &r->times;
@@ -444,7 +456,8 @@ static int write_report(const char *path, const struct ktstr_result *r)
 		return -errno;
 	fprintf(f, "{\"verdict\": \"%s\", \"us\": {", ktstr_verdict__name(r->verdict));
 	fprintf(f, "\"memory\": %.1f, \"devices\": %.1f, \"kernel\": %.1f, ",
-		(double)t->memory_ns / 1e3, (double)t->devices_ns / 1e3, (double)t->kernel_ns / 1e3);
+		(double)t->memory_ns / 1e3, (double)t->devices_ns / 1e3,
+		(double)t->kernel_ns / 1e3);
 	fprintf(f, "\"initramfs\": %.1f, \"vcpus\": %.1f, ", (double)t->initramfs_ns / 1e3,
 		(double)t->vcpus_ns / 1e3);
 	fprintf(f, "\"create_to_first_run\": %.1f, ", span_us(t->create_at_ns, t->first_run_at_ns));
@@ -474,7 +487,7 @@ static int end_by_signal(int signal_fd, int status)
 
 static int boot_and_run(struct run_options *o, int signal_fd)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct ktstr_result result;
 	struct ktstr_vm *vm;
 	int status;
@@ -535,7 +548,7 @@ static int with_signals(struct run_options *o)
 /* What can be said about the input without a machine, before an emulated host is started for it. */
 static int check_input(const struct run_options *o)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct kernel *kernel = calloc(1, sizeof(*kernel));
 	const char *scheduler = o->config.scheduler;
 	int status = 0;
@@ -551,14 +564,16 @@ static int check_input(const struct run_options *o)
 		ktstr_error__hint(&error, "make it readable for this user, or copy it");
 		status = print_error(o->command, &error);
 	} else if (scheduler && (!is_regular_file(scheduler) || access(scheduler, X_OK))) {
-		fprintf(stderr, "ktstr: %s: --scheduler %s: %s; give the path of an executable file\n",
+		fprintf(stderr,
+			"ktstr: %s: --scheduler %s: %s; give the path of an executable file\n",
 			o->command, scheduler,
 			is_regular_file(scheduler) ? "not executable" : "no such file");
 		status = CLI_EXIT_USAGE;
 	} else if (scheduler && kernel__config_has(kernel, "CONFIG_SCHED_CLASS_EXT") == 0) {
 		ktstr_error__set(&error, EOPNOTSUPP, "--scheduler", kernel->image,
 				 "the kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT is not set)");
-		ktstr_error__hint(&error, "give another --kernel, or get one by ktstr kernel fetch");
+		ktstr_error__hint(&error,
+				  "give another --kernel, or get one by ktstr kernel fetch");
 		status = print_error(o->command, &error);
 	}
 	free(kernel);
@@ -591,7 +606,7 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
  */
 static int enter_host(const struct run_options *o, char **argv, int *status)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	int ret;
 
 	*status = check_input(o);
@@ -605,9 +620,10 @@ static int enter_host(const struct run_options *o, char **argv, int *status)
 
 int cli_run(int argc, char **argv)
 {
-	static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-					   "HOME=/root", NULL };
-	struct run_options o = { .command = "run" };
+	static const char *const env[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		NULL};
+	struct run_options o = {.command = "run"};
 	struct ktstr_file *files;
 	char cwd[PATH_MAX];
 	int status;
@@ -633,15 +649,15 @@ int cli_run(int argc, char **argv)
 
 int cli_shell(int argc, char **argv)
 {
-	static const char *const bash[] = { "bash", "--norc", NULL };
-	static const char *const sh[] = { "sh", NULL };
-	struct run_options o = { .command = "shell" };
-	struct winsize size = { 0 };
+	static const char *const bash[] = {"bash", "--norc", NULL};
+	static const char *const sh[] = {"sh", NULL};
+	struct run_options o = {.command = "shell"};
+	struct winsize size = {0};
 	struct stat st;
 	struct ktstr_file *files;
 	char path[PATH_MAX], term[64];
-	const char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-			      "HOME=/root", "PS1=ktstr# ", term, NULL };
+	const char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+			     "HOME=/root", "PS1=ktstr# ", term, NULL};
 	int status;
 
 	ktstr_vm_config__defaults(&o.config);

@@ -47,17 +47,17 @@ struct agent {
 	pid_t pid;
 	bool aborted;
 	uint32_t status;
-	int to_stdin;		    /* pipe or terminal, -1: closed */
-	bool stdin_eof;		    /* close to_stdin when stdin_buf is empty */
+	int to_stdin;	/* pipe or terminal, -1: closed */
+	bool stdin_eof; /* close to_stdin when stdin_buf is empty */
 	bool stdin_tty;
 	struct wire_buf stdin_buf;
 	int from_stdout, from_stderr; /* pipes, -1: closed or the terminal */
-	int tty;		    /* master, -1: none */
+	int tty;		      /* master, -1: none */
 };
 
 /* A failure of the set-up: to the console, and as the answer to the one who waits for READY. */
-static void __attribute__((noreturn, format(printf, 2, 3))) agent__fail(struct agent *agent,
-								       const char *fmt, ...)
+static void __attribute__((noreturn, format(printf, 2, 3)))
+agent__fail(struct agent *agent, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -100,7 +100,8 @@ static void make_parents(char *path)
 static void load_module(struct agent *agent, const char *path)
 {
 	size_t length = strlen(path);
-	int flags = length > 3 && strcmp(path + length - 3, ".ko") ? MODULE_INIT_COMPRESSED_FILE : 0;
+	int flags =
+		length > 3 && strcmp(path + length - 3, ".ko") ? MODULE_INIT_COMPRESSED_FILE : 0;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -143,14 +144,14 @@ static bool find_port(char *path, size_t size)
 /* The port is announced by the device after probing: uevents tell when. */
 static void open_port(struct agent *agent)
 {
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
 	int events = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
 	char path[300], event[4096];
 
 	if (events < 0 || bind(events, (struct sockaddr *)&address, sizeof(address)))
 		agent__fail(agent, "uevents: %s", strerror(errno));
 	while (!find_port(path, sizeof(path))) {
-		struct pollfd pfd = { .fd = events, .events = POLLIN };
+		struct pollfd pfd = {.fd = events, .events = POLLIN};
 
 		if (poll(&pfd, 1, PORT_WAIT_MS) == 0)
 			agent__fail(agent, "no virtio-serial port " WIRE_PORT_NAME);
@@ -167,7 +168,8 @@ static void mount_9p(struct agent *agent, const char *tag, const char *target, u
 {
 	/*
 	 * cache=readahead keeps pages of a file only while somebody has it open, and looks names up
-	 * on the host each time: a file that is rebuilt there is never stale here. Writes go through.
+	 * on the host each time: a file that is rebuilt there is never stale here. Writes go
+	 * through.
 	 */
 	int err = mount_at(tag, target, "9p", flags,
 			   "trans=virtio,version=9p2000.L,msize=512000,access=any,cache=readahead");
@@ -190,12 +192,13 @@ static void mount_overlay(const char *directory)
 	snprintf(options, sizeof(options), "lowerdir=%s,upperdir=%s,workdir=%s", directory, upper,
 		 work);
 	if (mount("overlay", directory, "overlay", 0, options))
-		mount("tmpfs", directory, "tmpfs", 0, !strcmp(name, "tmp") ? "mode=1777" : "mode=755");
+		mount("tmpfs", directory, "tmpfs", 0,
+		      !strcmp(name, "tmp") ? "mode=1777" : "mode=755");
 }
 
 static void loopback_up(void)
 {
-	struct ifreq ifr = { .ifr_name = "lo" };
+	struct ifreq ifr = {.ifr_name = "lo"};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -212,25 +215,25 @@ static void mount_system(struct agent *agent)
 		const char *type, *target, *options;
 		bool must;
 	} mounts[] = {
-		{ "proc", "/host/proc", NULL, true },
-		{ "sysfs", "/host/sys", NULL, true },
-		{ "devtmpfs", "/host/dev", NULL, true },
-		{ "devpts", "/host/dev/pts", "gid=5,mode=620,ptmxmode=666", true },
-		{ "tmpfs", "/host/dev/shm", "mode=1777", true },
-		{ "mqueue", "/host/dev/mqueue", NULL, false },
-		{ "cgroup2", "/host/sys/fs/cgroup", NULL, false },
-		{ "bpf", "/host/sys/fs/bpf", "mode=700", false },
-		{ "debugfs", "/host/sys/kernel/debug", "mode=700", false },
-		{ "tracefs", "/host/sys/kernel/tracing", "mode=700", false },
+		{"proc", "/host/proc", NULL, true},
+		{"sysfs", "/host/sys", NULL, true},
+		{"devtmpfs", "/host/dev", NULL, true},
+		{"devpts", "/host/dev/pts", "gid=5,mode=620,ptmxmode=666", true},
+		{"tmpfs", "/host/dev/shm", "mode=1777", true},
+		{"mqueue", "/host/dev/mqueue", NULL, false},
+		{"cgroup2", "/host/sys/fs/cgroup", NULL, false},
+		{"bpf", "/host/sys/fs/bpf", "mode=700", false},
+		{"debugfs", "/host/sys/kernel/debug", "mode=700", false},
+		{"tracefs", "/host/sys/kernel/tracing", "mode=700", false},
 	};
 
 	static const struct {
 		const char *to, *path;
 	} links[] = {
-		{ "/proc/self/fd", "/host/dev/fd" },
-		{ "/proc/self/fd/0", "/host/dev/stdin" },
-		{ "/proc/self/fd/1", "/host/dev/stdout" },
-		{ "/proc/self/fd/2", "/host/dev/stderr" },
+		{"/proc/self/fd", "/host/dev/fd"},
+		{"/proc/self/fd/0", "/host/dev/stdin"},
+		{"/proc/self/fd/1", "/host/dev/stdout"},
+		{"/proc/self/fd/2", "/host/dev/stderr"},
 	};
 
 	for (size_t i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
@@ -279,7 +282,8 @@ static void set_up(struct agent *agent)
 	unsigned int index = 0;
 	FILE *conf;
 
-	if (mount_at("proc", "/proc", "proc", 0, NULL) || mount_at("sysfs", "/sys", "sysfs", 0, NULL))
+	if (mount_at("proc", "/proc", "proc", 0, NULL) ||
+	    mount_at("sysfs", "/sys", "sysfs", 0, NULL))
 		agent__fail(agent, "/proc, /sys: mount: %s", strerror(errno));
 	if (mount_at("devtmpfs", "/dev", "devtmpfs", 0, NULL) < 0 && errno != EBUSY)
 		agent__fail(agent, "/dev: mount: %s", strerror(errno));
@@ -315,12 +319,12 @@ static void set_up(struct agent *agent)
 
 static void raise_limits(void)
 {
-	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	const struct rlimit files = { 1048576, 1048576 };
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	const struct rlimit files = {1048576, 1048576};
 
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	setrlimit(RLIMIT_NOFILE, &files);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, RLIM_INFINITY });
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, RLIM_INFINITY});
 }
 
 /* ---- one command ---- */
@@ -388,8 +392,8 @@ static int command__parse(struct command *command, const struct wire_frame *fram
 }
 
 /* In the child: standard streams, identity, directory, then the program. */
-static void __attribute__((noreturn)) command__exec(struct command *command, const int fds[3],
-						    int terminal)
+static void __attribute__((noreturn))
+command__exec(struct command *command, const int fds[3], int terminal)
 {
 	sigset_t none;
 
@@ -405,7 +409,8 @@ static void __attribute__((noreturn)) command__exec(struct command *command, con
 		signal(sig, SIG_DFL);
 	if (command->exec.uid &&
 	    (setgroups(0, NULL) || setgid(command->exec.gid) || setuid(command->exec.uid))) {
-		dprintf(2, "ktstr: cannot become user %u: %s\n", command->exec.uid, strerror(errno));
+		dprintf(2, "ktstr: cannot become user %u: %s\n", command->exec.uid,
+			strerror(errno));
 		_exit(126);
 	}
 	if (chdir(command->cwd)) {
@@ -422,7 +427,7 @@ static void __attribute__((noreturn)) command__exec(struct command *command, con
 
 static int open_terminal(struct agent *agent, const struct wire_exec *exec)
 {
-	const struct winsize size = { .ws_row = exec->winsize.rows, .ws_col = exec->winsize.cols };
+	const struct winsize size = {.ws_row = exec->winsize.rows, .ws_col = exec->winsize.cols};
 	struct termios termios;
 	int terminal, unlock = 0;
 
@@ -459,9 +464,9 @@ static int open_stream(int index, int *ours, int *theirs)
 
 static int command__start(struct agent *agent, struct command *command)
 {
-	int *ours[3] = { &agent->to_stdin, &agent->from_stdout, &agent->from_stderr };
-	int theirs[3] = { -1, -1, -1 }, terminal = -1, err = 0;
-	bool opened[3] = { false };
+	int *ours[3] = {&agent->to_stdin, &agent->from_stdout, &agent->from_stderr};
+	int theirs[3] = {-1, -1, -1}, terminal = -1, err = 0;
+	bool opened[3] = {false};
 
 	if (command->exec.tty) {
 		terminal = open_terminal(agent, &command->exec);
@@ -497,8 +502,8 @@ static int command__start(struct agent *agent, struct command *command)
 
 static void set_clock(uint64_t realtime_ns)
 {
-	const struct timespec now = { .tv_sec = (time_t)(realtime_ns / 1000000000u),
-				      .tv_nsec = (long)(realtime_ns % 1000000000u) };
+	const struct timespec now = {.tv_sec = (time_t)(realtime_ns / 1000000000u),
+				     .tv_nsec = (long)(realtime_ns % 1000000000u)};
 
 	clock_settime(CLOCK_REALTIME, &now);
 }
@@ -507,7 +512,7 @@ static void finish(struct agent *agent);
 
 static void exec_frame(struct agent *agent, const struct wire_frame *frame)
 {
-	struct command command = { 0 };
+	struct command command = {0};
 	int err = agent->pid ? -EBUSY : command__parse(&command, frame);
 
 	if (!err) {
@@ -609,8 +614,8 @@ static void reap(struct agent *agent)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid != agent->pid)
 			continue;
-		agent->status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status) :
-						    128u + (uint32_t)WTERMSIG(status);
+		agent->status = WIFEXITED(status) ? (uint32_t)WEXITSTATUS(status)
+						  : 128u + (uint32_t)WTERMSIG(status);
 		finish(agent);
 		return;
 	}
@@ -644,7 +649,7 @@ static void handle(struct agent *agent, const struct wire_frame *frame)
 	case WIRE_WINSIZE:
 		if (frame->length == sizeof(struct wire_winsize) && agent->tty >= 0) {
 			struct wire_winsize size;
-			struct winsize ws = { 0 };
+			struct winsize ws = {0};
 
 			memcpy(&size, frame->payload, sizeof(size));
 			ws.ws_row = size.rows;
@@ -687,14 +692,15 @@ static void __attribute__((noreturn)) serve(struct agent *agent)
 		bool idle = !wire_buf__used(&agent->out);
 		bool input = wire_buf__used(&agent->stdin_buf);
 		struct pollfd pfd[NR] = {
-			[PORT] = { agent->port, (short)(POLLIN | (idle ? 0 : POLLOUT)), 0 },
-			[CHILD] = { idle ? agent->sigchld : -1, POLLIN, 0 },
-			[STDOUT] = { idle ? agent->from_stdout : -1, POLLIN, 0 },
-			[STDERR] = { idle ? agent->from_stderr : -1, POLLIN, 0 },
-			[TTY] = { idle || (input && agent->stdin_tty) ? agent->tty : -1,
-				  (short)((idle ? POLLIN : 0) |
-					  (input && agent->stdin_tty ? POLLOUT : 0)), 0 },
-			[STDIN] = { input && !agent->stdin_tty ? agent->to_stdin : -1, POLLOUT, 0 },
+			[PORT] = {agent->port, (short)(POLLIN | (idle ? 0 : POLLOUT)), 0},
+			[CHILD] = {idle ? agent->sigchld : -1, POLLIN, 0},
+			[STDOUT] = {idle ? agent->from_stdout : -1, POLLIN, 0},
+			[STDERR] = {idle ? agent->from_stderr : -1, POLLIN, 0},
+			[TTY] = {idle || (input && agent->stdin_tty) ? agent->tty : -1,
+				 (short)((idle ? POLLIN : 0) |
+					 (input && agent->stdin_tty ? POLLOUT : 0)),
+				 0},
+			[STDIN] = {input && !agent->stdin_tty ? agent->to_stdin : -1, POLLOUT, 0},
 		};
 
 		if (poll(pfd, NR, -1) < 0 && errno != EINTR)
@@ -705,7 +711,8 @@ static void __attribute__((noreturn)) serve(struct agent *agent)
 			close_fd(&agent->from_stdout);
 		if (pfd[STDERR].revents && !take_output(agent, agent->from_stderr, WIRE_STDERR))
 			close_fd(&agent->from_stderr);
-		/* The master reports EIO while nobody has the terminal open: the end is the child's. */
+		/* The master reports EIO while nobody has the terminal open: the end is the
+		 * child's. */
 		if ((pfd[TTY].revents & (POLLIN | POLLHUP)) &&
 		    !take_output(agent, agent->tty, WIRE_TTY))
 			close_fd(&agent->tty);
@@ -720,8 +727,8 @@ static void __attribute__((noreturn)) serve(struct agent *agent)
 
 void emulated_agent__run(void)
 {
-	struct agent agent = { .port = -1, .to_stdin = -1, .from_stdout = -1, .from_stderr = -1,
-			       .tty = -1 };
+	struct agent agent = {
+		.port = -1, .to_stdin = -1, .from_stdout = -1, .from_stderr = -1, .tty = -1};
 	sigset_t set;
 
 	umask(0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The side of the person: gives the command to an emulated KVM host, is its terminal, passes signals
- * and returns its exit status.
+ * The side of the person: gives the command to an emulated KVM host, is its terminal, passes
+ * signals and returns its exit status.
  */
 #include "emulated.h"
 #include "wire.h"
@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define SCRATCH "/run/ktstr-scratch" /* as the agent mounts it */
-#define WRITE_CHUNK 4096	      /* poll() promises PIPE_BUF bytes of room */
+#define WRITE_CHUNK 4096	     /* poll() promises PIPE_BUF bytes of room */
 
 struct client {
 	int fd;
@@ -46,12 +46,12 @@ static bool is_our_terminal(int fd)
 
 static struct wire_winsize window_size(void)
 {
-	struct winsize ws = { 0 };
+	struct winsize ws = {0};
 
 	for (int fd = 0; fd < 3; fd++)
 		if (!ioctl(fd, TIOCGWINSZ, &ws))
 			break;
-	return (struct wire_winsize){ .rows = ws.ws_row, .cols = ws.ws_col };
+	return (struct wire_winsize){.rows = ws.ws_row, .cols = ws.ws_col};
 }
 
 static int put_string(struct wire_buf *buf, const char *text)
@@ -69,8 +69,12 @@ static const char *const inside_env[] = {
 
 static bool is_hidden(const char *variable)
 {
-	static const char *const hidden[] = { EMULATED_DIR_ENV "=", EMULATED_INSIDE_ENV "=",
-					      "XDG_RUNTIME_DIR=", "KTSTR_SCRATCH=", "TMPDIR=", NULL };
+	static const char *const hidden[] = {EMULATED_DIR_ENV "=",
+					     EMULATED_INSIDE_ENV "=",
+					     "XDG_RUNTIME_DIR=",
+					     "KTSTR_SCRATCH=",
+					     "TMPDIR=",
+					     NULL};
 
 	for (size_t i = 0; hidden[i]; i++)
 		if (!strncmp(variable, hidden[i], strlen(hidden[i])))
@@ -80,9 +84,9 @@ static bool is_hidden(const char *variable)
 
 static int put_exec(struct client *client, char **argv)
 {
-	struct wire_exec exec = { .uid = getuid(), .gid = getgid(), .tty = client->tty,
-				  .winsize = window_size() };
-	struct wire_buf strings = { 0 }, payload = { 0 };
+	struct wire_exec exec = {
+		.uid = getuid(), .gid = getgid(), .tty = client->tty, .winsize = window_size()};
+	struct wire_buf strings = {0}, payload = {0};
 	char *cwd = getcwd(NULL, 0);
 	struct timespec now;
 	mode_t mask = umask(022);
@@ -135,7 +139,7 @@ static void terminal_restore(struct client *client)
 
 static int open_signals(void)
 {
-	static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH };
+	static const int caught[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -298,15 +302,16 @@ static int client__loop(struct client *client, char **argv)
 	int status = -1;
 
 	while (status < 0) {
-		struct wire_frame frame = { 0 };
+		struct wire_frame frame = {0};
 		bool reading = client->stdin_open && client->credit;
 		struct pollfd pfd[NR] = {
-			[HOST] = { client->fd, (short)((client->writing ? 0 : POLLIN) |
-						       (wire_buf__used(&client->out) ? POLLOUT : 0)),
-				   0 },
-			[SIGNALS] = { client->signals, POLLIN, 0 },
-			[STDIN] = { reading ? 0 : -1, POLLIN, 0 },
-			[OUTPUT] = { -1, POLLOUT, 0 },
+			[HOST] = {client->fd,
+				  (short)((client->writing ? 0 : POLLIN) |
+					  (wire_buf__used(&client->out) ? POLLOUT : 0)),
+				  0},
+			[SIGNALS] = {client->signals, POLLIN, 0},
+			[STDIN] = {reading ? 0 : -1, POLLIN, 0},
+			[OUTPUT] = {-1, POLLOUT, 0},
 		};
 
 		if (client->writing && wire__peek(&client->in, &frame) > 0)
@@ -324,7 +329,8 @@ static int client__loop(struct client *client, char **argv)
 
 			if (n <= 0 && n != -EAGAIN) {
 				terminal_restore(client);
-				fprintf(stderr, "ktstr: emulated KVM host: its supervisor is gone\n");
+				fprintf(stderr,
+					"ktstr: emulated KVM host: its supervisor is gone\n");
 				return EMULATED_EXIT_LOST;
 			}
 			status = take_frames(client, argv, false);
@@ -340,7 +346,7 @@ static int client__loop(struct client *client, char **argv)
 
 int emulated_client__run(int fd, char **argv)
 {
-	struct client client = { .fd = fd };
+	struct client client = {.fd = fd};
 	sigset_t old;
 	int status;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Decides where machines can run: in this process, or in the same command inside an emulated host. */
+/* Decides where machines can run: in this process, or in the same command inside an emulated host.
+ */
 #include "emulated.h"
 
 #include <errno.h>
@@ -49,8 +50,9 @@ int emulated_host__enter(char **args, bool allowed, int *status, struct ktstr_er
 		return 0;
 	if (inside || !allowed) {
 		ktstr_error__set(error, ENODEV, NULL, "/dev/kvm", "%s", probe.detail);
-		ktstr_error__hint(error, inside ? "this is an emulated KVM host already: restart it" :
-						  "the emulated KVM host is switched off (--no-emulated-host or KTSTR_NO_EMULATED_HOST)");
+		ktstr_error__hint(error, inside ? "this is an emulated KVM host already: restart it"
+						: "the emulated KVM host is switched off "
+						  "(--no-emulated-host or KTSTR_NO_EMULATED_HOST)");
 		return -ENODEV;
 	}
 	/* Rights are soon given; twentyfold time is for who asked for it. */

@@ -21,8 +21,8 @@
 #include "../cache.h"
 
 /*
- * Every program that can pack itself as PID 1 of an emulated host finds its role there before main().
- * The priority puts it before the guest's own dispatch of PID 1, which has none.
+ * Every program that can pack itself as PID 1 of an emulated host finds its role there before
+ * main(). The priority puts it before the guest's own dispatch of PID 1, which has none.
  */
 static void __attribute__((constructor(101))) emulated_image__dispatch(void)
 {
@@ -30,8 +30,8 @@ static void __attribute__((constructor(101))) emulated_image__dispatch(void)
 		emulated_agent__run();
 }
 
-static const char *const wanted_modules[] = { "9pnet_virtio", "9p", "virtio_blk", "btrfs",
-					      "overlay", "kvm-amd", NULL };
+static const char *const wanted_modules[] = {"9pnet_virtio", "9p",	"virtio_blk", "btrfs",
+					     "overlay",	     "kvm-amd", NULL};
 
 /* The modules directory of a kernel that can be the outer one, and its image. */
 static int find_kernel(char *modules, char *kernel, struct ktstr_error *error)
@@ -51,8 +51,9 @@ static int find_kernel(char *modules, char *kernel, struct ktstr_error *error)
 	}
 	/* The unpacked image starts by PVH, 2.5 s sooner than one that unpacks itself. */
 	for (int i = 0; i < 2; i++) {
-		if ((size_t)snprintf(kernel, PATH_MAX, "%s/%s", modules, i ? "vmlinuz" : "vmlinux") <
-			    PATH_MAX && !access(kernel, R_OK))
+		if ((size_t)snprintf(kernel, PATH_MAX, "%s/%s", modules,
+				     i ? "vmlinuz" : "vmlinux") < PATH_MAX &&
+		    !access(kernel, R_OK))
 			return 0;
 	}
 	ktstr_error__set(error, ENOENT, "open", kernel, "no kernel for the emulated KVM host");
@@ -105,15 +106,14 @@ int emulated_image__create(const struct emulated_options *options, struct emulat
 			   struct ktstr_error *error)
 {
 	char modules[PATH_MAX], self[PATH_MAX], cache[PATH_MAX];
-	struct initramfs_image base = { .fd = -1 };
-	struct initramfs_spec spec = { .init = self,
-				       .modules_dir = modules,
-				       .modules = wanted_modules };
+	struct initramfs_image base = {.fd = -1};
+	struct initramfs_spec spec = {
+		.init = self, .modules_dir = modules, .modules = wanted_modules};
 	void *archive = NULL;
 	size_t length = 0;
 	int err;
 
-	*image = (struct emulated_image){ .initrd = -1 };
+	*image = (struct emulated_image){.initrd = -1};
 	err = find_kernel(modules, image->kernel, error);
 	if (err)
 		return err;
@@ -127,9 +127,9 @@ int emulated_image__create(const struct emulated_options *options, struct emulat
 		err = make_conf(options, &archive, &length, error);
 	if (!err) {
 		image->initrd = memfd_create("ktstr-emulated-initramfs", MFD_CLOEXEC);
-		err = image->initrd < 0 ?
-			      ktstr_error__set(error, errno, "memfd_create", "initramfs", NULL) :
-			      join_archives(&base, archive, length, image->initrd, error);
+		err = image->initrd < 0
+			      ? ktstr_error__set(error, errno, "memfd_create", "initramfs", NULL)
+			      : join_archives(&base, archive, length, image->initrd, error);
 	}
 	free(archive);
 	initramfs_image__close(&base);

@@ -44,15 +44,18 @@ static void usage(FILE *out)
 	      "       ktstr emulated-host pool [-n N] [-w DIR]... -- CMD ARGS...\n"
 	      "       ktstr emulated-host status | stop\n"
 	      "\n"
-	      "An emulated KVM host is QEMU without KVM, with a /dev/kvm that runs kernels (slowly),\n"
+	      "An emulated KVM host is QEMU without KVM, with a /dev/kvm that runs kernels "
+	      "(slowly),\n"
 	      "the file system of this host (read-only) and your directory, environment and user.\n"
 	      "\n"
 	      "  CMD     runs CMD in a host of its own\n"
 	      "  start   starts N hosts (1) that stay until `stop`\n"
 	      "  run     runs CMD in one that is free; waits for one; without any, starts its own\n"
-	      "  pool    starts N hosts (one a CPU), runs CMD here, where `run` uses them; ends them\n"
+	      "  pool    starts N hosts (one a CPU), runs CMD here, where `run` uses them; ends "
+	      "them\n"
 	      "\n"
-	      "  -w DIR  DIR is writable inside (more than once). Always: the top of the git tree that\n"
+	      "  -w DIR  DIR is writable inside (more than once). Always: the top of the git tree "
+	      "that\n"
 	      "          holds the working directory, or the working directory itself\n"
 	      "  -n N    number of hosts\n"
 	      "\n"
@@ -81,15 +84,17 @@ static int fail_error(const struct ktstr_error *error)
 static int add_writable(struct options *options, const char *path)
 {
 	struct emulated_options *emulated = &options->emulated;
-	char *real = emulated->nr_writable < EMULATED_MAX_WRITABLE ?
-			     options->paths[emulated->nr_writable] : NULL;
+	char *real = emulated->nr_writable < EMULATED_MAX_WRITABLE
+			     ? options->paths[emulated->nr_writable]
+			     : NULL;
 	struct stat st;
 
 	if (!real) {
 		fprintf(stderr, "ktstr: %s: too many writable directories\n", path);
 		return -E2BIG;
 	}
-	if (!realpath(path, real) || stat(real, &st) || (!S_ISDIR(st.st_mode) && (errno = ENOTDIR))) {
+	if (!realpath(path, real) || stat(real, &st) ||
+	    (!S_ISDIR(st.st_mode) && (errno = ENOTDIR))) {
 		fprintf(stderr, "ktstr: %s: cannot be writable in the emulated host: %s\n", path,
 			strerror(errno));
 		return -errno;
@@ -145,8 +150,10 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 		}
 		if ((strcmp(argv[i], "-w") && strcmp(argv[i], "-n")) || i + 1 == argc ||
 		    (!with_count && argv[i][1] == 'n')) {
-			fprintf(stderr, "ktstr: emulated-host: %s: unknown option, or its value is "
-					"missing; see ktstr emulated-host --help\n", argv[i]);
+			fprintf(stderr,
+				"ktstr: emulated-host: %s: unknown option, or its value is "
+				"missing; see ktstr emulated-host --help\n",
+				argv[i]);
 			return EXIT_USAGE;
 		}
 		i++;
@@ -231,9 +238,11 @@ static void remove_stale_pools(const char *base)
 
 static int socket_address(const char *directory, struct sockaddr_un *address)
 {
-	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	return (size_t)snprintf(address->sun_path, sizeof(address->sun_path), "%s/socket",
-				directory) < sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
+				directory) < sizeof(address->sun_path)
+		       ? 0
+		       : -ENAMETOOLONG;
 }
 
 /* ---- the manager: N supervisors behind one listening socket ---- */
@@ -367,8 +376,8 @@ static int persistent_dir(char *buf, size_t size)
 	if (!err && (size_t)snprintf(buf, size, "%s/emulated-host", base) >= size)
 		err = -ENAMETOOLONG;
 	if (err)
-		fprintf(stderr, "ktstr: %s: must be a directory of yours with mode 0700: %s\n", base,
-			strerror(-err));
+		fprintf(stderr, "ktstr: %s: must be a directory of yours with mode 0700: %s\n",
+			base, strerror(-err));
 	return err;
 }
 
@@ -390,11 +399,11 @@ static int write_pid(const char *directory, struct ktstr_error *error)
 }
 
 /* The daemon: ready or not is said to @report, then it waits for SIGTERM or a child's death. */
-static void __attribute__((noreturn)) run_daemon(const struct options *options, const char *directory,
-						 int report)
+static void __attribute__((noreturn))
+run_daemon(const struct options *options, const char *directory, int report)
 {
-	struct manager manager = { 0 };
-	struct ktstr_error error = { 0 };
+	struct manager manager = {0};
+	struct ktstr_error error = {0};
 	char text[8192];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), err, sig;
 	sigset_t set;
@@ -515,7 +524,7 @@ static pid_t running_manager(const char *directory)
 static int cmd_stop(void)
 {
 	char directory[PATH_MAX - 32];
-	struct pollfd pfd = { .events = POLLIN };
+	struct pollfd pfd = {.events = POLLIN};
 	pid_t pid;
 
 	if (persistent_dir(directory, sizeof(directory)))
@@ -568,7 +577,7 @@ static int cmd_status(void)
 /* A host of its own: the supervisor is a child that dies with this process. */
 static int run_own(const struct options *options)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct emulated_image image;
 	pid_t owner = getpid(), pid;
 	int pair[2], status;
@@ -694,8 +703,8 @@ static int run_here(char **command, const char *directory, const sigset_t *set)
 
 static int run_pool(const struct options *options)
 {
-	struct manager manager = { 0 };
-	struct ktstr_error error = { 0 };
+	struct manager manager = {0};
+	struct ktstr_error error = {0};
 	char base[PATH_MAX - 64];
 	sigset_t set, old;
 	int err = user_dir(base, sizeof(base)), status;
@@ -736,8 +745,9 @@ static int cmd_pool(int argc, char **argv)
 	}
 	if (!status) {
 		if (!options->hosts)
-			options->hosts = cpus < 1 ? 1 : cpus > (long)MAX_HOSTS ? MAX_HOSTS :
-									      (unsigned int)cpus;
+			options->hosts = cpus < 1		  ? 1
+					 : cpus > (long)MAX_HOSTS ? MAX_HOSTS
+								  : (unsigned int)cpus;
 		status = run_pool(options);
 	}
 	free(options);

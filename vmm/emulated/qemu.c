@@ -49,15 +49,16 @@ static int make_parents(char *path)
 
 static int run_mkfs(const char *path, struct ktstr_error *error)
 {
-	char *argv[] = { "mkfs.btrfs", "-q", "-f", "-m", "single", (char *)(uintptr_t)path, NULL };
+	char *argv[] = {"mkfs.btrfs", "-q", "-f", "-m", "single", (char *)(uintptr_t)path, NULL};
 	const char *old_path = getenv("PATH");
 	char search[PATH_MAX];
 	pid_t pid;
 	int status, err;
 
 	/* mkfs is in sbin, which a user's PATH need not have. */
-	snprintf(search, sizeof(search), "PATH=%s:/usr/sbin:/sbin", old_path ? old_path : "/usr/bin");
-	char *env[] = { search, NULL };
+	snprintf(search, sizeof(search), "PATH=%s:/usr/sbin:/sbin",
+		 old_path ? old_path : "/usr/bin");
+	char *env[] = {search, NULL};
 
 	pid = fork();
 	if (!pid) {
@@ -127,8 +128,8 @@ static int copy_sparse(int from, int to)
 			return -errno;
 		while (at < end) {
 			char buf[65536];
-			size_t want = (size_t)(end - at) < sizeof(buf) ? (size_t)(end - at) :
-									 sizeof(buf);
+			size_t want =
+				(size_t)(end - at) < sizeof(buf) ? (size_t)(end - at) : sizeof(buf);
 			ssize_t n = pread(from, buf, want, at);
 
 			if (n <= 0)
@@ -151,7 +152,7 @@ static int open_scratch(struct ktstr_error *error)
 		return ktstr_error__set(error, -err, "create", "the cache directory", NULL);
 	snprintf(path, sizeof(path), "%s/%s", directory, SCRATCH_TEMPLATE);
 	template = open_template(path, error);
-	if (template < 0)
+	if (template <0)
 		return template;
 	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -257,8 +258,10 @@ static void build_args(struct args *args, const struct emulated_image *image,
 	args__add(args, "-device");
 	args__add(args, "virtserialport,chardev=ctl,name=" WIRE_PORT_NAME);
 	args__add(args, "-blockdev");
-	args__add(args, "driver=file,node-name=scratch,filename=/proc/self/fd/%d,locking=off,"
-			"discard=unmap,cache.no-flush=on", fds->scratch);
+	args__add(args,
+		  "driver=file,node-name=scratch,filename=/proc/self/fd/%d,locking=off,"
+		  "discard=unmap,cache.no-flush=on",
+		  fds->scratch);
 	args__add(args, "-device");
 	args__add(args, "virtio-blk-pci,drive=scratch,serial=scratch");
 	args__add(args, "-fsdev");
@@ -270,7 +273,8 @@ static void build_args(struct args *args, const struct emulated_image *image,
 
 		double_commas(options->writable[i], path, sizeof(path));
 		args__add(args, "-fsdev");
-		args__add(args, "local,id=w%zu,path=%s,security_model=none,multidevs=remap", i, path);
+		args__add(args, "local,id=w%zu,path=%s,security_model=none,multidevs=remap", i,
+			  path);
 		args__add(args, "-device");
 		args__add(args, "virtio-9p-pci,fsdev=w%zu,mount_tag=w%zu", i, i);
 	}
@@ -278,10 +282,10 @@ static void build_args(struct args *args, const struct emulated_image *image,
 
 /* ---- life ---- */
 
-static void __attribute__((noreturn)) exec_qemu(struct args *args, const struct passed_fds *fds,
-						int log, pid_t owner)
+static void __attribute__((noreturn))
+exec_qemu(struct args *args, const struct passed_fds *fds, int log, pid_t owner)
 {
-	const int keep[] = { fds->ctl, fds->console, fds->scratch, fds->initrd };
+	const int keep[] = {fds->ctl, fds->console, fds->scratch, fds->initrd};
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
@@ -304,12 +308,12 @@ static void __attribute__((noreturn)) exec_qemu(struct args *args, const struct 
 int emulated_qemu__start(const struct emulated_image *image, const struct emulated_options *options,
 			 struct emulated_qemu *qemu, struct ktstr_error *error)
 {
-	struct passed_fds fds = { .ctl = -1, .scratch = -1, .initrd = image->initrd };
-	int pair[2] = { -1, -1 }, err = 0;
-	struct args args = { 0 };
+	struct passed_fds fds = {.ctl = -1, .scratch = -1, .initrd = image->initrd};
+	int pair[2] = {-1, -1}, err = 0;
+	struct args args = {0};
 	pid_t owner = getpid();
 
-	*qemu = (struct emulated_qemu){ .pid = -1, .pidfd = -1, .ctl = -1 };
+	*qemu = (struct emulated_qemu){.pid = -1, .pidfd = -1, .ctl = -1};
 	qemu->console = memfd_create("ktstr-emulated-console", MFD_CLOEXEC);
 	qemu->log = memfd_create("ktstr-emulated-log", MFD_CLOEXEC);
 	if (qemu->console < 0 || qemu->log < 0 ||

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The process that owns one QEMU: waits until the agent is up, then passes frames between one client
- * at a time and the agent. It sees whole frames only, so that a client that dies in the middle of
- * one leaves the next client a clean channel.
+ * The process that owns one QEMU: waits until the agent is up, then passes frames between one
+ * client at a time and the agent. It sees whole frames only, so that a client that dies in the
+ * middle of one leaves the next client a clean channel.
  */
 #include "emulated.h"
 #include "wire.h"
@@ -21,7 +21,8 @@
 #define BOOT_TIMEOUT_MS 120000 /* 5 s when nothing else runs */
 #define ABORT_TIMEOUT_MS 60000
 #define END_TIMEOUT_MS 3000
-#define PROXY_HIGH_WATER (256u << 10) /* stop reading one side while that much waits for the other */
+#define PROXY_HIGH_WATER \
+	(256u << 10) /* stop reading one side while that much waits for the other */
 
 struct supervisor {
 	const struct emulated_image *image;
@@ -58,7 +59,7 @@ static void host_stop(struct supervisor *s)
 /* How QEMU ended, as one line; it is reaped. */
 static void describe_end(struct supervisor *s, char *text, size_t size)
 {
-	struct pollfd pfd = { s->qemu.pidfd, POLLIN, 0 };
+	struct pollfd pfd = {s->qemu.pidfd, POLLIN, 0};
 	int status;
 
 	/* Its socket closes a moment before it is dead. */
@@ -80,8 +81,8 @@ static void describe_end(struct supervisor *s, char *text, size_t size)
 }
 
 /*
- * Waits for a frame of the agent until @deadline. 1: it is at *frame; -ECANCELED: @client (-1: none)
- * hung up; -EIO: the host is lost and *lost (malloc'ed) says why.
+ * Waits for a frame of the agent until @deadline. 1: it is at *frame; -ECANCELED: @client (-1:
+ * none) hung up; -EIO: the host is lost and *lost (malloc'ed) says why.
  */
 static int agent_frame(struct supervisor *s, int64_t deadline, int client, struct wire_frame *frame,
 		       char **lost)
@@ -89,9 +90,9 @@ static int agent_frame(struct supervisor *s, int64_t deadline, int client, struc
 	char cause[256];
 
 	for (;;) {
-		struct pollfd pfd[3] = { { s->qemu.ctl, POLLIN, 0 },
-					 { s->qemu.pidfd, POLLIN, 0 },
-					 { client, POLLRDHUP, 0 } };
+		struct pollfd pfd[3] = {{s->qemu.ctl, POLLIN, 0},
+					{s->qemu.pidfd, POLLIN, 0},
+					{client, POLLRDHUP, 0}};
 		int have = wire__peek(&s->from_agent, frame);
 		int64_t left = deadline - now_ms();
 		ssize_t n = 0;
@@ -99,7 +100,8 @@ static int agent_frame(struct supervisor *s, int64_t deadline, int client, struc
 		if (have > 0)
 			return 1;
 		if (have < 0) {
-			snprintf(cause, sizeof(cause), "emulated KVM host: bytes that are no frame");
+			snprintf(cause, sizeof(cause),
+				 "emulated KVM host: bytes that are no frame");
 			break;
 		}
 		if (left <= 0) {
@@ -124,7 +126,7 @@ static int agent_frame(struct supervisor *s, int64_t deadline, int client, struc
 /* Starts a host and waits until its agent is up or @client hangs up. On failure *lost says why. */
 static int host_start(struct supervisor *s, int client, char **lost)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct wire_frame frame;
 	int err;
 
@@ -142,7 +144,8 @@ static int host_start(struct supervisor *s, int client, char **lost)
 		char cause[700];
 
 		snprintf(cause, sizeof(cause), "emulated KVM host: set-up failed: %.*s",
-			 (int)(frame.length < 600 ? frame.length : 600), (const char *)frame.payload);
+			 (int)(frame.length < 600 ? frame.length : 600),
+			 (const char *)frame.payload);
 		*lost = emulated_qemu__evidence(&s->qemu, cause);
 		err = -EIO;
 	}
@@ -157,7 +160,7 @@ static int host_start(struct supervisor *s, int client, char **lost)
 /* Says in full to a blocking client; it may be gone. */
 static void tell_client(int client, uint32_t type, const char *text)
 {
-	struct wire_buf buf = { 0 };
+	struct wire_buf buf = {0};
 
 	fcntl(client, F_SETFL, 0);
 	if (!wire__put(&buf, type, text, text ? strlen(text) : 0))
@@ -197,7 +200,7 @@ static int abort_command(struct supervisor *s, char **lost)
 		return err;
 	for (;;) {
 		/* While the agent reads nothing it writes, and the other way round. */
-		struct pollfd pfd[3] = { { s->qemu.ctl, POLLIN, 0 }, { s->qemu.pidfd, POLLIN, 0 } };
+		struct pollfd pfd[3] = {{s->qemu.ctl, POLLIN, 0}, {s->qemu.pidfd, POLLIN, 0}};
 
 		if (wire__flush(&s->to_agent, s->qemu.ctl))
 			return -EIO;
@@ -221,7 +224,7 @@ static int abort_command(struct supervisor *s, char **lost)
 /* One client, from ACCEPTED to its end. Negative: the host is lost (the client was told). */
 static int session(struct supervisor *s, int client)
 {
-	struct wire_buf from_client = { 0 }, to_client = { 0 };
+	struct wire_buf from_client = {0}, to_client = {0};
 	bool started = false, ended = false, gone = false;
 	char *lost = NULL;
 	int err = 0;
@@ -232,11 +235,15 @@ static int session(struct supervisor *s, int client)
 		bool agent_full = wire_buf__used(&s->to_agent) > PROXY_HIGH_WATER;
 		bool client_full = wire_buf__used(&to_client) > PROXY_HIGH_WATER;
 		struct pollfd pfd[3] = {
-			{ client, (short)((agent_full || ended ? 0 : POLLIN) |
-					  (wire_buf__used(&to_client) ? POLLOUT : 0)), 0 },
-			{ s->qemu.ctl, (short)((client_full ? 0 : POLLIN) |
-					       (wire_buf__used(&s->to_agent) ? POLLOUT : 0)), 0 },
-			{ s->qemu.pidfd, POLLIN, 0 },
+			{client,
+			 (short)((agent_full || ended ? 0 : POLLIN) |
+				 (wire_buf__used(&to_client) ? POLLOUT : 0)),
+			 0},
+			{s->qemu.ctl,
+			 (short)((client_full ? 0 : POLLIN) |
+				 (wire_buf__used(&s->to_agent) ? POLLOUT : 0)),
+			 0},
+			{s->qemu.pidfd, POLLIN, 0},
 		};
 		ssize_t n;
 
@@ -290,7 +297,7 @@ static int session(struct supervisor *s, int client)
 void emulated_supervisor__serve_one(int client, const struct emulated_image *image,
 				    const struct emulated_options *options)
 {
-	struct supervisor s = { .image = image, .options = options, .status = -1 };
+	struct supervisor s = {.image = image, .options = options, .status = -1};
 	char *lost = NULL;
 
 	if (host_start(&s, client, &lost)) {
@@ -306,9 +313,8 @@ void emulated_supervisor__serve_one(int client, const struct emulated_image *ima
 static int next_client(struct supervisor *s, int listener)
 {
 	for (;;) {
-		struct pollfd pfd[2] = { { listener, POLLIN, 0 },
-					 { s ? s->qemu.pidfd : -1, POLLIN, 0 } };
-		struct ucred peer = { 0 };
+		struct pollfd pfd[2] = {{listener, POLLIN, 0}, {s ? s->qemu.pidfd : -1, POLLIN, 0}};
+		struct ucred peer = {0};
 		socklen_t length = sizeof(peer);
 		int client;
 
@@ -336,7 +342,7 @@ void emulated_supervisor__serve(int listener, int status, int ready,
 				const struct emulated_image *image,
 				const struct emulated_options *options)
 {
-	struct supervisor s = { .image = image, .options = options, .status = status };
+	struct supervisor s = {.image = image, .options = options, .status = status};
 
 	for (;;) {
 		char *lost = NULL;

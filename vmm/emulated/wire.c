@@ -10,7 +10,7 @@
 void wire_buf__free(struct wire_buf *buf)
 {
 	free(buf->data);
-	*buf = (struct wire_buf){ 0 };
+	*buf = (struct wire_buf){0};
 }
 
 static int wire_buf__reserve(struct wire_buf *buf, size_t length)
@@ -55,7 +55,7 @@ int wire__append(struct wire_buf *buf, const void *data, size_t length)
 
 int wire__put(struct wire_buf *buf, uint32_t type, const void *payload, size_t length)
 {
-	struct wire_header header = { .magic = WIRE_MAGIC, .type = type };
+	struct wire_header header = {.magic = WIRE_MAGIC, .type = type};
 	int err;
 
 	if (length > WIRE_MAX_PAYLOAD)

@@ -29,7 +29,7 @@
  * Linux fills every receive queue with buffers of a page, so these are short; what a port sends is
  * bounded by its queue, so those are longer.
  */
-static const uint16_t queue_sizes[NR_QUEUES] = { 16, 64, 16, 16, 16, 64, 16, 64 };
+static const uint16_t queue_sizes[NR_QUEUES] = {16, 64, 16, 16, 16, 64, 16, 64};
 
 /* Output of a generic port that was taken is returned to the guest at the latest at this size. */
 #define HELD_BYTES 65536u
@@ -46,13 +46,13 @@ enum {
 };
 
 struct port_state {
-	uint8_t guest_ready;  /* PORT_READY came */
-	uint8_t guest_open;   /* PORT_OPEN came */
+	uint8_t guest_ready; /* PORT_READY came */
+	uint8_t guest_open;  /* PORT_OPEN came */
 	uint8_t host_open;
-	uint8_t send;	      /* SEND_* */
-	uint32_t taken;	      /* bytes of the first waiting output chain that the host took */
-	uint32_t in_head;     /* first byte in @in */
-	uint32_t in_length;   /* bytes in @in, a ring */
+	uint8_t send;	    /* SEND_* */
+	uint32_t taken;	    /* bytes of the first waiting output chain that the host took */
+	uint32_t in_head;   /* first byte in @in */
+	uint32_t in_length; /* bytes in @in, a ring */
 	uint8_t in[VIRTIO_CONSOLE_INPUT_SIZE];
 };
 
@@ -63,12 +63,12 @@ struct console_state {
 
 struct port {
 	struct port_state *s;
-	bool told_open;	 /* what port_open() said last */
-	bool owes_room;	 /* port_writable() has to be called when there is room */
-	bool in_output;	 /* run_output() is on the stack */
-	bool in_writable; /* port_writable() is on the stack */
+	bool told_open;			   /* what port_open() said last */
+	bool owes_room;			   /* port_writable() has to be called when there is room */
+	bool in_output;			   /* run_output() is on the stack */
+	bool in_writable;		   /* port_writable() is on the stack */
 	uint32_t held_bytes, held_buffers; /* output taken and not yet returned to the guest */
-	uint8_t *late; /* output that a reset caught in the queue; malloc'ed */
+	uint8_t *late;			   /* output that a reset caught in the queue; malloc'ed */
 	size_t late_length, late_taken;
 };
 
@@ -115,11 +115,11 @@ struct message {
 static uint32_t build_message(const struct virtio_console *c, uint32_t port, uint32_t bit,
 			      struct message *m)
 {
-	const uint16_t size[2] = { c->s.cols, c->s.rows }; /* §5.3.6.2, virtio_console_resize */
+	const uint16_t size[2] = {c->s.cols, c->s.rows}; /* §5.3.6.2, virtio_console_resize */
 	const char *name = port_names[port] ? port_names[port] : "";
 	uint32_t extra = 0;
 
-	*m = (struct message){ .control = { .id = port, .value = 1 } };
+	*m = (struct message){.control = {.id = port, .value = 1}};
 	switch (bit) {
 	case SEND_ADD:
 		m->control.event = VIRTIO_CONSOLE_PORT_ADD;
@@ -381,7 +381,8 @@ static uint32_t ring_put(struct port_state *s, const uint8_t *buf, size_t length
 	uint32_t room = VIRTIO_CONSOLE_INPUT_SIZE - s->in_length;
 	uint32_t n = length < room ? (uint32_t)length : room;
 	uint32_t tail = (s->in_head + s->in_length) % VIRTIO_CONSOLE_INPUT_SIZE;
-	uint32_t first = VIRTIO_CONSOLE_INPUT_SIZE - tail < n ? VIRTIO_CONSOLE_INPUT_SIZE - tail : n;
+	uint32_t first =
+		VIRTIO_CONSOLE_INPUT_SIZE - tail < n ? VIRTIO_CONSOLE_INPUT_SIZE - tail : n;
 
 	memcpy(s->in + tail, buf, first);
 	memcpy(s->in, buf + first, n - first);
@@ -473,7 +474,8 @@ static int port_opened(struct virtio_console *c, uint32_t port, bool open,
 	int ret = 0;
 
 	if (!open) {
-		/* What was written before the close counts, though its notification may be behind. */
+		/* What was written before the close counts, though its notification may be behind.
+		 */
 		ret = run_output(c, port, error);
 		complete_output(c, port, true);
 	}
@@ -761,7 +763,7 @@ static void check(struct virtio_console *c, int ret, const struct ktstr_error *e
 size_t virtio_console__input(struct virtio_console *c, uint32_t port, const void *buf,
 			     size_t length)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 	struct port *p;
 	size_t done = 0;
 	uint32_t n;
@@ -784,7 +786,7 @@ size_t virtio_console__input(struct virtio_console *c, uint32_t port, const void
 
 void virtio_console__resume(struct virtio_console *c, uint32_t port)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	if (port >= KTSTR_PORTS)
 		return;
@@ -795,7 +797,7 @@ void virtio_console__resume(struct virtio_console *c, uint32_t port)
 
 void virtio_console__set_open(struct virtio_console *c, uint32_t port, bool open)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	if (port >= KTSTR_PORTS)
 		return;
@@ -813,7 +815,7 @@ void virtio_console__set_open(struct virtio_console *c, uint32_t port, bool open
 
 void virtio_console__set_size(struct virtio_console *c, uint16_t cols, uint16_t rows)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	virtio_mmio__lock(c->dev.transport);
 	if (c->s.cols != cols || c->s.rows != rows) {

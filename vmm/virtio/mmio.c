@@ -24,8 +24,8 @@
 
 #define BIT64(n) (UINT64_C(1) << (n))
 
-#define TRANSPORT_FEATURES                                                                         \
-	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) |                          \
+#define TRANSPORT_FEATURES                                                \
+	(BIT64(VIRTIO_F_VERSION_1) | BIT64(VIRTIO_RING_F_INDIRECT_DESC) | \
 	 BIT64(VIRTIO_RING_F_EVENT_IDX))
 
 /* Registers of the transport, as plain data. */
@@ -152,11 +152,11 @@ static void reset(struct virtio_mmio *t)
 		t->dev->ops->reset(t->dev);
 	for (uint32_t i = 0; i < t->dev->nr_queues; i++) {
 		virtq__reset(&t->dev->queues[i]);
-		t->geometry[i] = (struct virtq_geometry){ 0 };
+		t->geometry[i] = (struct virtq_geometry){0};
 	}
 	t->dev->negotiated = 0;
 	/* The generation goes on: a driver may compare it across a reset. */
-	t->s = (struct mmio_state){ .generation = t->s.generation };
+	t->s = (struct mmio_state){.generation = t->s.generation};
 	atomic_store(&t->interrupt_status, 0);
 }
 
@@ -215,7 +215,7 @@ static void write_queue_ready(struct virtio_mmio *t, uint32_t value)
 {
 	const uint32_t usable = VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK;
 	struct virtq *q = &t->dev->queues[t->s.queue_sel];
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	if (!(value & 1)) {
 		virtq__reset(q);
@@ -407,7 +407,7 @@ static void bus_write(void *opaque, uint64_t offset, const uint8_t *data, uint32
 	}
 }
 
-const struct bus_ops virtio_mmio_bus_ops = { .read = bus_read, .write = bus_write };
+const struct bus_ops virtio_mmio_bus_ops = {.read = bus_read, .write = bus_write};
 
 const char *virtio_mmio__name(const struct virtio_mmio *t)
 {
@@ -426,7 +426,7 @@ int virtio_mmio__queue_fd(const struct virtio_mmio *t, uint32_t queue)
 
 static bool run_if_notified(struct virtio_mmio *t, uint32_t queue)
 {
-	struct ktstr_error error = { 0 };
+	struct ktstr_error error = {0};
 
 	if (!take_fd(t->queue_fds[queue]))
 		return false;
@@ -503,8 +503,8 @@ int virtio_mmio__create(struct virtio_device *dev, const struct gmem *mem, uint6
 
 	*transport = NULL;
 	if (!dev->nr_queues || dev->nr_queues > VIRTIO_MAX_QUEUES)
-		return ktstr_error__set(error, EINVAL, "virtio-mmio", dev->ops->name,
-					"%u queues", dev->nr_queues);
+		return ktstr_error__set(error, EINVAL, "virtio-mmio", dev->ops->name, "%u queues",
+					dev->nr_queues);
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return ktstr_error__set(error, ENOMEM, "virtio-mmio", dev->ops->name, NULL);
@@ -623,8 +623,7 @@ static int load_locked(struct virtio_mmio *t, const uint8_t *p, struct ktstr_err
 	p += sizeof(t->s);
 	if ((t->s.status & VIRTIO_CONFIG_S_FEATURES_OK) && !features_acceptable(t))
 		return bad_state(t, error);
-	t->dev->negotiated =
-		t->s.status & VIRTIO_CONFIG_S_FEATURES_OK ? t->s.driver_features : 0;
+	t->dev->negotiated = t->s.status & VIRTIO_CONFIG_S_FEATURES_OK ? t->s.driver_features : 0;
 	atomic_store(&t->interrupt_status, t->s.interrupt_status);
 	for (uint32_t i = 0; i < t->dev->nr_queues; i++) {
 		struct queue_state qs;

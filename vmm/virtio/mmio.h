@@ -21,8 +21,8 @@
 struct virtio_mmio_wiring {
 	void *opaque;
 	/*
-	 * Makes a 4-byte write of @datamatch at @gpa signal @eventfd (KVM_IOEVENTFD with DATAMATCH).
-	 * NULL: notifications come as writes to the bus.
+	 * Makes a 4-byte write of @datamatch at @gpa signal @eventfd (KVM_IOEVENTFD with
+	 * DATAMATCH). NULL: notifications come as writes to the bus.
 	 */
 	int (*assign_notify)(void *opaque, uint64_t gpa, uint32_t datamatch, int eventfd);
 	/* Makes a write to @eventfd an edge on @gsi (KVM_IRQFD). */

@@ -60,7 +60,7 @@ static uint16_t *avail_event(const struct virtq *q)
 
 void virtq__init(struct virtq *q, const struct gmem *mem, uint32_t max_size)
 {
-	*q = (struct virtq){ .mem = mem, .max_size = max_size };
+	*q = (struct virtq){.mem = mem, .max_size = max_size};
 }
 
 static int check_part(const struct virtq *q, const char *part, uint64_t gpa, uint64_t bytes,
@@ -246,7 +246,7 @@ static int add_buffer(struct virtq *q, struct virtq_chain *chain, const struct v
 	    (uint64_t)chain->readable + chain->writable > UINT32_MAX)
 		return malformed(q, error, EINVAL, "chain of 2^32 bytes or more", desc->len);
 	chain->iov[chain->nr_readable + chain->nr_writable] =
-		(struct iovec){ .iov_base = p, .iov_len = desc->len };
+		(struct iovec){.iov_base = p, .iov_len = desc->len};
 	if (writable)
 		chain->nr_writable++;
 	else
@@ -319,7 +319,7 @@ void virtq__unpop(struct virtq *q)
 
 int virtq__push(struct virtq *q, uint16_t head, uint32_t written, struct ktstr_error *error)
 {
-	struct vring_used_elem elem = { .id = head, .len = written };
+	struct vring_used_elem elem = {.id = head, .len = written};
 	uint64_t offset = offsetof(struct vring_used, ring) +
 			  sizeof(elem) * (uint64_t)(q->s.next_used & (q->s.size - 1));
 
@@ -393,7 +393,7 @@ void virtq__disable_notify(struct virtq *q)
 	if (!field)
 		return;
 	/* An event index just behind is the one that the driver reaches last. */
-	__atomic_store_n(field, q->s.event_idx ? (uint16_t)(q->s.next_avail - 1) :
-						 VRING_USED_F_NO_NOTIFY,
+	__atomic_store_n(field,
+			 q->s.event_idx ? (uint16_t)(q->s.next_avail - 1) : VRING_USED_F_NO_NOTIFY,
 			 __ATOMIC_RELAXED);
 }

@@ -65,8 +65,8 @@ struct virtq_geometry {
 void virtq__init(struct virtq *q, const struct gmem *mem, uint32_t max_size);
 
 /*
- * Latches the geometry (§2.7: sizes, alignments) with the negotiated @features. -EINVAL: a size that
- * is 0, no power of two or above max_size, or a misaligned part; -EFAULT: a part outside RAM.
+ * Latches the geometry (§2.7: sizes, alignments) with the negotiated @features. -EINVAL: a size
+ * that is 0, no power of two or above max_size, or a misaligned part; -EFAULT: a part outside RAM.
  */
 int virtq__enable(struct virtq *q, const struct virtq_geometry *geometry, uint64_t features,
 		  struct ktstr_error *error);
@@ -76,9 +76,9 @@ void virtq__reset(struct virtq *q);
 
 /*
  * Takes the next available chain. 1: *chain is filled; 0: there is none, or the queue is not ready
- * or not live; negative: the ring is malformed, @error says how, and the queue is not live any more.
- * -EINVAL: against the specification; -EFAULT: an address outside RAM; -ELOOP: more descriptors
- * than the queue's size (a loop, or a chain too long).
+ * or not live; negative: the ring is malformed, @error says how, and the queue is not live any
+ * more. -EINVAL: against the specification; -EFAULT: an address outside RAM; -ELOOP: more
+ * descriptors than the queue's size (a loop, or a chain too long).
  */
 int virtq__pop(struct virtq *q, struct virtq_chain *chain, struct ktstr_error *error);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Puts a kernel (bzImage or ELF vmlinux), its command line, initramfs and boot parameters into guest
- * RAM as Documentation/arch/x86/boot.rst says, for the 64-bit entry point.
+ * Puts a kernel (bzImage or ELF vmlinux), its command line, initramfs and boot parameters into
+ * guest RAM as Documentation/arch/x86/boot.rst says, for the 64-bit entry point.
  */
 #include <asm/bootparam.h>
 #include <elf.h>
@@ -61,9 +61,9 @@ static int read_to_ram(struct vm *vm, int fd, uint64_t offset, uint64_t gpa, uin
 	uint8_t *to = gmem__ptr(&vm->mem, gpa, length);
 
 	if (!to)
-		return ktstr_error__set(error, ENOMEM, "load", path,
-					"%llu MiB at 0x%llx do not fit into guest RAM",
-					(unsigned long long)(length >> 20), (unsigned long long)gpa);
+		return ktstr_error__set(
+			error, ENOMEM, "load", path, "%llu MiB at 0x%llx do not fit into guest RAM",
+			(unsigned long long)(length >> 20), (unsigned long long)gpa);
 	while (length) {
 		ssize_t n = pread(fd, to, length, (off_t)offset);
 
@@ -72,7 +72,8 @@ static int read_to_ram(struct vm *vm, int fd, uint64_t offset, uint64_t gpa, uin
 		if (n < 0)
 			return ktstr_error__set(error, errno, "read", path, NULL);
 		if (n == 0)
-			return ktstr_error__set(error, ENOEXEC, "read", path, "the file is too short");
+			return ktstr_error__set(error, ENOEXEC, "read", path,
+						"the file is too short");
 		to += n;
 		offset += (uint64_t)n;
 		length -= (uint64_t)n;
@@ -108,8 +109,8 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 	return 0;
 }
 
-static int load_elf_segment(struct vm *vm, const struct arch_payload *payload,
-			    const Elf64_Phdr *ph, struct ktstr_error *error)
+static int load_elf_segment(struct vm *vm, const struct arch_payload *payload, const Elf64_Phdr *ph,
+			    struct ktstr_error *error)
 {
 	uint64_t end;
 
@@ -146,15 +147,13 @@ static int load_elf(struct vm *vm, const struct arch_payload *payload, struct se
 	if (pread(payload->kernel_fd, ph, size, (off_t)eh.e_phoff) != (ssize_t)size)
 		return not_a_kernel(payload, "is shorter than its header says", error);
 	for (uint32_t i = 0; i < eh.e_phnum; i++) {
-		int err = ph[i].p_type == PT_LOAD ?
-				  load_elf_segment(vm, payload, &ph[i], error) :
-				  0;
+		int err =
+			ph[i].p_type == PT_LOAD ? load_elf_segment(vm, payload, &ph[i], error) : 0;
 
 		if (err)
 			return err;
 	}
-	if (!vm->kernel_end || eh.e_entry >= X86_MAPPED_END ||
-	    !gmem__ptr(&vm->mem, eh.e_entry, 1))
+	if (!vm->kernel_end || eh.e_entry >= X86_MAPPED_END || !gmem__ptr(&vm->mem, eh.e_entry, 1))
 		return not_a_kernel(payload, "has its entry point outside RAM", error);
 	x86->entry = eh.e_entry;
 	/* What a bzImage's header would have said. */
@@ -171,7 +170,7 @@ static void add_e820(struct boot_params *bp, uint64_t addr, uint64_t end, uint32
 {
 	if (addr < end && bp->e820_entries < E820_MAX_ENTRIES_ZEROPAGE)
 		bp->e820_table[bp->e820_entries++] =
-			(struct boot_e820_entry){ .addr = addr, .size = end - addr, .type = type };
+			(struct boot_e820_entry){.addr = addr, .size = end - addr, .type = type};
 }
 
 static void write_e820(const struct vm *vm, struct boot_params *bp)
@@ -212,7 +211,7 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 			  struct ktstr_error *error)
 {
 	struct boot_params *bp = boot_params(vm);
-	struct setup_header hdr = { 0 };
+	struct setup_header hdr = {0};
 	struct stat st;
 	char magic[SELFMAG];
 	int err;

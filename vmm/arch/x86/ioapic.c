@@ -50,14 +50,14 @@ void ioapic__route(uint64_t rte, uint32_t pin, struct kvm_irq_routing_entry *ent
 	uint32_t dest = (uint32_t)(rte >> RTE_DEST_SHIFT) & 0xff;
 	uint32_t ext = (uint32_t)(rte >> RTE_EXT_DEST_SHIFT) & 0x7f;
 
-	*entry = (struct kvm_irq_routing_entry){ .gsi = pin, .type = KVM_IRQ_ROUTING_MSI };
+	*entry = (struct kvm_irq_routing_entry){.gsi = pin, .type = KVM_IRQ_ROUTING_MSI};
 	entry->u.msi.address_lo = MSI_ADDRESS | dest << MSI_DEST_SHIFT;
 	if (rte & RTE_LOGICAL)
 		entry->u.msi.address_lo |= MSI_LOGICAL;
 	/* With 32-bit ids (KVM_X2APIC_API_USE_32BIT_IDS) bits 8 and up travel in the upper half. */
 	entry->u.msi.address_hi = ext << 8;
-	entry->u.msi.data = (uint32_t)(rte & RTE_VECTOR) |
-			    (uint32_t)(rte >> RTE_DELIVERY_SHIFT & 7) << 8;
+	entry->u.msi.data = (uint32_t)(rte & RTE_VECTOR) | (uint32_t)(rte >> RTE_DELIVERY_SHIFT & 7)
+								   << 8;
 	if (rte & RTE_LEVEL)
 		entry->u.msi.data |= MSI_LEVEL | MSI_ASSERT;
 }
@@ -68,7 +68,7 @@ static int ioapic__update_routes(struct ioapic *ioapic)
 	struct {
 		struct kvm_irq_routing head;
 		struct kvm_irq_routing_entry entries[IOAPIC_PINS];
-	} routing = { .head.nr = 0 };
+	} routing = {.head.nr = 0};
 
 	for (uint32_t pin = 0; pin < IOAPIC_PINS; pin++) {
 		uint64_t rte = ioapic->state.redirection[pin];
@@ -155,7 +155,7 @@ static void ioapic__write(void *opaque, uint64_t offset, const uint8_t *data, ui
 	pthread_mutex_unlock(&ioapic->lock);
 }
 
-const struct bus_ops ioapic_bus_ops = { .read = ioapic__read, .write = ioapic__write };
+const struct bus_ops ioapic_bus_ops = {.read = ioapic__read, .write = ioapic__write};
 
 void ioapic__eoi(struct ioapic *ioapic, uint8_t vector)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An 82093AA IOAPIC in user space, for KVM's split interrupt chip: each unmasked pin is an MSI route
- * of KVM, so that irqfds reach the guest without it. Destinations have 15 bits
+ * An 82093AA IOAPIC in user space, for KVM's split interrupt chip: each unmasked pin is an MSI
+ * route of KVM, so that irqfds reach the guest without it. Destinations have 15 bits
  * (KVM_FEATURE_MSI_EXT_DEST_ID).
  */
 #ifndef KTSTR_VMM_X86_IOAPIC_H

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The ports by which a PC ends: keyboard controller reset, ACPI reset register, PM1a control (S5). */
+/* The ports by which a PC ends: keyboard controller reset, ACPI reset register, PM1a control (S5).
+ */
 #include <string.h>
 
 #include "../../vm.h"
@@ -39,8 +40,8 @@ static void i8042__write_data(void *opaque, uint64_t offset, const uint8_t *data
 	(void)length;
 }
 
-static const struct bus_ops i8042_command_ops = { i8042__read, i8042__write_command };
-static const struct bus_ops i8042_data_ops = { i8042__read, i8042__write_data };
+static const struct bus_ops i8042_command_ops = {i8042__read, i8042__write_command};
+static const struct bus_ops i8042_data_ops = {i8042__read, i8042__write_data};
 
 /* PM1_STS never has a bit set; PM1_EN (at 2) keeps what was written. */
 static void pm1_event__read(void *opaque, uint64_t offset, uint8_t *data, uint32_t length)
@@ -48,7 +49,7 @@ static void pm1_event__read(void *opaque, uint64_t offset, uint8_t *data, uint32
 	struct vm *vm = opaque;
 	struct x86_vm *x86 = vm->arch_data;
 	uint16_t enable = x86->pm1_enable; /* any vCPU may write it meanwhile */
-	uint8_t image[4] = { 0, 0, (uint8_t)enable, (uint8_t)(enable >> 8) };
+	uint8_t image[4] = {0, 0, (uint8_t)enable, (uint8_t)(enable >> 8)};
 
 	memcpy(data, image + offset, length);
 }
@@ -62,11 +63,11 @@ static void pm1_event__write(void *opaque, uint64_t offset, const uint8_t *data,
 		x86->pm1_enable = (uint16_t)(data[0] | data[1] << 8);
 }
 
-static const struct bus_ops pm1_event_ops = { pm1_event__read, pm1_event__write };
+static const struct bus_ops pm1_event_ops = {pm1_event__read, pm1_event__write};
 
 static void pm1_control__read(void *opaque, uint64_t offset, uint8_t *data, uint32_t length)
 {
-	const uint8_t image[2] = { PM1_CNT_SCI_EN, 0 };
+	const uint8_t image[2] = {PM1_CNT_SCI_EN, 0};
 
 	(void)opaque;
 	memcpy(data, image + offset, length);
@@ -82,7 +83,7 @@ static void pm1_control__write(void *opaque, uint64_t offset, const uint8_t *dat
 		vm__end(opaque, VM_END_POWEROFF, "guest powered off");
 }
 
-static const struct bus_ops pm1_control_ops = { pm1_control__read, pm1_control__write };
+static const struct bus_ops pm1_control_ops = {pm1_control__read, pm1_control__write};
 
 static void reset__write(void *opaque, uint64_t offset, const uint8_t *data, uint32_t length)
 {
@@ -92,7 +93,7 @@ static void reset__write(void *opaque, uint64_t offset, const uint8_t *data, uin
 		vm__end(opaque, VM_END_RESET, "reset by the ACPI reset register");
 }
 
-static const struct bus_ops reset_ops = { i8042__read, reset__write };
+static const struct bus_ops reset_ops = {i8042__read, reset__write};
 
 int x86_platform__create(struct vm *vm, struct ktstr_error *error)
 {
@@ -101,11 +102,11 @@ int x86_platform__create(struct vm *vm, struct ktstr_error *error)
 		const char *name;
 		const struct bus_ops *ops;
 	} ports[] = {
-		{ X86_I8042_DATA_PORT, 1, "i8042-data", &i8042_data_ops },
-		{ X86_I8042_COMMAND_PORT, 1, "i8042-command", &i8042_command_ops },
-		{ X86_PM1A_EVENT_PORT, 4, "pm1a-event", &pm1_event_ops },
-		{ X86_PM1A_CONTROL_PORT, 2, "pm1a-control", &pm1_control_ops },
-		{ X86_RESET_PORT, 1, "reset", &reset_ops },
+		{X86_I8042_DATA_PORT, 1, "i8042-data", &i8042_data_ops},
+		{X86_I8042_COMMAND_PORT, 1, "i8042-command", &i8042_command_ops},
+		{X86_PM1A_EVENT_PORT, 4, "pm1a-event", &pm1_event_ops},
+		{X86_PM1A_CONTROL_PORT, 2, "pm1a-control", &pm1_control_ops},
+		{X86_RESET_PORT, 1, "reset", &reset_ops},
 	};
 
 	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {

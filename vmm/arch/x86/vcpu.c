@@ -64,10 +64,11 @@ static int set_msrs(struct vcpu *vcpu, struct ktstr_error *error)
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entries[1];
-	} msrs = { .head.nmsrs = 1,
-		   .entries = { { .index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING } } };
+	} msrs = {.head.nmsrs = 1,
+		  .entries = {{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING}}};
 
-	return ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) < 0 ? set_failed(vcpu, "KVM_SET_MSRS", error) : 0;
+	return ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) < 0 ? set_failed(vcpu, "KVM_SET_MSRS", error)
+							: 0;
 }
 
 /* The local APIC's pins as a PC's firmware leaves them: LINT0 the PIC, LINT1 NMI. */
@@ -80,9 +81,8 @@ static int set_lapic(struct vcpu *vcpu, struct ktstr_error *error)
 		return set_failed(vcpu, "KVM_GET_LAPIC", error);
 	memcpy(lapic.regs + APIC_LVT_LINT0, &lint0, sizeof(lint0));
 	memcpy(lapic.regs + APIC_LVT_LINT1, &lint1, sizeof(lint1));
-	return ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0 ?
-		       set_failed(vcpu, "KVM_SET_LAPIC", error) :
-		       0;
+	return ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0 ? set_failed(vcpu, "KVM_SET_LAPIC", error)
+							  : 0;
 }
 
 /* The first 4 GiB mapped one to one with 2 MiB pages. */
@@ -103,14 +103,14 @@ static int write_page_tables(struct vm *vm)
 
 static void set_segments(struct kvm_sregs *sregs)
 {
-	struct kvm_segment code = { .base = 0,
-				    .limit = 0xffffffff,
-				    .selector = BOOT_CS,
-				    .type = 0xb,
-				    .present = 1,
-				    .s = 1,
-				    .l = 1,
-				    .g = 1 };
+	struct kvm_segment code = {.base = 0,
+				   .limit = 0xffffffff,
+				   .selector = BOOT_CS,
+				   .type = 0xb,
+				   .present = 1,
+				   .s = 1,
+				   .l = 1,
+				   .g = 1};
 	struct kvm_segment data = code;
 
 	data.selector = BOOT_DS;
@@ -124,8 +124,8 @@ static void set_segments(struct kvm_sregs *sregs)
 static int set_boot_registers(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = vm->arch_data;
-	uint64_t gdt[4] = { 0, 0, GDT_CODE64, GDT_DATA };
-	struct kvm_regs regs = { .rip = x86->entry, .rsi = X86_BOOT_PARAMS_GPA, .rflags = 2 };
+	uint64_t gdt[4] = {0, 0, GDT_CODE64, GDT_DATA};
+	struct kvm_regs regs = {.rip = x86->entry, .rsi = X86_BOOT_PARAMS_GPA, .rflags = 2};
 	struct kvm_sregs sregs;
 
 	if (write_page_tables(vm) || gmem__write(&vm->mem, X86_GDT_GPA, gdt, sizeof(gdt)))
@@ -143,8 +143,8 @@ static int set_boot_registers(struct vm *vm, struct vcpu *vcpu, struct ktstr_err
 	sregs.efer = EFER_LME | EFER_LMA;
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0)
 		return set_failed(vcpu, "KVM_SET_SREGS", error);
-	return ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0 ? set_failed(vcpu, "KVM_SET_REGS", error) :
-							  0;
+	return ioctl(vcpu->fd, KVM_SET_REGS, &regs) < 0 ? set_failed(vcpu, "KVM_SET_REGS", error)
+							: 0;
 }
 
 int x86_vcpu__init(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error)

@@ -22,7 +22,7 @@ static int ioctl_failed(const char *operation, struct ktstr_error *error)
 static int enable_cap(struct vm *vm, uint32_t cap, uint64_t arg, const char *name,
 		      struct ktstr_error *error)
 {
-	struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
+	struct kvm_enable_cap enable = {.cap = cap, .args = {arg}};
 
 	return ioctl(vm->vm_fd, KVM_ENABLE_CAP, &enable) < 0 ? ioctl_failed(name, error) : 0;
 }
@@ -31,8 +31,8 @@ static int enable_cap(struct vm *vm, uint32_t cap, uint64_t arg, const char *nam
 static int create_split_irqchip(struct vm *vm, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = vm->arch_data;
-	int err = enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS, "KVM_CAP_SPLIT_IRQCHIP",
-			     error);
+	int err =
+		enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS, "KVM_CAP_SPLIT_IRQCHIP", error);
 
 	if (!err)
 		err = enable_cap(vm, KVM_CAP_X2APIC_API,
@@ -50,8 +50,8 @@ static int read_cpuid(struct vm *vm, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = vm->arch_data;
 
-	x86->cpuid = calloc(1, sizeof(*x86->cpuid) +
-				       CPUID_MAX_ENTRIES * sizeof(x86->cpuid->entries[0]));
+	x86->cpuid =
+		calloc(1, sizeof(*x86->cpuid) + CPUID_MAX_ENTRIES * sizeof(x86->cpuid->entries[0]));
 	if (!x86->cpuid)
 		return ktstr_error__set(error, ENOMEM, "allocate", "CPUID", NULL);
 	x86->cpuid->nent = CPUID_MAX_ENTRIES;
@@ -96,8 +96,8 @@ static void x86__destroy(struct vm *vm)
 static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
 {
 	const struct x86_vm *x86 = vm->arch_data;
-	struct acpi_serial serials[] = { { X86_COM1_PORT, X86_COM1_GSI },
-					 { X86_COM2_PORT, X86_COM2_GSI } };
+	struct acpi_serial serials[] = {{X86_COM1_PORT, X86_COM1_GSI},
+					{X86_COM2_PORT, X86_COM2_GSI}};
 	struct acpi_virtio_mmio virtio[VM_MAX_VIRTIO];
 	struct acpi_spec spec = {
 		.layout = &vm->layout,
@@ -119,8 +119,8 @@ static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
 	uint8_t *tables = gmem__ptr(&vm->mem, X86_TABLES_GPA, room);
 
 	for (uint32_t i = 0; i < vm->nr_virtio; i++)
-		virtio[i] = (struct acpi_virtio_mmio){ vm->virtio[i].gpa, vm->virtio[i].size,
-						       vm->virtio[i].gsi };
+		virtio[i] = (struct acpi_virtio_mmio){vm->virtio[i].gpa, vm->virtio[i].size,
+						      vm->virtio[i].gsi};
 	if (!tables)
 		return ktstr_error__set(error, EFAULT, "write", "ACPI tables", "not in RAM");
 	return acpi__build(&spec, X86_TABLES_GPA, tables, room, &used, error);
@@ -128,7 +128,7 @@ static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
 
 static int x86__connect_irq(struct vm *vm, uint32_t gsi, int eventfd, struct ktstr_error *error)
 {
-	struct kvm_irqfd irqfd = { .fd = (uint32_t)eventfd, .gsi = gsi };
+	struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd, .gsi = gsi};
 
 	return ioctl(vm->vm_fd, KVM_IRQFD, &irqfd) < 0 ? ioctl_failed("KVM_IRQFD", error) : 0;
 }
@@ -153,8 +153,8 @@ static uint64_t x86__program_counter(struct vcpu *vcpu)
 const struct arch_ops arch_x86_ops = {
 	.console = "ttyS0",
 	.serial_space = BUS_PIO,
-	.serial_base = { X86_COM1_PORT, X86_COM2_PORT },
-	.serial_gsi = { X86_COM1_GSI, X86_COM2_GSI },
+	.serial_base = {X86_COM1_PORT, X86_COM2_PORT},
+	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
 	.virtio_base = X86_VIRTIO_GPA,
 	.virtio_gsi = X86_VIRTIO_GSI,
 	.create = x86__create,

@@ -15,7 +15,8 @@
 struct vm;
 struct vcpu;
 
-/* ---- Guest-physical addresses below 1 MiB; the kernel keeps off what e820 does not call RAM ---- */
+/* ---- Guest-physical addresses below 1 MiB; the kernel keeps off what e820 does not call RAM ----
+ */
 #define X86_GDT_GPA UINT64_C(0x500)
 #define X86_BOOT_PARAMS_GPA UINT64_C(0x7000) /* "zero page" */
 #define X86_PAGE_TABLES_GPA UINT64_C(0x9000) /* PML4, PDPT, four page directories */
@@ -47,12 +48,13 @@ struct vcpu;
 #define X86_SCI_GSI 9u
 #define X86_VIRTIO_GSI 16u /* and up, one a device */
 
-/* Ids up to this one work with the in-kernel interrupt chip's 8-bit destinations (255: broadcast). */
+/* Ids up to this one work with the in-kernel interrupt chip's 8-bit destinations (255: broadcast).
+ */
 #define X86_MAX_XAPIC_ID 254u
 
 struct x86_vm {
 	bool split_irqchip;
-	struct ioapic ioapic; /* split chip only */
+	struct ioapic ioapic;	  /* split chip only */
 	struct kvm_cpuid2 *cpuid; /* what KVM offers */
 	enum cpuid_vendor vendor;
 	uint64_t entry; /* 64-bit entry point of the kernel */
