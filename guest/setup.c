@@ -166,6 +166,22 @@ static void add_names_and_links(void)
 			guest__log("%s: %s", links[i][1], strerror(errno));
 }
 
+/*
+ * A run's own files may lie below /tmp or /run (a tree built there): a mount would hide them. What is
+ * there already is in RAM as well.
+ */
+static bool has_files(const char *path)
+{
+	DIR *dir = opendir(path);
+	int entries = 0;
+
+	while (dir && entries <= 2 && readdir(dir)) /* "." and ".." */
+		entries++;
+	if (dir)
+		closedir(dir);
+	return entries > 2;
+}
+
 int setup__mounts(void)
 {
 	static const struct mount_point points[] = {
@@ -186,6 +202,11 @@ int setup__mounts(void)
 		const struct mount_point *p = &points[i];
 
 		mkdir(p->path, 0755); /* in sysfs: there or not */
+		if (!strcmp(p->type, "tmpfs") && has_files(p->path)) {
+			if (chmod(p->path, !strcmp(p->path, "/run") ? 0755 : 01777))
+				guest__log("%s: %s", p->path, strerror(errno));
+			continue;
+		}
 		if (!mount(p->type, p->path, p->type, p->flags, p->options))
 			continue;
 		if (p->essential)
