@@ -106,6 +106,9 @@ do-run_tests: all sched_ext
 do-check: all unit check-debug sched_ext
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(cli_tests) $(sched_bin))
 
+do-check-long: all
+	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(wildcard selftests/long/*.t))
+
 # ---- the rest ----
 
 lint:
