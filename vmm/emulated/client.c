@@ -297,9 +297,9 @@ static int take_frames(struct client *client, char **argv, bool writable)
 }
 
 /*
- * QEMU's TCG now and then loses the end of a halt of the nested host's CPU (7.2, seen about once in
- * fifty boots of an 8-CPU guest): all of it then sleeps, timers included, until some device interrupts.
- * So the port does, as long as a command runs.
+ * A nested host can fall asleep for good while it runs an 8-CPU guest: QEMU's (7.2) CPU thread waits,
+ * the host's timers do not fire, and the next interrupt of any device wakes all of it. A halt that
+ * QEMU's TCG does not end is suspected, not shown. So the port interrupts as long as a command runs.
  */
 #define WAKE_MS 500
 
