@@ -278,7 +278,8 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
 	if (result->verdict == KTSTR_VERDICT_INTERRUPTED) {
 		say(out, false, "INTERRUPTED: %s", result->cause ? result->cause : "stopped");
-		outcome->signal = SIGTERM;
+		/* Never the signal that the test is to end by: that would be its pass. */
+		outcome->signal = id->termsig == SIGTERM ? SIGKILL : SIGTERM;
 	} else if (attrs->expect_verdict) {
 		judge_expected(attrs, result, cause_printed, out, outcome);
 	} else if (replay(result, outcome)) {

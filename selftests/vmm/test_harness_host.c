@@ -257,6 +257,18 @@ TEST_F(harness, interruption_is_never_a_pass)
 	EXPECT_EQ(SIGTERM, self->outcome.signal);
 }
 
+TEST_F(harness, interruption_is_no_pass_of_a_test_that_is_to_end_by_sigterm)
+{
+	const struct ktstr_test_id id = {.fixture = "fix",
+					 .variant = "",
+					 .test = "name",
+					 .termsig = SIGTERM};
+
+	self->result.verdict = KTSTR_VERDICT_INTERRUPTED;
+	harness__judge(&id, &self->attrs, &self->result, false, self->out, &self->outcome);
+	EXPECT_EQ(SIGKILL, self->outcome.signal);
+}
+
 TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 {
 	static const char *const searched[] = {"[FAIL]", " FAIL:",  "[SKIP]",
