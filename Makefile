@@ -5,8 +5,8 @@
 # make check-long   what takes longer
 # make lint, bench, format, install, clean
 #
-# O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan. KSRC=DIR is a kernel source tree,
-# KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
+# O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; V=1 shows commands.
+# KSRC=DIR is a kernel source tree, KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
 
 O ?= build
 VERSION := 0.1.0
@@ -19,6 +19,10 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 out := $(abspath $(O))
+ifneq ($(V),1)
+  Q := @
+endif
+say = @$(if $(Q),printf '  %-7s %s\n' $(1) $(patsubst $(CURDIR)/%,%,$@),:)
 cache := $(or $(KTSTR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ktstr)
 KSRC ?= $(cache)/source/default
 ifdef KERNEL
@@ -53,13 +57,16 @@ all: $(out)/libktstr.a $(out)/ktstr
 
 $(out)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,CC)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 $(out)/libktstr.a: $(lib_obj)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(out)/ktstr: $(cli_obj) $(out)/libktstr.a
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
 # ---- tests ----
 
@@ -68,7 +75,7 @@ check run_tests check-long: %: prepare
 	+@$(MAKE) --no-print-directory do-$@
 
 prepare:
-	scripts/setup
+	@scripts/setup
 	@[ -e $(KSRC)/Makefile -a -n "$(KERNEL)" ] || scripts/kernel fetch
 
 # Every test's line is shown; the files of a parallel run come out whole, one after the other.
@@ -87,7 +94,8 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	@[ -e $(KSRC)/tools/testing/selftests/kselftest_harness.h ] || { \
 		echo "$(KSRC): no kernel source tree; run scripts/kernel fetch or give KSRC=DIR" >&2; \
 		exit 1; }
-	$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
 
 unit: $(unit_bin) $(out)/ktstr
@@ -111,8 +119,8 @@ do-check-long: all
 
 # ---- the rest ----
 
-lint:
-	scripts/setup lint
+lint: prepare
+	@scripts/setup lint
 	scripts/lint $(out) $(KSRC)
 
 bench: all $(out)/bench-vm
@@ -120,7 +128,8 @@ bench: all $(out)/bench-vm
 
 # Boots machines with itself as /init, and times other monitors.
 $(out)/bench-vm: scripts/bench-vm.c $(out)/libktstr.a
-	$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
