@@ -2,7 +2,7 @@
 # make              libktstr.a and the ktstr command
 # make check        all tests that fit into 25 minutes; sets up what is missing by itself
 # make run_tests    the scheduler tests alone, likewise
-# make check-long   what takes longer
+# make check-long   what takes longer; SLICE=N runs a part of it, the N-th in turn
 # make lint, bench, format, install, clean
 #
 # O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; V=1 shows commands.
@@ -114,8 +114,13 @@ do-run_tests: all sched_ext
 do-check: all unit check-debug sched_ext
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(cli_tests) $(sched_bin))
 
+# SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
+long_tests := $(wildcard selftests/long/*.t)
+ifdef SLICE
+  long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
+endif
 do-check-long: all
-	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(wildcard selftests/long/*.t))
+	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(long_tests))
 
 # ---- the rest ----
 
