@@ -25,7 +25,7 @@ struct guest_config {
 	uint16_t rows, columns; /* 0: unknown */
 };
 
-#define GUEST_ATTACH_TIMEOUT_MS 20000u
+#define GUEST_ATTACH_TIMEOUT_MS 60000u
 
 /*
  * Takes @text (malloc'ed, @length bytes, then owned by @config even on failure). Unknown keys are

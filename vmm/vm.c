@@ -16,7 +16,8 @@
 
 #define DEFAULT_MEMORY_MB 512u
 #define DEFAULT_BOOT_TIMEOUT_S 120u
-#define DEFAULT_ATTACH_TIMEOUT_S 20u
+/* BPF programs of a large scheduler are verified for seconds; in emulation on a busy host, for 20. */
+#define DEFAULT_ATTACH_TIMEOUT_S 60u
 #define DEFAULT_TIMEOUT_S 60u
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
