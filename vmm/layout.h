@@ -25,8 +25,22 @@ struct layout_memory {
 	uint32_t node;
 };
 
+/* CPUs of a node are contiguous; so are those of a package. */
+struct layout_node {
+	uint32_t first_cpu, nr_cpus; /* 0 CPUs: memory only */
+	uint64_t memory;	     /* bytes */
+	uint32_t latency_ns;	     /* of its memory from the nearest CPUs */
+	uint32_t bandwidth_mbs;
+	uint64_t cache; /* memory-side cache, bytes; 0: none */
+};
+
+struct layout_package {
+	uint32_t first_cpu, nr_cpus;
+	uint32_t nr_nodes; /* that have CPUs in it; 1 where a node spans several packages */
+};
+
 struct layout {
-	struct ktstr_topology topology;
+	struct ktstr_topology topology; /* its counts and caches; the arrays are not kept */
 	uint32_t nr_cpus;
 	struct layout_cpu
 		*cpus; /* in Linux's order: CPU number = index = MADT order; [0] is the BSP */
@@ -35,9 +49,12 @@ struct layout {
 	uint32_t core_shift;	/* thread bits */
 	uint32_t llc_shift;	/* thread and core bits: CPUs that share an LLC differ below it */
 	uint32_t package_shift; /* all bits below the package */
+	uint32_t nr_packages;
+	struct layout_package *packages;
 	uint32_t nr_memory;
 	struct layout_memory *memory; /* sorted by gpa; covers all RAM, page aligned */
 	uint32_t nr_nodes;
+	struct layout_node *nodes;
 	uint8_t *distances; /* nr_nodes * nr_nodes, SLIT units: 10 local, 20 remote */
 };
 
@@ -45,5 +62,12 @@ struct layout {
 int layout__create(const struct ktstr_topology *topology, const struct gmem *mem,
 		   struct layout *layout, struct ktstr_error *error);
 void layout__destroy(struct layout *layout);
+
+/*
+ * Access of @target's memory from the CPUs of @initiator: the target's own figures at the nearest
+ * node with CPUs, elsewhere scaled by the distances.
+ */
+uint32_t layout__latency_ns(const struct layout *layout, uint32_t initiator, uint32_t target);
+uint32_t layout__bandwidth_mbs(const struct layout *layout, uint32_t initiator, uint32_t target);
 
 #endif /* KTSTR_VMM_LAYOUT_H */

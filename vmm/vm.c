@@ -14,7 +14,6 @@
 #include "vm_boot.h"
 #include "vm_io.h"
 
-#define DEFAULT_MEMORY_MB 512u
 #define DEFAULT_BOOT_TIMEOUT_S 120u
 /* BPF programs of a large scheduler are verified for seconds; in emulation on a busy host, for 20. */
 #define DEFAULT_ATTACH_TIMEOUT_S 60u
@@ -25,7 +24,6 @@ void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
 	*config = (struct ktstr_vm_config){
 		.size = sizeof(*config),
 		.topology = TOPO(1, 1, 1, 1),
-		.memory_mb = DEFAULT_MEMORY_MB,
 		.boot_timeout_s = DEFAULT_BOOT_TIMEOUT_S,
 		.attach_timeout_s = DEFAULT_ATTACH_TIMEOUT_S,
 		.timeout_s = DEFAULT_TIMEOUT_S,
@@ -96,22 +94,32 @@ static int open_kvm(struct vm *vm, struct ktstr_error *error)
 	return 0;
 }
 
-static int check_cpu_limit(struct vm *vm, struct ktstr_error *error)
+int vm__check_cpu_limits(const struct layout *layout, int max_vcpus, int max_vcpu_id,
+			 struct ktstr_error *error)
 {
-	int max = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-	int max_id = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
 	int err = 0;
 
-	if (max > 0 && vm->layout.nr_cpus > (uint32_t)max)
+	if (max_vcpus > 0 && layout->nr_cpus > (uint32_t)max_vcpus) {
 		err = ktstr_error__set(error, EINVAL, "topology", NULL,
-				       "%u CPUs, but KVM on this host takes %d", vm->layout.nr_cpus,
-				       max);
-	else if (max_id > 0 && vm->layout.max_hw_id >= (uint32_t)max_id)
+				       "%u CPUs, but KVM on this host takes %d", layout->nr_cpus,
+				       max_vcpus);
+		ktstr_error__hint(error, "declare fewer CPUs");
+	} else if (max_vcpu_id > 0 && layout->max_hw_id >= (uint32_t)max_vcpu_id) {
 		err = ktstr_error__set(error, EINVAL, "topology", NULL,
 				       "needs CPU id %u, but KVM on this host ends at %d",
-				       vm->layout.max_hw_id, max_id - 1);
-	ktstr_error__hint(error, "declare fewer CPUs");
+				       layout->max_hw_id, max_vcpu_id - 1);
+		ktstr_error__hint(error, "declare fewer CPUs, or counts that are powers of two: "
+					 "others leave gaps between the ids");
+	}
 	return err;
+}
+
+static int check_cpu_limits(struct vm *vm, struct ktstr_error *error)
+{
+	int max_vcpus = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	int max_vcpu_id = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
+
+	return vm__check_cpu_limits(&vm->layout, max_vcpus, max_vcpu_id, error);
 }
 
 static int add_memslots(struct vm *vm, struct ktstr_error *error)
@@ -134,14 +142,20 @@ static int add_memslots(struct vm *vm, struct ktstr_error *error)
 
 static int create_memory(struct vm *vm, struct ktstr_error *error)
 {
+	uint32_t memory_mb;
 	int err = open_kvm(vm, error);
 
 	if (!err)
-		err = gmem__layout(&vm->mem, (uint64_t)vm->config.memory_mb << 20, error);
+		err = ktstr_topology__validate(&vm->config.topology, error);
+	if (!err)
+		err = ktstr_topology__memory_mb(&vm->config.topology, vm->config.memory_mb,
+						&memory_mb, error);
+	if (!err)
+		err = gmem__layout(&vm->mem, (uint64_t)memory_mb << 20, error);
 	if (!err)
 		err = layout__create(&vm->config.topology, &vm->mem, &vm->layout, error);
 	if (!err)
-		err = check_cpu_limit(vm, error);
+		err = check_cpu_limits(vm, error);
 	if (!err)
 		err = gmem__map(&vm->mem, error);
 	return err ? err : add_memslots(vm, error);
