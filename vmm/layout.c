@@ -16,24 +16,84 @@
 #include "layout.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define SHARE_ALIGN (UINT64_C(2) << 20)
-/* ACPI 6.5 §5.2.17: 10 is a node's distance to itself; 20 means twice as far. */
-#define DISTANCE_LOCAL 10
-#define DISTANCE_REMOTE 20
-
 /* Bits that number @count things. */
 static uint32_t bits_for(uint32_t count)
 {
 	return count > 1 ? 32 - (uint32_t)__builtin_clz(count - 1) : 0;
 }
 
-static void fill_cpus(struct layout *layout)
+static uint32_t node_llcs(const struct ktstr_topology *t, uint32_t node)
+{
+	return t->nodes ? t->nodes[node].llcs : t->llcs / t->numa_nodes;
+}
+
+/* What is said of each node, or stands for it. */
+static void fill_nodes(struct layout *layout, const struct ktstr_topology *t)
+{
+	uint32_t cpus_per_llc = t->cores_per_llc * t->threads_per_core;
+	uint32_t first_cpu = 0, i;
+
+	for (i = 0; i < layout->nr_nodes; i++) {
+		const struct ktstr_numa_node said =
+			t->nodes ? t->nodes[i] : (struct ktstr_numa_node){0};
+		struct layout_node *node = &layout->nodes[i];
+
+		node->first_cpu = first_cpu;
+		node->nr_cpus = node_llcs(t, i) * cpus_per_llc;
+		node->latency_ns = said.latency_ns ? said.latency_ns
+				   : node->nr_cpus ? KTSTR_LATENCY_NS
+						   : KTSTR_CXL_LATENCY_NS;
+		node->bandwidth_mbs = said.bandwidth_mbs ? said.bandwidth_mbs
+				      : node->nr_cpus	 ? KTSTR_BANDWIDTH_MBS
+							 : KTSTR_CXL_BANDWIDTH_MBS;
+		node->cache = (uint64_t)said.cache_mb << 20;
+		first_cpu += node->nr_cpus;
+	}
+}
+
+static uint32_t nodes_with_cpus(const struct layout *layout)
+{
+	uint32_t count = 0, i;
+
+	for (i = 0; i < layout->nr_nodes; i++)
+		count += layout->nodes[i].nr_cpus != 0;
+	return count;
+}
+
+/* One package a node that has CPUs, or equal shares. Returns the LLCs of the largest. */
+static uint32_t fill_packages(struct layout *layout, const struct ktstr_topology *t)
+{
+	uint32_t cpus_per_llc = t->cores_per_llc * t->threads_per_core;
+	uint32_t first_cpu = 0, largest = 0, node = 0, i;
+	bool shares = layout->nr_packages != nodes_with_cpus(layout);
+
+	for (i = 0; i < layout->nr_packages; i++) {
+		struct layout_package *package = &layout->packages[i];
+
+		if (shares) {
+			package->nr_cpus = layout->nr_cpus / layout->nr_packages;
+		} else {
+			while (!layout->nodes[node].nr_cpus)
+				node++;
+			package->nr_cpus = layout->nodes[node++].nr_cpus;
+		}
+		package->first_cpu = first_cpu;
+		first_cpu += package->nr_cpus;
+		if (package->nr_cpus > largest)
+			largest = package->nr_cpus;
+	}
+	return largest / cpus_per_llc;
+}
+
+/* Where each CPU sits; nodes and packages are known. */
+static void fill_cpus(struct layout *layout, uint32_t llcs_per_package)
 {
 	const struct ktstr_topology *t = &layout->topology;
-	uint32_t llcs_per_package = t->llcs / t->numa_nodes;
-	uint32_t i;
+	uint32_t node = 0, package = 0, i;
 
 	layout->core_shift = bits_for(t->threads_per_core);
 	layout->llc_shift = layout->core_shift + bits_for(t->cores_per_llc);
@@ -41,14 +101,23 @@ static void fill_cpus(struct layout *layout)
 
 	for (i = 0; i < layout->nr_cpus; i++) {
 		struct layout_cpu *cpu = &layout->cpus[i];
+		struct layout_package *p = &layout->packages[package];
+		uint32_t first_llc;
 
+		while (i - layout->nodes[node].first_cpu >= layout->nodes[node].nr_cpus)
+			node++;
+		if (i - p->first_cpu >= p->nr_cpus)
+			p = &layout->packages[++package];
+		if (i == p->first_cpu || i == layout->nodes[node].first_cpu)
+			p->nr_nodes++;
 		cpu->thread = i % t->threads_per_core;
 		cpu->core = i / t->threads_per_core;
 		cpu->llc = cpu->core / t->cores_per_llc;
-		cpu->package = cpu->llc / llcs_per_package;
-		cpu->node = cpu->package;
-		cpu->hw_id = cpu->package << layout->package_shift |
-			     cpu->llc % llcs_per_package << layout->llc_shift |
+		cpu->package = package;
+		cpu->node = node;
+		first_llc = layout->cpus[p->first_cpu].llc;
+		cpu->hw_id = package << layout->package_shift |
+			     (cpu->llc - first_llc) << layout->llc_shift |
 			     cpu->core % t->cores_per_llc << layout->core_shift | cpu->thread;
 	}
 	layout->max_hw_id = layout->cpus[layout->nr_cpus - 1].hw_id;
@@ -61,6 +130,7 @@ static void give_memory(struct layout *layout, const struct gmem *mem, uint32_t 
 	uint64_t before = 0;
 	uint32_t i;
 
+	layout->nodes[node].memory = end - start;
 	for (i = 0; i < mem->nr_regions; i++) {
 		const struct gmem_region *region = &mem->regions[i];
 		uint64_t from = start > before ? start - before : 0;
@@ -78,42 +148,71 @@ static void give_memory(struct layout *layout, const struct gmem *mem, uint32_t 
 	}
 }
 
-static int fill_memory(struct layout *layout, const struct gmem *mem, struct ktstr_error *error)
+static int fill_memory(struct layout *layout, const struct ktstr_topology *t,
+		       const struct gmem *mem, struct ktstr_error *error)
 {
-	uint64_t total = 0, start = 0, share;
-	uint32_t i;
+	uint64_t total = 0, said = 0, start = 0, exact = 0;
+	uint32_t shares = 0, share = 0, i, total_mb;
+	int err;
 
 	for (i = 0; i < mem->nr_regions; i++)
 		total += mem->regions[i].size;
-	share = total / layout->nr_nodes;
-	if (share < SHARE_ALIGN) {
-		int err = ktstr_error__set(error, EINVAL, "memory", NULL,
-					   "%llu KiB of RAM are too little for %u NUMA nodes",
-					   (unsigned long long)total >> 10, layout->nr_nodes);
-
-		ktstr_error__hint(error, "give the VM more memory");
+	err = ktstr_topology__memory_mb(t, (uint32_t)(total >> 20), &total_mb, error);
+	if (err)
 		return err;
+	for (i = 0; i < layout->nr_nodes; i++) {
+		uint32_t memory_mb = t->nodes ? t->nodes[i].memory_mb : 0;
+
+		said += (uint64_t)memory_mb << 20;
+		shares += !memory_mb;
 	}
 	for (i = 0; i < layout->nr_nodes; i++) {
-		uint64_t end =
-			share * (i + 1) + total % layout->nr_nodes * (i + 1) / layout->nr_nodes;
+		uint32_t memory_mb = t->nodes ? t->nodes[i].memory_mb : 0;
+		uint64_t end;
 
-		if (i + 1 < layout->nr_nodes)
-			end -= end % SHARE_ALIGN;
+		if (memory_mb) {
+			exact += (uint64_t)memory_mb << 20;
+			end = start + ((uint64_t)memory_mb << 20);
+		} else {
+			end = exact + (total - said) * ++share / shares;
+			if (share < shares)
+				end -= end % SHARE_ALIGN;
+		}
 		give_memory(layout, mem, i, start, end);
 		start = end;
 	}
 	return 0;
 }
 
-static void fill_distances(struct layout *layout)
+static void fill_distances(struct layout *layout, const uint8_t *distances)
 {
-	uint32_t i, j;
+	uint32_t i, n = layout->nr_nodes;
 
-	for (i = 0; i < layout->nr_nodes; i++)
-		for (j = 0; j < layout->nr_nodes; j++)
-			layout->distances[i * layout->nr_nodes + j] =
-				i == j ? DISTANCE_LOCAL : DISTANCE_REMOTE;
+	for (i = 0; i < n * n; i++)
+		layout->distances[i] = distances	? distances[i]
+				       : i / n == i % n ? KTSTR_DISTANCE_LOCAL
+							: KTSTR_DISTANCE_REMOTE;
+}
+
+static int allocate(struct layout *layout, const struct ktstr_topology *t,
+		    struct ktstr_error *error)
+{
+	layout->nr_cpus = ktstr_topology__cpus(t);
+	layout->nr_nodes = t->numa_nodes;
+	layout->nodes = calloc(layout->nr_nodes, sizeof(*layout->nodes));
+	layout->cpus = calloc(layout->nr_cpus, sizeof(*layout->cpus));
+	/* each region that starts inside a share cuts it once more */
+	layout->memory = calloc(layout->nr_nodes + GMEM_MAX_REGIONS, sizeof(*layout->memory));
+	layout->distances = calloc(layout->nr_nodes, layout->nr_nodes);
+	if (!layout->nodes || !layout->cpus || !layout->memory || !layout->distances)
+		goto fail;
+	fill_nodes(layout, t);
+	layout->nr_packages = t->packages ? t->packages : nodes_with_cpus(layout);
+	layout->packages = calloc(layout->nr_packages, sizeof(*layout->packages));
+	if (layout->packages)
+		return 0;
+fail:
+	return ktstr_error__set(error, ENOMEM, "allocate", "machine layout", NULL);
 }
 
 int layout__create(const struct ktstr_topology *topology, const struct gmem *mem,
@@ -122,23 +221,16 @@ int layout__create(const struct ktstr_topology *topology, const struct gmem *mem
 	int err;
 
 	*layout = (struct layout){.topology = *topology};
+	layout->topology.nodes = NULL;
+	layout->topology.distances = NULL;
 	err = ktstr_topology__validate(topology, error);
-	if (err)
-		return err;
-	layout->nr_cpus = ktstr_topology__cpus(topology);
-	layout->nr_nodes = topology->numa_nodes;
-	layout->cpus = calloc(layout->nr_cpus, sizeof(*layout->cpus));
-	/* each region that starts inside a share cuts it once more */
-	layout->memory = calloc(layout->nr_nodes + GMEM_MAX_REGIONS, sizeof(*layout->memory));
-	layout->distances = calloc(layout->nr_nodes, layout->nr_nodes);
-	if (!layout->cpus || !layout->memory || !layout->distances) {
-		err = ktstr_error__set(error, ENOMEM, "allocate", "machine layout", NULL);
-		goto out;
+	if (!err)
+		err = allocate(layout, topology, error);
+	if (!err) {
+		fill_cpus(layout, fill_packages(layout, topology));
+		fill_distances(layout, topology->distances);
+		err = fill_memory(layout, topology, mem, error);
 	}
-	fill_cpus(layout);
-	fill_distances(layout);
-	err = fill_memory(layout, mem, error);
-out:
 	if (err)
 		layout__destroy(layout);
 	return err;
@@ -147,7 +239,38 @@ out:
 void layout__destroy(struct layout *layout)
 {
 	free(layout->cpus);
+	free(layout->packages);
+	free(layout->nodes);
 	free(layout->memory);
 	free(layout->distances);
 	*layout = (struct layout){0};
+}
+
+/* Distance of @target's memory from the nearest CPUs. */
+static uint32_t nearest(const struct layout *layout, uint32_t target)
+{
+	uint32_t least = UINT8_MAX, i;
+
+	for (i = 0; i < layout->nr_nodes; i++)
+		if (layout->nodes[i].nr_cpus &&
+		    layout->distances[i * layout->nr_nodes + target] < least)
+			least = layout->distances[i * layout->nr_nodes + target];
+	return least;
+}
+
+uint32_t layout__latency_ns(const struct layout *layout, uint32_t initiator, uint32_t target)
+{
+	uint64_t ns = layout->nodes[target].latency_ns;
+
+	return (uint32_t)(ns * layout->distances[initiator * layout->nr_nodes + target] /
+			  nearest(layout, target));
+}
+
+uint32_t layout__bandwidth_mbs(const struct layout *layout, uint32_t initiator, uint32_t target)
+{
+	uint64_t mbs = layout->nodes[target].bandwidth_mbs;
+
+	mbs = mbs * nearest(layout, target) /
+	      layout->distances[initiator * layout->nr_nodes + target];
+	return mbs ? (uint32_t)mbs : 1;
 }

@@ -3,6 +3,7 @@
 #include <ktstr/topology.h>
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -13,50 +14,257 @@ uint32_t ktstr_topology__cpus(const struct ktstr_topology *topology)
 
 int ktstr_topology__format(const struct ktstr_topology *topology, char *buf, size_t size)
 {
-	return snprintf(buf, size, "%un%ul%uc%ut", topology->numa_nodes, topology->llcs,
+	char packages[16] = "";
+
+	if (topology->packages)
+		snprintf(packages, sizeof(packages), "%up", topology->packages);
+	return snprintf(buf, size, "%un%s%ul%uc%ut", topology->numa_nodes, packages, topology->llcs,
 			topology->cores_per_llc, topology->threads_per_core);
 }
 
-/* Records that @topology is impossible; the object of the error is its text form. */
-static int refuse(const struct ktstr_topology *topology, struct ktstr_error *error,
-		  const char *reason)
+/* Records that @topology is impossible, by @reason; the object of the error is its text form. */
+static int __attribute__((format(printf, 3, 4)))
+refuse(const struct ktstr_topology *topology, struct ktstr_error *error, const char *reason, ...)
 {
-	char text[64];
+	char text[80], why[200];
+	va_list ap;
 
+	va_start(ap, reason);
+	vsnprintf(why, sizeof(why), reason, ap);
+	va_end(ap);
 	ktstr_topology__format(topology, text, sizeof(text));
-	return ktstr_error__set(error, EINVAL, "topology", text, "%s", reason);
+	return ktstr_error__set(error, EINVAL, "topology", text, "%s", why);
+}
+
+static uint32_t node_llcs(const struct ktstr_topology *t, uint32_t node)
+{
+	return t->nodes ? t->nodes[node].llcs : t->llcs / t->numa_nodes;
+}
+
+static uint32_t nodes_with_cpus(const struct ktstr_topology *t)
+{
+	uint32_t count = 0, i;
+
+	for (i = 0; i < t->numa_nodes; i++)
+		count += node_llcs(t, i) != 0;
+	return count;
+}
+
+static int check_counts(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t cpus;
+	int err = 0;
+
+	if (!t->numa_nodes)
+		err = refuse(t, error, "there must be at least one NUMA node");
+	else if (!t->llcs)
+		err = refuse(t, error, "there must be at least one LLC");
+	else if (!t->cores_per_llc)
+		err = refuse(t, error, "an LLC must have at least one core");
+	else if (!t->threads_per_core)
+		err = refuse(t, error, "a core must have at least one thread");
+	ktstr_error__hint(error, "give 1 or more, or leave the letter out for 1");
+	if (err)
+		return err;
+	if (t->numa_nodes > KTSTR_MAX_NUMA_NODES) {
+		err = refuse(t, error, "too many NUMA nodes");
+		ktstr_error__hint(error, "at most %u are possible", KTSTR_MAX_NUMA_NODES);
+		return err;
+	}
+	if (__builtin_mul_overflow(t->llcs, t->cores_per_llc, &cpus) ||
+	    __builtin_mul_overflow(cpus, t->threads_per_core, &cpus) || cpus > KTSTR_MAX_CPUS) {
+		err = refuse(t, error, "too many CPUs");
+		ktstr_error__hint(error, "llcs * cores_per_llc * threads_per_core is at most %u",
+				  KTSTR_MAX_CPUS);
+	}
+	return err;
+}
+
+/*
+ * Linux numbers nodes as it meets them in the SRAT, first all that have CPUs, then those of memory
+ * alone (acpi_numa_init()): another order here would not be the guest's.
+ */
+static int check_order(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t i;
+	int err;
+
+	for (i = 0; i + 1 < t->numa_nodes; i++) {
+		if (t->nodes[i].llcs || !t->nodes[i + 1].llcs)
+			continue;
+		err = refuse(t, error, "node %u has no CPUs, but node %u behind it has", i, i + 1);
+		ktstr_error__hint(error,
+				  "declare nodes without CPUs last: Linux numbers nodes with "
+				  "CPUs first");
+		return err;
+	}
+	return 0;
+}
+
+static int check_nodes(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint64_t llcs = 0, memory_mb = 0;
+	uint32_t i;
+	int err;
+
+	if (!t->nodes) {
+		if (t->llcs % t->numa_nodes == 0)
+			return 0;
+		err = refuse(t, error, "the LLCs cannot be spread evenly over the nodes");
+		ktstr_error__hint(error,
+				  "llcs counts the whole machine: use a multiple of %u, or say how "
+				  "many each node has",
+				  t->numa_nodes);
+		return err;
+	}
+	for (i = 0; i < t->numa_nodes; i++) {
+		const struct ktstr_numa_node *node = &t->nodes[i];
+
+		llcs += node->llcs;
+		memory_mb += node->memory_mb;
+		if (!node->memory_mb || node->memory_mb >= KTSTR_MIN_NODE_MEMORY_MB)
+			continue;
+		err = refuse(t, error, "%u MiB are too little for node %u", node->memory_mb, i);
+		ktstr_error__hint(error, "a node needs %u MiB or more", KTSTR_MIN_NODE_MEMORY_MB);
+		return err;
+	}
+	if (llcs == 0) {
+		err = refuse(t, error, "no node has CPUs");
+		ktstr_error__hint(error, "give a node an LLC or more");
+	} else if (llcs != t->llcs) {
+		err = refuse(t, error, "the nodes have %llu LLCs, but the machine %u",
+			     (unsigned long long)llcs, t->llcs);
+		ktstr_error__hint(error,
+				  "llcs counts the whole machine: it is the sum of the nodes'");
+	} else if (memory_mb > UINT32_MAX) {
+		err = refuse(t, error, "the nodes have %llu MiB of memory",
+			     (unsigned long long)memory_mb);
+		ktstr_error__hint(error, "a machine has at most 1 TiB");
+	} else {
+		err = check_order(t, error);
+	}
+	return err;
+}
+
+/* Each package that has LLCs of a node lies in the node, or the node in it. */
+static int check_packages(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t first = 0, size, i;
+	int err;
+
+	if (!t->packages || t->packages == nodes_with_cpus(t))
+		return 0;
+	if (t->packages > t->llcs || t->llcs % t->packages) {
+		err = refuse(t, error, "%u LLCs cannot be spread evenly over %u packages", t->llcs,
+			     t->packages);
+		ktstr_error__hint(error,
+				  "use a divisor of the LLCs, or leave the packages out for one a "
+				  "node with CPUs");
+		return err;
+	}
+	size = t->llcs / t->packages;
+	for (i = 0; i < t->numa_nodes; i++) {
+		uint32_t llcs = node_llcs(t, i), end = first + llcs;
+
+		/* Apart from whole packages, the node must lie inside one. */
+		if (llcs && (first % size || end % size) && first / size != (end - 1) / size) {
+			err = refuse(t, error,
+				     "node %u is not whole packages of %u LLCs, and not "
+				     "inside one",
+				     i, size);
+			ktstr_error__hint(error, "let a package hold whole nodes, or a node whole "
+						 "packages");
+			return err;
+		}
+		first = end;
+	}
+	return 0;
+}
+
+static int check_distances(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t n = t->numa_nodes, i, j;
+	int err;
+
+	if (!t->distances)
+		return 0;
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < n; j++) {
+			uint8_t there = t->distances[i * n + j], back = t->distances[j * n + i];
+
+			if (i == j && there != KTSTR_DISTANCE_LOCAL) {
+				err = refuse(t, error, "distance %u of node %u to itself", there,
+					     i);
+				ktstr_error__hint(error, "it must be %u", KTSTR_DISTANCE_LOCAL);
+				return err;
+			}
+			if (i == j)
+				continue;
+			if (there <= KTSTR_DISTANCE_LOCAL || there == KTSTR_DISTANCE_UNREACHABLE) {
+				err = refuse(t, error, "distance %u of node %u to node %u", there,
+					     i, j);
+				ktstr_error__hint(error, "it must be %u to %u%s",
+						  KTSTR_DISTANCE_LOCAL + 1,
+						  KTSTR_DISTANCE_UNREACHABLE - 1,
+						  there == KTSTR_DISTANCE_UNREACHABLE
+							  ? "; 255 means unreachable, but every "
+							    "CPU reaches all RAM"
+							  : "");
+				return err;
+			}
+			if (there != back) {
+				err = refuse(t, error,
+					     "distance %u of node %u to node %u, but %u back",
+					     there, i, j, back);
+				ktstr_error__hint(error, "give the same both ways");
+				return err;
+			}
+		}
+	}
+	return 0;
 }
 
 int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr_error *error)
 {
-	uint32_t cpus;
+	int err = check_counts(topology, error);
+
+	if (!err)
+		err = check_nodes(topology, error);
+	if (!err)
+		err = check_packages(topology, error);
+	return err ? err : check_distances(topology, error);
+}
+
+int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t memory_mb,
+			      uint32_t *total_mb, struct ktstr_error *error)
+{
+	uint64_t said = 0, rest;
+	uint32_t shares = 0, i;
 	int err;
 
-	if (!topology->numa_nodes)
-		return refuse(topology, error, "there must be at least one NUMA node");
-	if (!topology->llcs)
-		return refuse(topology, error, "there must be at least one LLC");
-	if (!topology->cores_per_llc)
-		return refuse(topology, error, "an LLC must have at least one core");
-	if (!topology->threads_per_core)
-		return refuse(topology, error, "a core must have at least one thread");
-	if (topology->numa_nodes > KTSTR_MAX_NUMA_NODES) {
-		err = refuse(topology, error, "too many NUMA nodes");
-		ktstr_error__hint(error, "at most %u are possible", KTSTR_MAX_NUMA_NODES);
+	for (i = 0; i < topology->numa_nodes; i++) {
+		uint32_t of_node = topology->nodes ? topology->nodes[i].memory_mb : 0;
+
+		said += of_node;
+		shares += !of_node;
+	}
+	if (!memory_mb)
+		memory_mb = shares ? KTSTR_DEFAULT_MEMORY_MB : (uint32_t)said;
+	*total_mb = memory_mb;
+	rest = (uint64_t)shares * KTSTR_MIN_NODE_MEMORY_MB;
+	if (said > memory_mb || (!shares && said != memory_mb)) {
+		err = refuse(topology, error,
+			     "the nodes have %llu MiB of memory, but the machine %u",
+			     (unsigned long long)said, memory_mb);
+		ktstr_error__hint(error, "give the machine the sum of the nodes', or nothing where "
+					 "each node says its own");
 		return err;
 	}
-	if (topology->llcs % topology->numa_nodes) {
-		err = refuse(topology, error, "the LLCs cannot be spread evenly over the nodes");
-		ktstr_error__hint(error, "llcs counts the whole machine: use a multiple of %u",
-				  topology->numa_nodes);
-		return err;
-	}
-	if (__builtin_mul_overflow(topology->llcs, topology->cores_per_llc, &cpus) ||
-	    __builtin_mul_overflow(cpus, topology->threads_per_core, &cpus) ||
-	    cpus > KTSTR_MAX_CPUS) {
-		err = refuse(topology, error, "too many CPUs");
-		ktstr_error__hint(error, "llcs * cores_per_llc * threads_per_core is at most %u",
-				  KTSTR_MAX_CPUS);
+	if (memory_mb - said < rest) {
+		err = refuse(topology, error, "%llu MiB of memory are too little for %u NUMA nodes",
+			     (unsigned long long)(memory_mb - said), shares);
+		ktstr_error__hint(error, "give the machine %llu MiB or more (%u a node)",
+				  (unsigned long long)(said + rest), KTSTR_MIN_NODE_MEMORY_MB);
 		return err;
 	}
 	return 0;
@@ -95,10 +303,8 @@ int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 		char letter;
 		uint32_t *count;
 	} fields[] = {
-		{'n', &read.numa_nodes},
-		{'l', &read.llcs},
-		{'c', &read.cores_per_llc},
-		{'t', &read.threads_per_core},
+		{'n', &read.numa_nodes},       {'l', &read.llcs},     {'c', &read.cores_per_llc},
+		{'t', &read.threads_per_core}, {'p', &read.packages},
 	};
 	const unsigned int nr_fields = sizeof(fields) / sizeof(fields[0]);
 	bool seen[sizeof(fields) / sizeof(fields[0])] = {false};

@@ -14,7 +14,6 @@
 #include "vm_boot.h"
 #include "vm_io.h"
 
-#define DEFAULT_MEMORY_MB 512u
 #define DEFAULT_BOOT_TIMEOUT_S 120u
 #define DEFAULT_ATTACH_TIMEOUT_S 20u
 #define DEFAULT_TIMEOUT_S 60u
@@ -24,7 +23,6 @@ void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
 	*config = (struct ktstr_vm_config){
 		.size = sizeof(*config),
 		.topology = TOPO(1, 1, 1, 1),
-		.memory_mb = DEFAULT_MEMORY_MB,
 		.boot_timeout_s = DEFAULT_BOOT_TIMEOUT_S,
 		.attach_timeout_s = DEFAULT_ATTACH_TIMEOUT_S,
 		.timeout_s = DEFAULT_TIMEOUT_S,
@@ -133,10 +131,16 @@ static int add_memslots(struct vm *vm, struct ktstr_error *error)
 
 static int create_memory(struct vm *vm, struct ktstr_error *error)
 {
+	uint32_t memory_mb;
 	int err = open_kvm(vm, error);
 
 	if (!err)
-		err = gmem__layout(&vm->mem, (uint64_t)vm->config.memory_mb << 20, error);
+		err = ktstr_topology__validate(&vm->config.topology, error);
+	if (!err)
+		err = ktstr_topology__memory_mb(&vm->config.topology, vm->config.memory_mb,
+						&memory_mb, error);
+	if (!err)
+		err = gmem__layout(&vm->mem, (uint64_t)memory_mb << 20, error);
 	if (!err)
 		err = layout__create(&vm->config.topology, &vm->mem, &vm->layout, error);
 	if (!err)

@@ -29,6 +29,11 @@ struct ktstr_numa_node {
 /* A node below this is dropped or starved by the kernel (x86: NODE_MIN_SIZE is 4 MiB). */
 #define KTSTR_MIN_NODE_MEMORY_MB 16u
 
+/* ACPI 6.5 §5.2.17: 10 is a node's distance to itself; 20 means twice as far. */
+#define KTSTR_DISTANCE_LOCAL 10
+#define KTSTR_DISTANCE_REMOTE 20
+#define KTSTR_DISTANCE_UNREACHABLE 255
+
 /* Of each core (L1, L2) and of each LLC (L3), KiB; 0: as server parts of the CPU's vendor have. */
 struct ktstr_caches {
 	uint32_t l1d_kb, l1i_kb, l2_kb, l3_kb;
@@ -46,8 +51,9 @@ struct ktstr_topology {
 	uint32_t cores_per_llc;
 	uint32_t threads_per_core;
 	/*
-	 * Sockets; 0: one per NUMA node that has CPUs. The LLCs are spread evenly over them, in
-	 * order; a package holds whole nodes, or a node whole packages.
+	 * Sockets; 0, or as many as NUMA nodes that have CPUs: one for each of these. Otherwise the
+	 * LLCs are spread evenly over them, in order; a package holds whole nodes, or a node whole
+	 * packages.
 	 */
 	uint32_t packages;
 	const struct ktstr_numa_node *nodes; /* numa_nodes of them; NULL: uniform */

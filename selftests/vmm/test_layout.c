@@ -138,7 +138,8 @@ TEST(memory_covers_all_ram_evenly_without_crossing_the_hole)
 				  5120 * MIB, 8192 * MIB, 16384 * MIB, 777 * MIB,  3073 * MIB};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		for (uint32_t nodes = 1; nodes <= 64; nodes++)
+		for (uint32_t nodes = 1;
+		     nodes <= 64 && sizes[i] / nodes >= KTSTR_MIN_NODE_MEMORY_MB * MIB; nodes++)
 			check_memory(_metadata, nodes, sizes[i]);
 }
 
@@ -169,7 +170,7 @@ TEST(distances_are_10_local_and_20_remote)
 
 TEST(impossible_topology_and_too_little_memory_are_refused)
 {
-	struct gmem mem = shapes_ram(6 * MIB);
+	struct gmem mem = shapes_ram(48 * MIB);
 	struct ktstr_error error = {0};
 	struct layout l;
 
