@@ -35,33 +35,20 @@ static void put_x2apic_affinity(struct table_out *o, uint32_t apic_id, uint32_t 
 }
 
 /*
- * Linux numbers nodes as it meets their domains, first in all processor entries and then in all
- * memory entries: one without CPUs would come after those that have some, whatever its domain. So
- * where it stands before such a node it has the entry of a processor that no MADT lists: 255, which
- * is no xAPIC's id, or one above all ids.
+ * System Resource Affinity Table. Linux numbers nodes as it meets their domains, first in all
+ * processor entries, then in all memory entries: as nodes without CPUs are the last ones and both
+ * kinds of entries are in the order of their nodes, its numbers are the domains.
  */
-static void put_placeholder(struct table_out *o, const struct layout *l, uint32_t node)
-{
-	if (l->max_hw_id < ACPI_FIRST_X2APIC_ID)
-		put_apic_affinity(o, ACPI_FIRST_X2APIC_ID, node);
-	else
-		put_x2apic_affinity(o, l->max_hw_id + 1, node);
-}
-
-/* System Resource Affinity Table. CPUs come in the order of their nodes. */
 size_t acpi_numa__write_srat(struct table_out *o, const struct layout *l)
 {
 	size_t start = acpi_table__begin(o, "SRAT", 3);
-	uint32_t i, node = 0;
+	uint32_t i;
 
 	table__put(o, 1, 4);
 	table__put(o, 0, 8);
 	for (i = 0; i < l->nr_cpus; i++) {
 		const struct layout_cpu *cpu = &l->cpus[i];
 
-		for (; node < cpu->node; node++)
-			if (!l->nodes[node].nr_cpus)
-				put_placeholder(o, l, node);
 		if (cpu->hw_id < ACPI_FIRST_X2APIC_ID)
 			put_apic_affinity(o, cpu->hw_id, cpu->node);
 		else
