@@ -501,6 +501,27 @@ TEST(hmat_figures_without_a_common_unit_keep_four_digits_and_their_order)
 	destroy(&m);
 }
 
+/* 0xffff stands for unreachable: the last figure that needs no unit is one less. */
+TEST(hmat_figures_at_the_end_of_16_bits_are_not_unreachable)
+{
+	static struct acpi_memory_node nodes[ACPI_MAX_NODES];
+
+	for (uint32_t figure = 65534; figure <= 65536; figure++) {
+		const struct ktstr_numa_node said[] = {
+			{.llcs = 1, .latency_ns = figure, .bandwidth_mbs = figure},
+			{.latency_ns = 1, .bandwidth_mbs = 1}};
+		struct machine m = create(
+			_metadata, (struct ktstr_topology)WITH_NODES(1, 1, 1, said), SHAPES_GIB);
+
+		ASSERT_TRUE(acpi_hmat_decode(acpi_find(&m.image, "SRAT"),
+					     acpi_find(&m.image, "APIC"),
+					     acpi_find(&m.image, "HMAT"), nodes));
+		EXPECT_EQ(nodes[0].access[1].read_latency, figure + figure % 2);
+		EXPECT_EQ(nodes[0].access[1].read_bandwidth, figure - figure % 2);
+		destroy(&m);
+	}
+}
+
 TEST(a_latency_that_linux_cannot_hold_is_refused_and_the_last_it_can_is_not)
 {
 	static struct acpi_memory_node nodes[ACPI_MAX_NODES];
