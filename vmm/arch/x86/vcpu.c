@@ -33,6 +33,8 @@
 #define APIC_LVT_LINT1 0x360
 #define APIC_MODE_EXTINT 7u
 #define APIC_MODE_NMI 4u
+#define APIC_BASE_X2APIC UINT64_C(0x400) /* with the global enable bit, which is set after reset \
+					  */
 
 static int set_failed(const struct vcpu *vcpu, const char *operation, struct ktstr_error *error)
 {
@@ -82,6 +84,21 @@ static int set_lapic(struct vcpu *vcpu, struct ktstr_error *error)
 	memcpy(lapic.regs + APIC_LVT_LINT0, &lint0, sizeof(lint0));
 	memcpy(lapic.regs + APIC_LVT_LINT1, &lint1, sizeof(lint1));
 	return ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic) < 0 ? set_failed(vcpu, "KVM_SET_LAPIC", error)
+							  : 0;
+}
+
+/*
+ * Ids above 254 exist in x2APIC mode only, and Linux drops their MADT entries ("x2apic entry
+ * ignored") unless the firmware has already switched to it (Intel SDM vol. 3 §11.12.1).
+ */
+static int start_in_x2apic_mode(struct vcpu *vcpu, struct ktstr_error *error)
+{
+	struct kvm_sregs sregs;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+		return set_failed(vcpu, "KVM_GET_SREGS", error);
+	sregs.apic_base |= APIC_BASE_X2APIC;
+	return ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) < 0 ? set_failed(vcpu, "KVM_SET_SREGS", error)
 							  : 0;
 }
 
@@ -155,6 +172,8 @@ int x86_vcpu__init(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error)
 		err = set_msrs(vcpu, error);
 	if (!err)
 		err = set_lapic(vcpu, error);
+	if (!err && vm->layout.max_hw_id > X86_MAX_XAPIC_ID)
+		err = start_in_x2apic_mode(vcpu, error);
 	if (!err && vcpu->index == 0)
 		err = set_boot_registers(vm, vcpu, error);
 	return err;
