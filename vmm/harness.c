@@ -60,8 +60,9 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 		config->topology = attrs->topology;
 	if (attrs->memory_mb)
 		config->memory_mb = attrs->memory_mb;
-	if (attrs->boot_timeout_s)
-		config->boot_timeout_s = attrs->boot_timeout_s;
+	config->boot_timeout_s = attrs->boot_timeout_s
+					 ? attrs->boot_timeout_s
+					 : ktstr_vm__boot_allowance_s(&config->topology);
 	if (attrs->attach_timeout_s)
 		config->attach_timeout_s = attrs->attach_timeout_s;
 	if (attrs->timeout_s)
@@ -81,6 +82,7 @@ uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
 	apply(attrs, &config);
 	/* kselftest counts milliseconds in an int */
 	if (__builtin_add_overflow(config.boot_timeout_s, config.timeout_s, &limit_s) ||
+	    __builtin_add_overflow(limit_s, config.attach_timeout_s, &limit_s) ||
 	    __builtin_add_overflow(limit_s, LIMIT_MARGIN_S, &limit_s) || limit_s > INT_MAX / 1000)
 		limit_s = INT_MAX / 1000;
 	return limit_s;

@@ -15,16 +15,23 @@
 #include "vm_io.h"
 
 #define DEFAULT_BOOT_TIMEOUT_S 120u
-/* BPF programs of a large scheduler are verified for seconds; in emulation on a busy host, for 20. */
+#define BOOT_TIMEOUT_CPU_S 8u
+/* BPF programs of a large scheduler are verified for seconds; in emulation on a busy host, for 20.
+ */
 #define DEFAULT_ATTACH_TIMEOUT_S 60u
 #define DEFAULT_TIMEOUT_S 60u
+
+uint32_t ktstr_vm__boot_allowance_s(const struct ktstr_topology *topology)
+{
+	return DEFAULT_BOOT_TIMEOUT_S + BOOT_TIMEOUT_CPU_S * ktstr_topology__cpus(topology);
+}
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config)
 {
 	*config = (struct ktstr_vm_config){
 		.size = sizeof(*config),
 		.topology = TOPO(1, 1, 1, 1),
-		.boot_timeout_s = DEFAULT_BOOT_TIMEOUT_S,
+		.boot_timeout_s = DEFAULT_BOOT_TIMEOUT_S + BOOT_TIMEOUT_CPU_S,
 		.attach_timeout_s = DEFAULT_ATTACH_TIMEOUT_S,
 		.timeout_s = DEFAULT_TIMEOUT_S,
 		.terminal_in = -1,

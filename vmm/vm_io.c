@@ -34,6 +34,7 @@ struct vm_io {
 	enum ktstr_verdict seen_verdict; /* the one that note_progress() has acted on */
 	struct console_scan scan;	 /* COM1 */
 	bool scan_counted, scan_decided; /* its finding was taken over; it is the verdict */
+	bool test_started;
 	struct com2 com2;
 	struct channel channel; /* port 1 */
 	struct virtio_console *console;
@@ -77,6 +78,16 @@ static void on_timer(void *opaque, uint32_t events)
 		vm__end(vm, VM_END_TIMEOUT, "the run took too long");
 }
 
+/* Until the test starts, the scheduler's own limit, which init keeps, must come before ours. */
+static uint64_t limit_from_init_ms(const struct vm *vm)
+{
+	uint64_t s = vm->config.timeout_s;
+
+	if (s && vm->config.scheduler)
+		s += vm->config.attach_timeout_s;
+	return s * 1000;
+}
+
 /* Called after everything that was seen: the first word of PID 1, a failure, the end. */
 static void note_progress(struct vm *vm)
 {
@@ -86,9 +97,14 @@ static void note_progress(struct vm *vm)
 		vm->times.init_at_ns = vm__now_ns();
 		/* What failed before init spoke has its grace already. */
 		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
+			set_timer(vm, limit_from_init_ms(vm));
 		if (vm->config.progress)
 			vm->config.progress(vm->config.progress_opaque, "running");
+	}
+	if (o->last_step >= KTSTR_LIFE_TEST_STARTED && !vm->io->test_started) {
+		vm->io->test_started = true;
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
+			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
 	if (o->have_status && !vm->times.result_at_ns)
 		vm->times.result_at_ns = vm__now_ns();

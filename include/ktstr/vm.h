@@ -91,7 +91,7 @@ struct ktstr_vm_config {
 	size_t nr_files;
 	uint32_t boot_timeout_s;   /* from the first KVM_RUN until PID 1 speaks; 0: no limit */
 	uint32_t attach_timeout_s; /* guest time that the scheduler has to attach */
-	uint32_t timeout_s;	   /* from there to the end; 0: no limit */
+	uint32_t timeout_s;	   /* from the start of the test to the end; 0: no limit */
 	ktstr_output_fn output;	   /* may be NULL */
 	void *output_opaque;
 	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */
@@ -104,6 +104,12 @@ struct ktstr_vm_config {
 };
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config);
+
+/*
+ * A boot_timeout_s for a machine of this size, with room to spare where KVM itself is emulated: 120
+ * s and 8 s a CPU.
+ */
+uint32_t ktstr_vm__boot_allowance_s(const struct ktstr_topology *topology);
 
 struct ktstr_exit_count {
 	const char *reason; /* "io", "mmio", "hlt", ...; static */

@@ -165,6 +165,11 @@ TEST(limit_is_above_boot_and_test_and_fits_kselftests_milliseconds)
 	struct ktstr_test_attrs attrs = {.boot_timeout_s = 100, .timeout_s = 200};
 
 	EXPECT_GT(ktstr_test_attrs__limit_s(&attrs), 300);
+	attrs.attach_timeout_s = 1000;
+	EXPECT_GT(ktstr_test_attrs__limit_s(&attrs), 1300);
+	attrs.boot_timeout_s = 0; /* more CPUs boot longer */
+	attrs.topology = (struct ktstr_topology)TOPO(1, 8, 8, 4);
+	EXPECT_GT(ktstr_test_attrs__limit_s(&attrs), 1200 + 8 * 256);
 	attrs.timeout_s = 3000000;
 	EXPECT_EQ(INT32_MAX / 1000, ktstr_test_attrs__limit_s(&attrs));
 	attrs.timeout_s = UINT32_MAX;

@@ -617,6 +617,7 @@ static int finish_topology(struct run_options *o)
 				      &error))
 		return print_error(o->command, &error);
 	o->config.topology = o->topology.topology;
+	o->config.boot_timeout_s = ktstr_vm__boot_allowance_s(&o->config.topology);
 	return 0;
 }
 
