@@ -619,6 +619,12 @@ TEST(an_amd_cpu_on_intel_has_amds_features_and_leaves)
 	EXPECT_EQ(x86_cpuid(offered, 0x8000001f, 0).a, 0);
 	EXPECT_EQ(x86_cpuid(offered, 0x40000001, 0).a, 0x01007afb);
 	free(offered);
+	/* what AMD has twice, Intel has in leaf 1 alone */
+	offered = offer(0);
+	ASSERT_EQ(cpuid__take_vendor(offered, KTSTR_VENDOR_AMD, &vendor, NULL), 0);
+	EXPECT_EQ(x86_cpuid(offered, 0x80000001, 0).d,
+		  0x2c100800 | (x86_cpuid(offered, 1, 0).d & 0x0183f3ff));
+	free(offered);
 }
 
 TEST(the_other_vendor_needs_room_for_its_leaves)
