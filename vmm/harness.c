@@ -23,6 +23,14 @@
 #define LIMIT_MARGIN_S 60u
 #define EVIDENCE_LINES 40u
 
+static bool is_declared(const struct ktstr_topology *t)
+{
+	const struct ktstr_caches *c = &t->caches;
+
+	return t->numa_nodes || t->llcs || t->cores_per_llc || t->threads_per_core || t->packages ||
+	       t->nodes || t->distances || c->l1d_kb || c->l1i_kb || c->l2_kb || c->l3_kb;
+}
+
 void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_test_attrs *over)
 {
 #define MERGE(field)                                \
@@ -30,8 +38,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 		if (over->field)                    \
 			attrs->field = over->field; \
 	} while (0)
-	if (over->topology.numa_nodes || over->topology.llcs || over->topology.cores_per_llc ||
-	    over->topology.threads_per_core)
+	if (is_declared(&over->topology))
 		attrs->topology = over->topology;
 	MERGE(memory_mb);
 	MERGE(cpu_vendor);
@@ -50,8 +57,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 
 static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *config)
 {
-	if (attrs->topology.numa_nodes || attrs->topology.llcs || attrs->topology.cores_per_llc ||
-	    attrs->topology.threads_per_core)
+	if (is_declared(&attrs->topology))
 		config->topology = attrs->topology;
 	if (attrs->memory_mb)
 		config->memory_mb = attrs->memory_mb;

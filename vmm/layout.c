@@ -3,15 +3,17 @@
  * Computes the machine from the declared topology: the CPUs with their ids, the RAM of each NUMA
  * node, the distances.
  *
- * CPUs are numbered package by package, LLC by LLC, core by core, thread by thread: CPU 0 and CPU 1
- * are siblings when a core has two threads, as firmware of virtual machines does it, and the CPUs
- * of an LLC are a contiguous range. An x86 APIC id has a bit field per level, as wide as the
- * level's count needs, because guests split the ids by shifting (Intel SDM vol. 3 §9.9): a count
- * that is no power of two leaves gaps between the ids, never between CPU numbers. CPU 0 has id 0.
+ * CPUs are numbered node by node and package by package, LLC by LLC, core by core, thread by
+ * thread: CPU 0 and CPU 1 are siblings when a core has two threads, as firmware of virtual machines
+ * does it, and the CPUs of an LLC are a contiguous range. An x86 APIC id has a bit field per level,
+ * as wide as the largest package's count needs, because guests split the ids by shifting (Intel SDM
+ * vol. 3 §9.9): a count that is no power of two leaves gaps between the ids, never between CPU
+ * numbers. CPU 0 has id 0.
  *
- * RAM is dealt to the nodes in equal shares from low to high addresses, so the first node has low
- * memory. Shares end at multiples of 2 MiB so that no huge page belongs to two nodes; where the
- * share is a multiple of Linux's 128 MiB memory block, no block does either.
+ * RAM is dealt to the nodes from low to high addresses, so the first node has low memory: what a
+ * node says, to the byte, and equal shares of the rest to those that say nothing. A share ends at a
+ * multiple of 2 MiB so that no huge page belongs to two nodes, but the last one, which ends the
+ * rest; where the share is a multiple of Linux's 128 MiB memory block, no block does either.
  */
 #include "layout.h"
 
@@ -19,49 +21,31 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "topology.h"
+
 #define SHARE_ALIGN (UINT64_C(2) << 20)
+
 /* Bits that number @count things. */
 static uint32_t bits_for(uint32_t count)
 {
 	return count > 1 ? 32 - (uint32_t)__builtin_clz(count - 1) : 0;
 }
 
-static uint32_t node_llcs(const struct ktstr_topology *t, uint32_t node)
-{
-	return t->nodes ? t->nodes[node].llcs : t->llcs / t->numa_nodes;
-}
-
-/* What is said of each node, or stands for it. */
 static void fill_nodes(struct layout *layout, const struct ktstr_topology *t)
 {
 	uint32_t cpus_per_llc = t->cores_per_llc * t->threads_per_core;
 	uint32_t first_cpu = 0, i;
 
 	for (i = 0; i < layout->nr_nodes; i++) {
-		const struct ktstr_numa_node said =
-			t->nodes ? t->nodes[i] : (struct ktstr_numa_node){0};
 		struct layout_node *node = &layout->nodes[i];
 
 		node->first_cpu = first_cpu;
-		node->nr_cpus = node_llcs(t, i) * cpus_per_llc;
-		node->latency_ns = said.latency_ns ? said.latency_ns
-				   : node->nr_cpus ? KTSTR_LATENCY_NS
-						   : KTSTR_CXL_LATENCY_NS;
-		node->bandwidth_mbs = said.bandwidth_mbs ? said.bandwidth_mbs
-				      : node->nr_cpus	 ? KTSTR_BANDWIDTH_MBS
-							 : KTSTR_CXL_BANDWIDTH_MBS;
-		node->cache = (uint64_t)said.cache_mb << 20;
+		node->nr_cpus = topology__node_llcs(t, i) * cpus_per_llc;
+		node->latency_ns = topology__latency_ns(t, i);
+		node->bandwidth_mbs = topology__bandwidth_mbs(t, i);
+		node->cache = t->nodes ? (uint64_t)t->nodes[i].cache_mb << 20 : 0;
 		first_cpu += node->nr_cpus;
 	}
-}
-
-static uint32_t nodes_with_cpus(const struct layout *layout)
-{
-	uint32_t count = 0, i;
-
-	for (i = 0; i < layout->nr_nodes; i++)
-		count += layout->nodes[i].nr_cpus != 0;
-	return count;
 }
 
 /* One package a node that has CPUs, or equal shares. Returns the LLCs of the largest. */
@@ -69,7 +53,7 @@ static uint32_t fill_packages(struct layout *layout, const struct ktstr_topology
 {
 	uint32_t cpus_per_llc = t->cores_per_llc * t->threads_per_core;
 	uint32_t first_cpu = 0, largest = 0, node = 0, i;
-	bool shares = layout->nr_packages != nodes_with_cpus(layout);
+	bool shares = layout->nr_packages != topology__nodes_with_cpus(t);
 
 	for (i = 0; i < layout->nr_packages; i++) {
 		struct layout_package *package = &layout->packages[i];
@@ -184,14 +168,12 @@ static int fill_memory(struct layout *layout, const struct ktstr_topology *t,
 	return 0;
 }
 
-static void fill_distances(struct layout *layout, const uint8_t *distances)
+static void fill_distances(struct layout *layout, const struct ktstr_topology *t)
 {
 	uint32_t i, n = layout->nr_nodes;
 
 	for (i = 0; i < n * n; i++)
-		layout->distances[i] = distances	? distances[i]
-				       : i / n == i % n ? KTSTR_DISTANCE_LOCAL
-							: KTSTR_DISTANCE_REMOTE;
+		layout->distances[i] = topology__distance(t, i / n, i % n);
 }
 
 static int allocate(struct layout *layout, const struct ktstr_topology *t,
@@ -199,19 +181,16 @@ static int allocate(struct layout *layout, const struct ktstr_topology *t,
 {
 	layout->nr_cpus = ktstr_topology__cpus(t);
 	layout->nr_nodes = t->numa_nodes;
+	layout->nr_packages = topology__packages(t);
 	layout->nodes = calloc(layout->nr_nodes, sizeof(*layout->nodes));
+	layout->packages = calloc(layout->nr_packages, sizeof(*layout->packages));
 	layout->cpus = calloc(layout->nr_cpus, sizeof(*layout->cpus));
 	/* each region that starts inside a share cuts it once more */
 	layout->memory = calloc(layout->nr_nodes + GMEM_MAX_REGIONS, sizeof(*layout->memory));
 	layout->distances = calloc(layout->nr_nodes, layout->nr_nodes);
-	if (!layout->nodes || !layout->cpus || !layout->memory || !layout->distances)
-		goto fail;
-	fill_nodes(layout, t);
-	layout->nr_packages = t->packages ? t->packages : nodes_with_cpus(layout);
-	layout->packages = calloc(layout->nr_packages, sizeof(*layout->packages));
-	if (layout->packages)
+	if (layout->nodes && layout->packages && layout->cpus && layout->memory &&
+	    layout->distances)
 		return 0;
-fail:
 	return ktstr_error__set(error, ENOMEM, "allocate", "machine layout", NULL);
 }
 
@@ -227,8 +206,9 @@ int layout__create(const struct ktstr_topology *topology, const struct gmem *mem
 	if (!err)
 		err = allocate(layout, topology, error);
 	if (!err) {
+		fill_nodes(layout, topology);
 		fill_cpus(layout, fill_packages(layout, topology));
-		fill_distances(layout, topology->distances);
+		fill_distances(layout, topology);
 		err = fill_memory(layout, topology, mem, error);
 	}
 	if (err)

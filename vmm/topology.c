@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The declared CPU topology: its compact text form, both ways, and what makes it impossible. */
-#include <ktstr/topology.h>
+/* The declared CPU topology: its compact form, both ways, defaults, and what makes it impossible.
+ */
+#include "topology.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -36,18 +37,44 @@ refuse(const struct ktstr_topology *topology, struct ktstr_error *error, const c
 	return ktstr_error__set(error, EINVAL, "topology", text, "%s", why);
 }
 
-static uint32_t node_llcs(const struct ktstr_topology *t, uint32_t node)
+uint32_t topology__node_llcs(const struct ktstr_topology *t, uint32_t node)
 {
 	return t->nodes ? t->nodes[node].llcs : t->llcs / t->numa_nodes;
 }
 
-static uint32_t nodes_with_cpus(const struct ktstr_topology *t)
+uint32_t topology__nodes_with_cpus(const struct ktstr_topology *t)
 {
 	uint32_t count = 0, i;
 
 	for (i = 0; i < t->numa_nodes; i++)
-		count += node_llcs(t, i) != 0;
+		count += topology__node_llcs(t, i) != 0;
 	return count;
+}
+
+uint32_t topology__packages(const struct ktstr_topology *t)
+{
+	return t->packages ? t->packages : topology__nodes_with_cpus(t);
+}
+
+uint32_t topology__latency_ns(const struct ktstr_topology *t, uint32_t node)
+{
+	if (t->nodes && t->nodes[node].latency_ns)
+		return t->nodes[node].latency_ns;
+	return topology__node_llcs(t, node) ? KTSTR_LATENCY_NS : KTSTR_CXL_LATENCY_NS;
+}
+
+uint32_t topology__bandwidth_mbs(const struct ktstr_topology *t, uint32_t node)
+{
+	if (t->nodes && t->nodes[node].bandwidth_mbs)
+		return t->nodes[node].bandwidth_mbs;
+	return topology__node_llcs(t, node) ? KTSTR_BANDWIDTH_MBS : KTSTR_CXL_BANDWIDTH_MBS;
+}
+
+uint8_t topology__distance(const struct ktstr_topology *t, uint32_t from, uint32_t to)
+{
+	if (t->distances)
+		return t->distances[from * t->numa_nodes + to];
+	return from == to ? KTSTR_DISTANCE_LOCAL : KTSTR_DISTANCE_REMOTE;
 }
 
 static int check_counts(const struct ktstr_topology *t, struct ktstr_error *error)
@@ -57,7 +84,7 @@ static int check_counts(const struct ktstr_topology *t, struct ktstr_error *erro
 
 	if (!t->numa_nodes)
 		err = refuse(t, error, "there must be at least one NUMA node");
-	else if (!t->llcs)
+	else if (!t->llcs && !t->nodes)
 		err = refuse(t, error, "there must be at least one LLC");
 	else if (!t->cores_per_llc)
 		err = refuse(t, error, "an LLC must have at least one core");
@@ -152,7 +179,7 @@ static int check_packages(const struct ktstr_topology *t, struct ktstr_error *er
 	uint32_t first = 0, size, i;
 	int err;
 
-	if (!t->packages || t->packages == nodes_with_cpus(t))
+	if (!t->packages || t->packages == topology__nodes_with_cpus(t))
 		return 0;
 	if (t->packages > t->llcs || t->llcs % t->packages) {
 		err = refuse(t, error, "%u LLCs cannot be spread evenly over %u packages", t->llcs,
@@ -164,7 +191,7 @@ static int check_packages(const struct ktstr_topology *t, struct ktstr_error *er
 	}
 	size = t->llcs / t->packages;
 	for (i = 0; i < t->numa_nodes; i++) {
-		uint32_t llcs = node_llcs(t, i), end = first + llcs;
+		uint32_t llcs = topology__node_llcs(t, i), end = first + llcs;
 
 		/* Apart from whole packages, the node must lie inside one. */
 		if (llcs && (first % size || end % size) && first / size != (end - 1) / size) {
@@ -181,58 +208,108 @@ static int check_packages(const struct ktstr_topology *t, struct ktstr_error *er
 	return 0;
 }
 
+static int check_distance(const struct ktstr_topology *t, uint32_t from, uint32_t to,
+			  struct ktstr_error *error)
+{
+	uint8_t there = topology__distance(t, from, to), back = topology__distance(t, to, from);
+	int err = 0;
+
+	if (from == to && there != KTSTR_DISTANCE_LOCAL) {
+		err = refuse(t, error, "the distance of node %u to itself is %u", from, there);
+		ktstr_error__hint(error, "it must be %u", KTSTR_DISTANCE_LOCAL);
+	} else if (from != to && there <= KTSTR_DISTANCE_LOCAL) {
+		err = refuse(t, error, "the distance of node %u to node %u is %u", from, to, there);
+		ktstr_error__hint(error, "it must be above %u, which is a node's to itself",
+				  KTSTR_DISTANCE_LOCAL);
+	} else if (there == KTSTR_DISTANCE_UNREACHABLE) {
+		err = refuse(t, error, "node %u cannot reach node %u at distance %u", from, to,
+			     there);
+		ktstr_error__hint(error, "every CPU reaches all memory: use %u or less",
+				  KTSTR_DISTANCE_UNREACHABLE - 1);
+	} else if (there != back) {
+		err = refuse(t, error, "the distance of node %u to node %u is %u, but %u back",
+			     from, to, there, back);
+		ktstr_error__hint(error, "give the same both ways");
+	}
+	return err;
+}
+
 static int check_distances(const struct ktstr_topology *t, struct ktstr_error *error)
 {
-	uint32_t n = t->numa_nodes, i, j;
+	uint32_t i, j;
+	int err = 0;
+
+	for (i = 0; i < t->numa_nodes && !err; i++)
+		for (j = 0; j < t->numa_nodes && !err; j++)
+			err = check_distance(t, i, j, error);
+	return err;
+}
+
+/* No latency, of the farthest CPUs either, may be more than an entry of the HMAT can say. */
+static int check_latencies(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t node, i;
 	int err;
 
-	if (!t->distances)
-		return 0;
-	for (i = 0; i < n; i++) {
-		for (j = 0; j < n; j++) {
-			uint8_t there = t->distances[i * n + j], back = t->distances[j * n + i];
+	for (node = 0; node < t->numa_nodes; node++) {
+		uint64_t nearest = UINT8_MAX, farthest = 0, ns = topology__latency_ns(t, node);
 
-			if (i == j && there != KTSTR_DISTANCE_LOCAL) {
-				err = refuse(t, error, "distance %u of node %u to itself", there,
-					     i);
-				ktstr_error__hint(error, "it must be %u", KTSTR_DISTANCE_LOCAL);
-				return err;
-			}
-			if (i == j)
+		for (i = 0; i < t->numa_nodes; i++) {
+			uint8_t distance = topology__distance(t, i, node);
+
+			if (!topology__node_llcs(t, i))
 				continue;
-			if (there <= KTSTR_DISTANCE_LOCAL || there == KTSTR_DISTANCE_UNREACHABLE) {
-				err = refuse(t, error, "distance %u of node %u to node %u", there,
-					     i, j);
-				ktstr_error__hint(error, "it must be %u to %u%s",
-						  KTSTR_DISTANCE_LOCAL + 1,
-						  KTSTR_DISTANCE_UNREACHABLE - 1,
-						  there == KTSTR_DISTANCE_UNREACHABLE
-							  ? "; 255 means unreachable, but every "
-							    "CPU reaches all RAM"
-							  : "");
-				return err;
-			}
-			if (there != back) {
-				err = refuse(t, error,
-					     "distance %u of node %u to node %u, but %u back",
-					     there, i, j, back);
-				ktstr_error__hint(error, "give the same both ways");
-				return err;
-			}
+			nearest = distance < nearest ? distance : nearest;
+			farthest = distance > farthest ? distance : farthest;
 		}
+		if (ns * farthest / nearest <= KTSTR_MAX_LATENCY_NS)
+			continue;
+		err = refuse(t, error, "memory of node %u takes %llu ns from its farthest CPUs",
+			     node, (unsigned long long)(ns * farthest / nearest));
+		ktstr_error__hint(error, "ACPI tables hold up to %u ns: give a lower latency",
+				  KTSTR_MAX_LATENCY_NS);
+		return err;
+	}
+	return 0;
+}
+
+static int check_caches(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	const struct {
+		const char *name;
+		uint32_t kb, max_kb;
+	} caches[] = {
+		{"L1 data", t->caches.l1d_kb, KTSTR_MAX_L1_KB},
+		{"L1 instruction", t->caches.l1i_kb, KTSTR_MAX_L1_KB},
+		{"L2", t->caches.l2_kb, KTSTR_MAX_L2_KB},
+		{"L3", t->caches.l3_kb, KTSTR_MAX_L3_KB},
+	};
+	size_t i;
+	int err;
+
+	for (i = 0; i < sizeof(caches) / sizeof(caches[0]); i++) {
+		if (caches[i].kb <= caches[i].max_kb)
+			continue;
+		err = refuse(t, error, "the %s cache of %u KiB is too large", caches[i].name,
+			     caches[i].kb);
+		ktstr_error__hint(error, "CPUID and Linux can tell up to %u KiB", caches[i].max_kb);
+		return err;
 	}
 	return 0;
 }
 
 int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr_error *error)
 {
-	int err = check_counts(topology, error);
+	static int (*const checks[])(const struct ktstr_topology *, struct ktstr_error *) = {
+		check_counts,	 check_nodes,	  check_packages,
+		check_distances, check_latencies, check_caches,
+	};
+	size_t i;
+	int err = 0;
 
-	if (!err)
-		err = check_nodes(topology, error);
-	if (!err)
-		err = check_packages(topology, error);
-	return err ? err : check_distances(topology, error);
+	for (i = 0; i < sizeof(checks) / sizeof(checks[0]) && !err; i++)
+		err = checks[i](topology, error);
+	return err;
 }
 
 int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t memory_mb,
@@ -261,8 +338,9 @@ int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t me
 		return err;
 	}
 	if (memory_mb - said < rest) {
-		err = refuse(topology, error, "%llu MiB of memory are too little for %u NUMA nodes",
-			     (unsigned long long)(memory_mb - said), shares);
+		err = refuse(
+			topology, error, "%llu MiB of memory are too little for %u NUMA node%s",
+			(unsigned long long)(memory_mb - said), shares, shares == 1 ? "" : "s");
 		ktstr_error__hint(error, "give the machine %llu MiB or more (%u a node)",
 				  (unsigned long long)(said + rest), KTSTR_MIN_NODE_MEMORY_MB);
 		return err;
@@ -270,16 +348,15 @@ int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t me
 	return 0;
 }
 
-/* Reads the decimal number at *text and moves behind it. False: there is none, or it is too big. */
-static bool read_count(const char **text, uint32_t *count)
+bool topology__read_number(const char **text, uint32_t *number)
 {
 	const char *p = *text;
 
 	if (*p < '0' || *p > '9')
 		return false;
-	for (*count = 0; *p >= '0' && *p <= '9'; p++)
-		if (__builtin_mul_overflow(*count, 10u, count) ||
-		    __builtin_add_overflow(*count, (uint32_t)(*p - '0'), count))
+	for (*number = 0; *p >= '0' && *p <= '9'; p++)
+		if (__builtin_mul_overflow(*number, 10u, number) ||
+		    __builtin_add_overflow(*number, (uint32_t)(*p - '0'), number))
 			return false;
 	*text = p;
 	return true;
@@ -290,13 +367,14 @@ static int not_a_topology(const char *text, struct ktstr_error *error)
 	int err = ktstr_error__set(error, EINVAL, "topology", text, "not a topology");
 
 	ktstr_error__hint(error,
-			  "write NODESn LLCSl CORESc THREADSt without spaces, as in "
-			  "1n2l4c2t (LLCs of the machine, cores of an LLC, threads of a core)");
+			  "write NODESn LLCSl CORESc THREADSt, and PACKAGESp if you like, without "
+			  "spaces, as in 1n2l4c2t (LLCs and packages of the machine, cores of an "
+			  "LLC, threads of a core)");
 	return err;
 }
 
-int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
-			  struct ktstr_error *error)
+int topology__read(const char *text, struct ktstr_topology *topology, struct topology_has *has,
+		   struct ktstr_error *error)
 {
 	struct ktstr_topology read = TOPO(1, 1, 1, 1);
 	const struct {
@@ -309,7 +387,6 @@ int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 	const unsigned int nr_fields = sizeof(fields) / sizeof(fields[0]);
 	bool seen[sizeof(fields) / sizeof(fields[0])] = {false};
 	const char *p = text;
-	int err;
 
 	if (!*p)
 		return not_a_topology(text, error);
@@ -317,7 +394,7 @@ int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 		uint32_t count;
 		unsigned int i;
 
-		if (!read_count(&p, &count))
+		if (!topology__read_number(&p, &count))
 			return not_a_topology(text, error);
 		for (i = 0; i < nr_fields && fields[i].letter != *p; i++)
 			;
@@ -329,7 +406,20 @@ int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 	}
 	if (!seen[1])
 		read.llcs = read.numa_nodes;
-	err = ktstr_topology__validate(&read, error);
+	if (has)
+		*has = (struct topology_has){.nodes = seen[0], .llcs = seen[1]};
+	*topology = read;
+	return 0;
+}
+
+int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
+			  struct ktstr_error *error)
+{
+	struct ktstr_topology read;
+	int err = topology__read(text, &read, NULL, error);
+
+	if (!err)
+		err = ktstr_topology__validate(&read, error);
 	if (!err)
 		*topology = read;
 	return err;

@@ -93,22 +93,32 @@ static int open_kvm(struct vm *vm, struct ktstr_error *error)
 	return 0;
 }
 
-static int check_cpu_limit(struct vm *vm, struct ktstr_error *error)
+int vm__check_cpu_limits(const struct layout *layout, int max_vcpus, int max_vcpu_id,
+			 struct ktstr_error *error)
 {
-	int max = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-	int max_id = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
 	int err = 0;
 
-	if (max > 0 && vm->layout.nr_cpus > (uint32_t)max)
+	if (max_vcpus > 0 && layout->nr_cpus > (uint32_t)max_vcpus) {
 		err = ktstr_error__set(error, EINVAL, "topology", NULL,
-				       "%u CPUs, but KVM on this host takes %d", vm->layout.nr_cpus,
-				       max);
-	else if (max_id > 0 && vm->layout.max_hw_id >= (uint32_t)max_id)
+				       "%u CPUs, but KVM on this host takes %d", layout->nr_cpus,
+				       max_vcpus);
+		ktstr_error__hint(error, "declare fewer CPUs");
+	} else if (max_vcpu_id > 0 && layout->max_hw_id >= (uint32_t)max_vcpu_id) {
 		err = ktstr_error__set(error, EINVAL, "topology", NULL,
 				       "needs CPU id %u, but KVM on this host ends at %d",
-				       vm->layout.max_hw_id, max_id - 1);
-	ktstr_error__hint(error, "declare fewer CPUs");
+				       layout->max_hw_id, max_vcpu_id - 1);
+		ktstr_error__hint(error, "declare fewer CPUs, or counts that are powers of two: "
+					 "others leave gaps between the ids");
+	}
 	return err;
+}
+
+static int check_cpu_limits(struct vm *vm, struct ktstr_error *error)
+{
+	int max_vcpus = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+	int max_vcpu_id = ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID);
+
+	return vm__check_cpu_limits(&vm->layout, max_vcpus, max_vcpu_id, error);
 }
 
 static int add_memslots(struct vm *vm, struct ktstr_error *error)
@@ -144,7 +154,7 @@ static int create_memory(struct vm *vm, struct ktstr_error *error)
 	if (!err)
 		err = layout__create(&vm->config.topology, &vm->mem, &vm->layout, error);
 	if (!err)
-		err = check_cpu_limit(vm, error);
+		err = check_cpu_limits(vm, error);
 	if (!err)
 		err = gmem__map(&vm->mem, error);
 	return err ? err : add_memslots(vm, error);

@@ -89,5 +89,11 @@ bool vm__ending(const struct vm *vm);
 void vm__mark_first_run(struct vm *vm);
 /* CLOCK_MONOTONIC in ns. */
 uint64_t vm__now_ns(void);
+/*
+ * -EINVAL: more CPUs than KVM takes (KVM_CAP_MAX_VCPUS), or an id that is not below
+ * KVM_CAP_MAX_VCPU_ID; 0 or less stands for a limit that is not known.
+ */
+int vm__check_cpu_limits(const struct layout *layout, int max_vcpus, int max_vcpu_id,
+			 struct ktstr_error *error);
 
 #endif /* KTSTR_VMM_VM_H */

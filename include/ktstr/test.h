@@ -19,11 +19,16 @@
 
 /* What a test declares. A field that is 0 or NULL is not declared: the default holds. */
 struct ktstr_test_attrs {
-	struct ktstr_topology topology;	  /* TOPO(nodes, llcs, cores_per_llc, threads_per_core) */
-	uint32_t memory_mb;		  /* guest RAM, MiB */
-	enum ktstr_cpu_vendor cpu_vendor; /* for tests of topology; default: the host's */
-	const char *kernel;		  /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
-	const char *kernel_args;	  /* added to the kernel command line */
+	/*
+	 * TOPO(nodes, llcs, cores_per_llc, threads_per_core), or {.numa_nodes = ..., .nodes =
+	 * KTSTR_NODES({.llcs = 2}, ...), .distances = KTSTR_DISTANCES(10, ...), ...}. A whole.
+	 */
+	struct ktstr_topology topology;
+	uint32_t memory_mb; /* guest RAM, MiB; default: see ktstr_topology__memory_mb() */
+	/* Whose CPU the guest sees: for tests of topology; default: the host's */
+	enum ktstr_cpu_vendor cpu_vendor;
+	const char *kernel;	 /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
+	const char *kernel_args; /* added to the kernel command line */
 	/*
 	 * Program that PID 1 starts before the test; the test starts when it is attached. A path
 	 * that is not absolute is relative to the test binary's directory. Default: none, EEVDF.

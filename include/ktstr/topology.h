@@ -26,6 +26,8 @@ struct ktstr_numa_node {
 #define KTSTR_CXL_LATENCY_NS 250u
 #define KTSTR_BANDWIDTH_MBS 25600u
 #define KTSTR_CXL_BANDWIDTH_MBS 12800u
+/* Of the farthest CPUs too: ns in an entry of the HMAT (ACPI 6.5 §5.2.28.4; 65535: unreachable). */
+#define KTSTR_MAX_LATENCY_NS 65534u
 /* A node below this is dropped or starved by the kernel (x86: NODE_MIN_SIZE is 4 MiB). */
 #define KTSTR_MIN_NODE_MEMORY_MB 16u
 
@@ -38,6 +40,10 @@ struct ktstr_numa_node {
 struct ktstr_caches {
 	uint32_t l1d_kb, l1i_kb, l2_kb, l3_kb;
 };
+/* 8 and 16 bits of KiB in CPUID 0x80000005 and 0x80000006; Linux counts bytes in 32 bits. */
+#define KTSTR_MAX_L1_KB 255u
+#define KTSTR_MAX_L2_KB 65535u
+#define KTSTR_MAX_L3_KB 4194303u
 
 /*
  * A machine. Counts are machine-wide totals except cores_per_llc and threads_per_core:
@@ -66,6 +72,10 @@ struct ktstr_topology {
 #define TOPO(n, l, c, t)          \
 	((struct ktstr_topology){ \
 		.numa_nodes = (n), .llcs = (l), .cores_per_llc = (c), .threads_per_core = (t)})
+
+/* For .nodes and .distances: as many nodes as .numa_nodes, and their rows of distances. */
+#define KTSTR_NODES(...) ((const struct ktstr_numa_node[]){__VA_ARGS__})
+#define KTSTR_DISTANCES(...) ((const uint8_t[]){__VA_ARGS__})
 
 /* Number of CPUs of a validated topology. */
 uint32_t ktstr_topology__cpus(const struct ktstr_topology *topology);

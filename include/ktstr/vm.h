@@ -77,7 +77,7 @@ typedef void (*ktstr_output_fn)(void *opaque, enum ktstr_stream stream, const ch
 struct ktstr_vm_config {
 	size_t size; /* sizeof(struct ktstr_vm_config): lets the struct grow */
 	struct ktstr_topology topology;
-	uint32_t memory_mb; /* guest RAM, MiB */
+	uint32_t memory_mb; /* guest RAM, MiB; 0: see ktstr_topology__memory_mb() */
 	enum ktstr_irqchip irqchip;
 	enum ktstr_cpu_vendor cpu_vendor;
 	const char *

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The machine computed from a topology: CPU numbers, APIC ids, memory of the nodes. */
 #include "vmm/layout.h"
+#include "vmm/vm.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -168,6 +169,257 @@ TEST(distances_are_10_local_and_20_remote)
 	layout__destroy(&l);
 }
 
+TEST(uneven_nodes_have_their_own_cpus_and_the_largest_package_sets_the_ids)
+{
+	const struct ktstr_numa_node nodes[] = {{.llcs = 1}, {.llcs = 3}, {.llcs = 2}, {.llcs = 0}};
+	struct ktstr_topology t = TOPO(4, 6, 1, 2);
+	/* node and package, llc, hw_id */
+	const uint32_t expected[12][3] = {
+		{0, 0, 0},  {0, 0, 1},	{1, 1, 8},  {1, 1, 9},	{1, 2, 10}, {1, 2, 11},
+		{1, 3, 12}, {1, 3, 13}, {2, 4, 16}, {2, 4, 17}, {2, 5, 18}, {2, 5, 19},
+	};
+	const uint32_t first[] = {0, 2, 8, 12}, count[] = {2, 6, 4, 0};
+	struct layout l;
+
+	t.nodes = nodes;
+	l = create(_metadata, t, SHAPES_GIB);
+	ASSERT_EQ(l.nr_cpus, 12);
+	EXPECT_EQ(l.core_shift, 1);
+	EXPECT_EQ(l.llc_shift, 1);
+	EXPECT_EQ(l.package_shift, 3);
+	EXPECT_EQ(l.max_hw_id, 19);
+	for (uint32_t i = 0; i < 12; i++) {
+		EXPECT_EQ(l.cpus[i].node, expected[i][0]);
+		EXPECT_EQ(l.cpus[i].package, expected[i][0]);
+		EXPECT_EQ(l.cpus[i].llc, expected[i][1]);
+		EXPECT_EQ(l.cpus[i].hw_id, expected[i][2]);
+	}
+	ASSERT_EQ(l.nr_nodes, 4);
+	ASSERT_EQ(l.nr_packages, 3);
+	for (uint32_t i = 0; i < 4; i++) {
+		EXPECT_EQ(l.nodes[i].first_cpu, first[i]);
+		EXPECT_EQ(l.nodes[i].nr_cpus, count[i]);
+		if (i == 3)
+			break;
+		EXPECT_EQ(l.packages[i].first_cpu, first[i]);
+		EXPECT_EQ(l.packages[i].nr_cpus, count[i]);
+		EXPECT_EQ(l.packages[i].nr_nodes, 1);
+	}
+	EXPECT_EQ(l.topology.nodes, NULL);
+	layout__destroy(&l);
+}
+
+TEST(a_package_holds_several_nodes)
+{
+	const struct ktstr_numa_node nodes[] = {{.llcs = 2}, {.llcs = 1}, {.llcs = 3}, {.llcs = 0}};
+	struct ktstr_topology t = TOPO(4, 6, 2, 1);
+	struct layout l;
+
+	t.nodes = nodes;
+	t.packages = 2;
+	l = create(_metadata, t, SHAPES_GIB);
+	ASSERT_EQ(l.nr_packages, 2);
+	EXPECT_EQ(l.packages[0].nr_nodes, 2);
+	EXPECT_EQ(l.packages[0].nr_cpus, 6);
+	EXPECT_EQ(l.packages[1].nr_nodes, 1);
+	EXPECT_EQ(l.packages[1].first_cpu, 6);
+	EXPECT_EQ(l.package_shift, 3);
+	EXPECT_EQ(l.cpus[4].node, 1);
+	EXPECT_EQ(l.cpus[4].package, 0);
+	EXPECT_EQ(l.cpus[4].hw_id, 4);
+	EXPECT_EQ(l.cpus[6].package, 1);
+	EXPECT_EQ(l.cpus[6].hw_id, 8);
+	layout__destroy(&l);
+}
+
+TEST(a_node_spans_several_packages)
+{
+	struct ktstr_topology t = TOPO(2, 6, 2, 1);
+	struct layout l;
+
+	t.packages = 6;
+	l = create(_metadata, t, SHAPES_GIB);
+	ASSERT_EQ(l.nr_packages, 6);
+	EXPECT_EQ(l.package_shift, 1);
+	for (uint32_t i = 0; i < 6; i++) {
+		EXPECT_EQ(l.packages[i].first_cpu, 2 * i);
+		EXPECT_EQ(l.packages[i].nr_cpus, 2);
+		EXPECT_EQ(l.packages[i].nr_nodes, 1);
+		EXPECT_EQ(l.cpus[2 * i].package, i);
+		EXPECT_EQ(l.cpus[2 * i].node, i / 3);
+		EXPECT_EQ(l.cpus[2 * i + 1].hw_id, 2 * i + 1);
+	}
+	layout__destroy(&l);
+}
+
+/* One package of each node, although equal shares are possible too. */
+TEST(as_many_packages_as_nodes_with_cpus_are_one_for_each)
+{
+	const struct ktstr_numa_node nodes[] = {{.llcs = 1}, {.llcs = 1}, {.llcs = 2}, {.llcs = 4}};
+	const uint32_t cpus[] = {1, 1, 2, 4};
+	struct ktstr_topology t = TOPO(4, 8, 1, 1);
+
+	t.nodes = nodes;
+	for (uint32_t packages = 0; packages <= 4; packages += 4) {
+		struct layout l;
+
+		t.packages = packages;
+		l = create(_metadata, t, SHAPES_GIB);
+		ASSERT_EQ(l.nr_packages, 4);
+		for (uint32_t i = 0; i < 4; i++)
+			EXPECT_EQ(l.packages[i].nr_cpus, cpus[i]);
+		layout__destroy(&l);
+	}
+}
+
+/* Bytes of each node, and that its pieces are behind those of the node before it. */
+static void sum_memory(struct __test_metadata *_metadata, const struct layout *l, uint64_t *bytes)
+{
+	uint64_t next = 0;
+
+	for (uint32_t i = 0; i < l->nr_memory; i++) {
+		EXPECT_GE(l->memory[i].gpa, next);
+		next = l->memory[i].gpa + l->memory[i].size;
+		bytes[l->memory[i].node] += l->memory[i].size;
+	}
+	for (uint32_t i = 0; i < l->nr_nodes; i++)
+		EXPECT_EQ(l->nodes[i].memory, bytes[i]);
+}
+
+TEST(nodes_have_the_memory_that_they_say_and_the_others_equal_shares)
+{
+	const struct ktstr_numa_node nodes[] = {{.llcs = 1},
+						{.llcs = 1, .memory_mb = 333},
+						{.llcs = 1},
+						{.llcs = 0, .memory_mb = 777},
+						{.llcs = 0}};
+	const uint64_t sizes[] = {1200, 2048, 3000, 4096, 5120, 16384};
+	struct ktstr_topology t = TOPO(5, 3, 1, 1);
+
+	t.nodes = nodes;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct layout l = create(_metadata, t, sizes[i] * MIB);
+		uint64_t bytes[5] = {0}, share = (sizes[i] - 333 - 777) * MIB / 3;
+
+		sum_memory(_metadata, &l, bytes);
+		EXPECT_EQ(bytes[1], 333 * MIB);
+		EXPECT_EQ(bytes[3], 777 * MIB);
+		for (uint32_t n = 0; n < 5; n += 2) {
+			EXPECT_LE(bytes[n], share + 2 * MIB);
+			EXPECT_GE(bytes[n] + 2 * MIB, share);
+		}
+		EXPECT_EQ(bytes[0] + bytes[2] + bytes[4], (sizes[i] - 333 - 777) * MIB);
+		layout__destroy(&l);
+	}
+}
+
+TEST(a_memory_only_node_lies_on_both_sides_of_the_hole)
+{
+	const struct ktstr_numa_node nodes[] = {{.llcs = 1, .memory_mb = 2047},
+						{.llcs = 0, .memory_mb = 2049}};
+	struct ktstr_topology t = TOPO(2, 1, 1, 1);
+	struct layout l;
+
+	t.nodes = nodes;
+	l = create(_metadata, t, 4096 * MIB);
+	ASSERT_EQ(l.nr_memory, 3);
+	EXPECT_EQ(l.memory[0].size, 2047 * MIB);
+	EXPECT_EQ(l.memory[1].gpa, 2047 * MIB);
+	EXPECT_EQ(l.memory[1].size, 1025 * MIB);
+	EXPECT_EQ(l.memory[1].node, 1);
+	EXPECT_EQ(l.memory[2].gpa, 4096 * MIB);
+	EXPECT_EQ(l.memory[2].size, 1024 * MIB);
+	EXPECT_EQ(l.memory[2].node, 1);
+	EXPECT_EQ(l.nodes[1].memory, 2049 * MIB);
+	layout__destroy(&l);
+}
+
+TEST(declared_distances_are_kept)
+{
+	struct ktstr_topology t = TOPO(3, 3, 1, 1);
+	const uint8_t distances[] = {10, 11, 254, 11, 10, 30, 254, 30, 10};
+	struct layout l;
+
+	t.distances = distances;
+	l = create(_metadata, t, SHAPES_GIB);
+	EXPECT_EQ(0, memcmp(l.distances, distances, sizeof(distances)));
+	EXPECT_EQ(l.topology.distances, NULL);
+	layout__destroy(&l);
+}
+
+TEST(latency_and_bandwidth_are_declared_or_the_kinds_default)
+{
+	const struct ktstr_numa_node nodes[] = {
+		{.llcs = 1, .latency_ns = 70, .bandwidth_mbs = 30000, .cache_mb = 64},
+		{.llcs = 1},
+		{.llcs = 0, .latency_ns = 300, .bandwidth_mbs = 9000},
+		{.llcs = 0}};
+	const struct layout_node expected[] = {{.latency_ns = 70, .bandwidth_mbs = 30000},
+					       {.latency_ns = 100, .bandwidth_mbs = 25600},
+					       {.latency_ns = 300, .bandwidth_mbs = 9000},
+					       {.latency_ns = 250, .bandwidth_mbs = 12800}};
+	struct ktstr_topology t = TOPO(4, 2, 1, 1);
+	struct layout l;
+
+	t.nodes = nodes;
+	l = create(_metadata, t, SHAPES_GIB);
+	for (uint32_t i = 0; i < 4; i++) {
+		EXPECT_EQ(l.nodes[i].latency_ns, expected[i].latency_ns);
+		EXPECT_EQ(l.nodes[i].bandwidth_mbs, expected[i].bandwidth_mbs);
+		EXPECT_EQ(l.nodes[i].cache, i ? 0 : 64 * MIB);
+	}
+	layout__destroy(&l);
+	l = create(_metadata, TOPO(2, 2, 1, 1), SHAPES_GIB);
+	EXPECT_EQ(l.nodes[1].latency_ns, 100);
+	EXPECT_EQ(l.nodes[1].bandwidth_mbs, 25600);
+	layout__destroy(&l);
+}
+
+TEST(access_from_afar_is_scaled_from_the_nearest_cpus)
+{
+	const struct ktstr_numa_node nodes[] = {
+		{.llcs = 1, .latency_ns = 80},
+		{.llcs = 1, .bandwidth_mbs = 1},
+		{.llcs = 0, .latency_ns = 240, .bandwidth_mbs = 9000}};
+	struct ktstr_topology t = TOPO(3, 2, 1, 1);
+	struct layout l;
+
+	t.nodes = nodes;
+	t.distances = KTSTR_DISTANCES(10, 17, 24, 17, 10, 36, 24, 36, 10);
+	l = create(_metadata, t, SHAPES_GIB);
+	EXPECT_EQ(layout__latency_ns(&l, 0, 0), 80);
+	EXPECT_EQ(layout__latency_ns(&l, 1, 0), 136); /* 80 * 17 / 10 */
+	EXPECT_EQ(layout__latency_ns(&l, 0, 1), 170);
+	/* A node without CPUs is at 24 from its nearest, whatever its own distance. */
+	EXPECT_EQ(layout__latency_ns(&l, 0, 2), 240);
+	EXPECT_EQ(layout__latency_ns(&l, 1, 2), 360);
+	EXPECT_EQ(layout__bandwidth_mbs(&l, 0, 0), 25600);
+	EXPECT_EQ(layout__bandwidth_mbs(&l, 1, 0), 15058); /* 25600 * 10 / 17 */
+	EXPECT_EQ(layout__bandwidth_mbs(&l, 0, 2), 9000);
+	EXPECT_EQ(layout__bandwidth_mbs(&l, 1, 2), 6000);
+	EXPECT_EQ(layout__bandwidth_mbs(&l, 0, 1), 1); /* never 0, which means unknown */
+	layout__destroy(&l);
+}
+
+TEST(more_cpus_or_ids_than_kvm_takes_are_refused)
+{
+	/* 252 CPUs, ids up to 433 */
+	struct layout l = create(_metadata, TOPO(1, 14, 18, 1), SHAPES_GIB);
+	struct ktstr_error error = {0};
+
+	EXPECT_EQ(vm__check_cpu_limits(&l, 252, 434, &error), 0);
+	EXPECT_EQ(vm__check_cpu_limits(&l, 0, -1, &error), 0);
+	EXPECT_EQ(error.err, 0);
+	EXPECT_EQ(vm__check_cpu_limits(&l, 251, 434, &error), -EINVAL);
+	EXPECT_STREQ(error.reason, "252 CPUs, but KVM on this host takes 251");
+	EXPECT_STREQ(error.hint, "declare fewer CPUs");
+	error = (struct ktstr_error){0};
+	EXPECT_EQ(vm__check_cpu_limits(&l, 252, 433, &error), -EINVAL);
+	EXPECT_STREQ(error.reason, "needs CPU id 433, but KVM on this host ends at 432");
+	EXPECT_NE(NULL, strstr(error.hint, "powers of two"));
+	layout__destroy(&l);
+}
+
 TEST(impossible_topology_and_too_little_memory_are_refused)
 {
 	struct gmem mem = shapes_ram(48 * MIB);
@@ -181,6 +433,7 @@ TEST(impossible_topology_and_too_little_memory_are_refused)
 	EXPECT_EQ(layout__create(&TOPO(4, 4, 1, 1), &mem, &l, &error), -EINVAL);
 	EXPECT_NE(strstr(error.reason, "too little for 4 NUMA nodes"), NULL);
 	EXPECT_EQ(l.memory, NULL);
+	EXPECT_NE(strstr(error.hint, "64 MiB or more"), NULL);
 	EXPECT_EQ(layout__create(&TOPO(3, 3, 1, 1), &mem, &l, NULL), 0);
 	layout__destroy(&l);
 }

@@ -619,6 +619,23 @@ TEST_F(machine, exits_are_counted_one_by_one)
 	EXPECT_EQ(142, sum);
 }
 
+TEST_F(machine, ram_is_what_the_nodes_say_or_512_mib_where_nothing_is_said)
+{
+	const struct ktstr_numa_node nodes[] = {{.llcs = 1, .memory_mb = 40},
+						{.llcs = 1, .memory_mb = 24}};
+
+	self->config.memory_mb = 0;
+	ASSERT_EQ(0, create(_metadata, self, guest_entry_hello, NULL, 0));
+	EXPECT_EQ(UINT64_C(512) << 20, ((struct vm *)self->vm)->mem.regions[0].size);
+	ktstr_vm__destroy(self->vm);
+
+	self->config.topology = TOPO(2, 2, 1, 1);
+	self->config.topology.nodes = nodes;
+	ASSERT_EQ(0, create(_metadata, self, guest_entry_hello, NULL, 0));
+	EXPECT_EQ(UINT64_C(64) << 20, ((struct vm *)self->vm)->mem.regions[0].size);
+	EXPECT_EQ(UINT64_C(24) << 20, ((struct vm *)self->vm)->layout.nodes[1].memory);
+}
+
 TEST_F(machine, ram_above_4_gib_is_there_to_its_last_byte)
 {
 	static const uint32_t sizes[] = {3584, 4096, 5120, 8192};
@@ -843,10 +860,8 @@ TEST_F_TIMEOUT(machine, refusals_say_why_and_leave_no_file_open, 120)
 	expect_refusal(_metadata, self, -ENOENT, "/nonexistent/init");
 	self->config.init = self->kernel;
 
-	self->config.memory_mb = 0;
-	expect_refusal(_metadata, self, -EINVAL, "guest memory");
 	self->config.memory_mb = 7;
-	expect_refusal(_metadata, self, -ENOMEM, "needs guest RAM up to 8 MiB");
+	expect_refusal(_metadata, self, -EINVAL, "too little for 1 NUMA node;");
 	self->config.memory_mb = 16;
 	expect_refusal(_metadata, self, -ENOMEM, "16 MiB are too little");
 	self->config.memory_mb = 2u << 20;

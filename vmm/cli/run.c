@@ -27,6 +27,7 @@
 struct run_options {
 	const char *command; /* "run" or "shell", for messages */
 	struct ktstr_vm_config config;
+	struct ktstr_topology_options topology; /* @config points into it */
 	const char *includes[MAX_INCLUDES];
 	size_t nr_includes;
 	const char *report; /* file for what was measured; NULL: none */
@@ -60,8 +61,19 @@ static void usage(const struct run_options *o, FILE *to)
 		"the\n"
 		"                         newest fetched one]\n"
 		"  -t, --topology T       NUMA nodes, LLCs, cores per LLC, threads per core "
-		"[1n1l1c1t]\n"
-		"  -m, --memory MB        guest RAM [512]\n"
+		"[1n1l1c1t],\n"
+		"                         and p: packages [one for each node with CPUs]\n"
+		"      --node N           what a NUMA node has: llcs=N (0: memory alone), "
+		"memory=MIB,\n"
+		"                         latency=NS, bandwidth=MBS, cache=MIB, joined by commas; "
+		"once for\n"
+		"                         each node\n"
+		"      --distance D       between two nodes, as in 0,1=17 [20]; may be repeated\n"
+		"      --cache C          l1d=KIB, l1i=KIB, l2=KIB, l3=KIB, joined by commas [as "
+		"server parts]\n"
+		"  -m, --memory MB        guest RAM [the sum of the nodes' if each says its own, "
+		"or "
+		"512]\n"
 		"  -s, --scheduler BIN    start this scheduler first, and wait until it is "
 		"attached\n"
 		"      --scheduler-args A one argument of it; may be repeated\n"
@@ -118,18 +130,29 @@ static bool parse_u32(const char *text, uint32_t min, uint32_t *value)
 	return true;
 }
 
-static int parse_option(struct run_options *o, int c)
+static int add_topology(struct run_options *o, const char *option, const char *value)
 {
 	struct ktstr_error error = {0};
 
+	if (ktstr_topology_options__add(&o->topology, option, value, &error))
+		return print_error(o->command, &error);
+	return 0;
+}
+
+static int parse_option(struct run_options *o, int c)
+{
 	switch (c) {
 	case 'k':
 		o->config.kernel = optarg;
 		return 0;
 	case 't':
-		if (ktstr_topology__parse(optarg, &o->config.topology, &error))
-			return print_error(o->command, &error);
-		return 0;
+		return add_topology(o, "topology", optarg);
+	case 'N':
+		return add_topology(o, "node", optarg);
+	case 'D':
+		return add_topology(o, "distance", optarg);
+	case 'C':
+		return add_topology(o, "cache", optarg);
 	case 'm':
 		return parse_u32(optarg, 1, &o->config.memory_mb)
 			       ? 0
@@ -197,6 +220,9 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 	static const struct option options[] = {
 		{"kernel", required_argument, NULL, 'k'},
 		{"topology", required_argument, NULL, 't'},
+		{"node", required_argument, NULL, 'N'},
+		{"distance", required_argument, NULL, 'D'},
+		{"cache", required_argument, NULL, 'C'},
 		{"memory", required_argument, NULL, 'm'},
 		{"scheduler", required_argument, NULL, 's'},
 		{"scheduler-args", required_argument, NULL, 'S'},
@@ -580,6 +606,20 @@ static int check_input(const struct run_options *o)
 	return status;
 }
 
+/* The machine that the options describe, and whether its memory is enough. */
+static int finish_topology(struct run_options *o)
+{
+	struct ktstr_error error = {0};
+	uint32_t total_mb;
+
+	if (ktstr_topology_options__finish(&o->topology, &error) ||
+	    ktstr_topology__memory_mb(&o->topology.topology, o->config.memory_mb, &total_mb,
+				      &error))
+		return print_error(o->command, &error);
+	o->config.topology = o->topology.topology;
+	return 0;
+}
+
 /* Options alone. 0: go on; otherwise *status is final. */
 static int read_options(struct run_options *o, int argc, char **argv, int *status)
 {
@@ -590,6 +630,9 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
 		usage(o, stdout);
 		return -1;
 	}
+	*status = finish_topology(o);
+	if (*status)
+		return -1;
 	o->config.scheduler_args = o->scheduler_args;
 	o->config.output = on_output;
 	o->config.output_opaque = o;
