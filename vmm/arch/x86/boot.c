@@ -29,6 +29,7 @@
 
 #define E820_RAM 1
 #define E820_RESERVED 2
+#define E820_ACPI 3
 
 /* What the kernel's own start-up needs beyond its image, before it can free anything (measured). */
 #define KERNEL_MARGIN (UINT64_C(48) << 20)
@@ -52,6 +53,14 @@ static int too_little_memory(const struct arch_payload *payload, uint64_t end,
 
 	ktstr_error__hint(error, "give the VM more memory");
 	return err;
+}
+
+/* End of the RAM at address 0, without tables at its top. */
+static uint64_t low_ram_end(const struct vm *vm)
+{
+	const struct x86_vm *x86 = vm->arch_data;
+
+	return x86->high_tables ? x86->high_tables : vm->mem.regions[0].size;
 }
 
 /* Reads exactly @length bytes of the file into guest RAM. */
@@ -98,7 +107,7 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 	if (__builtin_add_overflow(gpa, hdr->init_size > size ? hdr->init_size : size, &init_end) ||
 	    gpa < X86_HIGH_RAM_GPA || init_end > X86_MAPPED_END)
 		return not_a_kernel(payload, "wants an impossible load address", error);
-	if (!gmem__ptr(&vm->mem, gpa, init_end - gpa))
+	if (init_end > low_ram_end(vm))
 		return too_little_memory(payload, init_end, error);
 	err = read_to_ram(vm, payload->kernel_fd, setup, gpa, size, payload->kernel_path, error);
 	if (err)
@@ -120,7 +129,7 @@ static int load_elf_segment(struct vm *vm, const struct arch_payload *payload, c
 	    __builtin_add_overflow(ph->p_paddr, ph->p_memsz, &end) || end > X86_MAPPED_END ||
 	    ph->p_offset > INT64_MAX || ph->p_filesz > INT64_MAX - ph->p_offset)
 		return not_a_kernel(payload, "has an impossible segment", error);
-	if (!gmem__ptr(&vm->mem, ph->p_paddr, ph->p_memsz))
+	if (end > low_ram_end(vm))
 		return too_little_memory(payload, end, error);
 	if (end > vm->kernel_end)
 		vm->kernel_end = end;
@@ -179,8 +188,10 @@ static void write_e820(const struct vm *vm, struct boot_params *bp)
 	add_e820(bp, X86_LOW_RAM_END, X86_HIGH_RAM_GPA, E820_RESERVED);
 	for (uint32_t i = 0; i < vm->mem.nr_regions; i++) {
 		const struct gmem_region *r = &vm->mem.regions[i];
+		uint64_t end = r->gpa ? r->gpa + r->size : low_ram_end(vm);
 
-		add_e820(bp, r->gpa ? r->gpa : X86_HIGH_RAM_GPA, r->gpa + r->size, E820_RAM);
+		add_e820(bp, r->gpa ? r->gpa : X86_HIGH_RAM_GPA, end, E820_RAM);
+		add_e820(bp, end, r->gpa + r->size, E820_ACPI);
 	}
 }
 
@@ -210,6 +221,7 @@ static struct boot_params *boot_params(struct vm *vm)
 int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 			  struct ktstr_error *error)
 {
+	const struct x86_vm *x86 = vm->arch_data;
 	struct boot_params *bp = boot_params(vm);
 	struct setup_header hdr = {0};
 	struct stat st;
@@ -240,7 +252,7 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	bp->hdr.type_of_loader = LOADER_TYPE_UNDEFINED;
 	bp->hdr.loadflags |= LOADED_HIGH;
 	bp->hdr.cmd_line_ptr = (uint32_t)X86_CMDLINE_GPA;
-	bp->acpi_rsdp_addr = X86_TABLES_GPA;
+	bp->acpi_rsdp_addr = x86->high_tables ? x86->high_tables : X86_TABLES_GPA;
 	write_e820(vm, bp);
 	return write_cmdline(vm, payload, &hdr, error);
 }
@@ -289,7 +301,7 @@ int x86_boot__load_initramfs(struct vm *vm, const struct arch_payload *payload,
 	if (err)
 		return err;
 	/* As high as the kernel allows, inside the first region: out of the kernel's way. */
-	top = vm->mem.regions[0].size;
+	top = low_ram_end(vm);
 	if (top > (uint64_t)bp->hdr.initrd_addr_max + 1)
 		top = (uint64_t)bp->hdr.initrd_addr_max + 1;
 	if (size > top || (gpa = (top - size) & ~(PAGE - 1)) < vm->kernel_end)

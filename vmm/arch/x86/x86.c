@@ -9,7 +9,7 @@
 
 #include "../../vcpu.h"
 #include "../../vm.h"
-#include "acpi.h"
+#include "tables.h"
 
 /* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
 #define TSS_GPA UINT64_C(0xfeb00000)
@@ -92,39 +92,6 @@ static void x86__destroy(struct vm *vm)
 	vm->arch_data = NULL;
 }
 
-static int x86__write_tables(struct vm *vm, struct ktstr_error *error)
-{
-	const struct x86_vm *x86 = vm->arch_data;
-	struct acpi_serial serials[] = {{X86_COM1_PORT, X86_COM1_GSI},
-					{X86_COM2_PORT, X86_COM2_GSI}};
-	struct acpi_virtio_mmio virtio[VM_MAX_VIRTIO];
-	struct acpi_spec spec = {
-		.layout = &vm->layout,
-		.serials = serials,
-		.nr_serials = sizeof(serials) / sizeof(serials[0]),
-		.virtio = virtio,
-		.nr_virtio = vm->nr_virtio,
-		.pm1a_event = X86_PM1A_EVENT_PORT,
-		.pm1a_control = X86_PM1A_CONTROL_PORT,
-		.reset_port = X86_RESET_PORT,
-		.reset_value = X86_RESET_VALUE,
-		.sci_gsi = X86_SCI_GSI,
-		.lapic_base = X86_LAPIC_GPA,
-		.ioapic_base = X86_IOAPIC_GPA,
-		.ioapic_pins = IOAPIC_PINS,
-		.pic = !x86->split_irqchip,
-	};
-	size_t room = X86_TABLES_END - X86_TABLES_GPA, used;
-	uint8_t *tables = gmem__ptr(&vm->mem, X86_TABLES_GPA, room);
-
-	for (uint32_t i = 0; i < vm->nr_virtio; i++)
-		virtio[i] = (struct acpi_virtio_mmio){vm->virtio[i].gpa, vm->virtio[i].size,
-						      vm->virtio[i].gsi};
-	if (!tables)
-		return ktstr_error__set(error, EFAULT, "write", "ACPI tables", "not in RAM");
-	return acpi__build(&spec, X86_TABLES_GPA, tables, room, &used, error);
-}
-
 static int x86__connect_irq(struct vm *vm, uint32_t gsi, int eventfd, struct ktstr_error *error)
 {
 	struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd, .gsi = gsi};
@@ -158,7 +125,7 @@ const struct arch_ops arch_x86_ops = {
 	.virtio_gsi = X86_VIRTIO_GSI,
 	.create = x86__create,
 	.destroy = x86__destroy,
-	.write_tables = x86__write_tables,
+	.write_tables = x86_tables__write,
 	.load_kernel = x86_boot__load_kernel,
 	.load_initramfs = x86_boot__load_initramfs,
 	.vcpu_init = x86_vcpu__init,

@@ -23,7 +23,9 @@ struct vcpu;
 #define X86_CMDLINE_GPA UINT64_C(0x20000)
 #define X86_LOW_RAM_END UINT64_C(0x9fc00)
 #define X86_TABLES_GPA UINT64_C(0xe0000) /* ACPI: where a PC's BIOS has it */
-#define X86_TABLES_END UINT64_C(0x100000)
+#define X86_TABLES_END UINT64_C(0xf0000)
+#define X86_MPTABLE_GPA UINT64_C(0xf0000) /* where guests look first in a BIOS */
+#define X86_MPTABLE_END UINT64_C(0x100000)
 #define X86_HIGH_RAM_GPA UINT64_C(0x100000)
 #define X86_MAPPED_END UINT64_C(0x100000000) /* of what the page tables at the entry map */
 
@@ -57,6 +59,8 @@ struct x86_vm {
 	struct ioapic ioapic;	  /* split chip only */
 	struct kvm_cpuid2 *cpuid; /* what KVM offers */
 	enum cpuid_vendor vendor;
+	/* ACPI tables from here to the end of RAM below the hole; 0: they are at X86_TABLES_GPA */
+	uint64_t high_tables;
 	uint64_t entry; /* 64-bit entry point of the kernel */
 	_Atomic uint16_t pm1_enable;
 };
