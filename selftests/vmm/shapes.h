@@ -92,7 +92,7 @@ static const struct ktstr_topology shapes[] = {
 	      SHAPE_DISTANCES(10, 12, 32, 32, 12, 10, 32, 32, 32, 32, 10, 12, 32, 32, 12, 10)),
 	/* caches of their own */
 	SHAPE(1, 0, 2, 2, 2, .caches = {.l1d_kb = 64, .l1i_kb = 16, .l2_kb = 1280, .l3_kb = 36608}),
-	SHAPE(2, 0, 2, 3, 1, .caches = {.l1d_kb = 1, .l2_kb = 100000, .l3_kb = 1111111}),
+	SHAPE(2, 0, 2, 3, 1, .caches = {.l1d_kb = 1, .l2_kb = 65535, .l3_kb = 1111111}),
 };
 
 #define NR_SHAPES (sizeof(shapes) / sizeof(shapes[0]))
