@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The declared CPU topology: its compact form, both ways, defaults, and what makes it impossible.
- */
+/* The declared CPU topology: its compact form, its defaults, and what makes it impossible. */
 #include "topology.h"
 
 #include <errno.h>
@@ -181,7 +180,7 @@ static int check_packages(const struct ktstr_topology *t, struct ktstr_error *er
 
 	if (!t->packages || t->packages == topology__nodes_with_cpus(t))
 		return 0;
-	if (t->packages > t->llcs || t->llcs % t->packages) {
+	if (t->llcs % t->packages) {
 		err = refuse(t, error, "%u LLCs cannot be spread evenly over %u packages", t->llcs,
 			     t->packages);
 		ktstr_error__hint(error,
@@ -262,12 +261,11 @@ static int check_latencies(const struct ktstr_topology *t, struct ktstr_error *e
 			nearest = distance < nearest ? distance : nearest;
 			farthest = distance > farthest ? distance : farthest;
 		}
-		if (ns * farthest / nearest <= KTSTR_MAX_LATENCY_NS)
+		if (ns * farthest < (KTSTR_MAX_LATENCY_NS + 1) * nearest)
 			continue;
-		err = refuse(t, error, "memory of node %u takes %llu ns from its farthest CPUs",
-			     node, (unsigned long long)(ns * farthest / nearest));
-		ktstr_error__hint(error, "ACPI tables hold up to %u ns: give a lower latency",
-				  KTSTR_MAX_LATENCY_NS);
+		err = refuse(t, error, "memory of node %u takes over %u ns from its farthest CPUs",
+			     node, KTSTR_MAX_LATENCY_NS);
+		ktstr_error__hint(error, "ACPI tables cannot say that: give a lower latency");
 		return err;
 	}
 	return 0;
@@ -315,7 +313,7 @@ int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr
 int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t memory_mb,
 			      uint32_t *total_mb, struct ktstr_error *error)
 {
-	uint64_t said = 0, rest;
+	uint64_t said = 0, least;
 	uint32_t shares = 0, i;
 	int err;
 
@@ -328,7 +326,7 @@ int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t me
 	if (!memory_mb)
 		memory_mb = shares ? KTSTR_DEFAULT_MEMORY_MB : (uint32_t)said;
 	*total_mb = memory_mb;
-	rest = (uint64_t)shares * KTSTR_MIN_NODE_MEMORY_MB;
+	least = said + (uint64_t)shares * KTSTR_MIN_NODE_MEMORY_MB;
 	if (said > memory_mb || (!shares && said != memory_mb)) {
 		err = refuse(topology, error,
 			     "the nodes have %llu MiB of memory, but the machine %u",
@@ -337,12 +335,12 @@ int ktstr_topology__memory_mb(const struct ktstr_topology *topology, uint32_t me
 					 "each node says its own");
 		return err;
 	}
-	if (memory_mb - said < rest) {
+	if (memory_mb < least) {
 		err = refuse(
 			topology, error, "%llu MiB of memory are too little for %u NUMA node%s",
 			(unsigned long long)(memory_mb - said), shares, shares == 1 ? "" : "s");
 		ktstr_error__hint(error, "give the machine %llu MiB or more (%u a node)",
-				  (unsigned long long)(said + rest), KTSTR_MIN_NODE_MEMORY_MB);
+				  (unsigned long long)least, KTSTR_MIN_NODE_MEMORY_MB);
 		return err;
 	}
 	return 0;
@@ -415,7 +413,7 @@ int topology__read(const char *text, struct ktstr_topology *topology, struct top
 int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 			  struct ktstr_error *error)
 {
-	struct ktstr_topology read;
+	struct ktstr_topology read = TOPO(1, 1, 1, 1);
 	int err = topology__read(text, &read, NULL, error);
 
 	if (!err)

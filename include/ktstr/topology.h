@@ -13,7 +13,7 @@
 
 /* One NUMA node; 0 in a field stands for what its comment says. */
 struct ktstr_numa_node {
-	uint32_t llcs;	    /* 0: memory without CPUs, as of a CXL device */
+	uint32_t llcs;	    /* 0: memory without CPUs, as of a CXL device; such nodes come last */
 	uint32_t memory_mb; /* MiB; 0: an equal share of what the other nodes leave of the VM's RAM
 			     */
 	/* Of its memory, seen from the nearest CPUs, read and write alike; it goes to the HMAT. */
@@ -118,8 +118,9 @@ struct ktstr_topology_options {
 
 /*
  * Takes option @name ("topology", "node", "distance", "cache", without dashes) with its value,
- * which stays the caller's. -ENOENT: no option of a topology; -EINVAL: the value is not of the
- * option's form.
+ * which stays the caller's. Of a node, what is not given is the default, 1 LLC. The last
+ * "topology" counts. -ENOENT: no option of a topology; -EINVAL: the value is not of the option's
+ * form.
  */
 int ktstr_topology_options__add(struct ktstr_topology_options *options, const char *name,
 				const char *value, struct ktstr_error *error);
@@ -133,10 +134,11 @@ int ktstr_topology_options__finish(struct ktstr_topology_options *options,
 
 /*
  * -EINVAL: a count is zero or too large, LLCs cannot be spread evenly or their sum over the nodes
- * is not
- * @llcs, no node has CPUs, packages and nodes overlap, a distance is not 10 on the diagonal, not
- * above 10 elsewhere or not the same both ways, a node's memory is below its minimum, or a cache
- * cannot be told (its size is no multiple of 64 bytes times its ways).
+ * is not @llcs, no node has CPUs, a node without CPUs comes before one that has some (Linux numbers
+ * those with CPUs first), packages and nodes overlap, a distance is not 10 on the diagonal, not 11
+ * to 254 elsewhere (255: unreachable) or not the same both ways, a node's memory is below its
+ * minimum, a latency, scaled to the farthest CPUs, is above KTSTR_MAX_LATENCY_NS, or a cache above
+ * its maximum.
  */
 int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr_error *error);
 

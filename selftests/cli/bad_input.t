@@ -30,6 +30,39 @@ refuses topology_without_nodes 'run: 0n1l1c1t: topology: .*at least one' \
 	run --topology 0n1l1c1t true
 refuses topology_with_too_many_cpus 'run: 1n300l8c2t: topology: too many CPUs' \
 	run --topology 1n300l8c2t true
+refuses llcs_that_cannot_be_spread 'run: 2n3l1c1t: topology: .*evenly.*; .*multiple of 2' \
+	run --topology 2n3l true
+refuses packages_that_cut_nodes 'run: 2n3p6l1c1t: topology: node 0 .*; let a package' \
+	run --topology 2n3p6l true
+refuses node_of_another_form 'run: llc=2: node: not of .*; write llcs=N' run --node llc=2 true
+refuses node_without_memory 'run: memory=0: node: memory cannot be 0; leave' run --node memory=0 true
+refuses node_with_too_little_memory 'run: .*: 8 MiB are too little for node 0; .*16 MiB' \
+	run --node memory=8 true
+refuses nodes_without_cpus 'run: .*: no node has CPUs; give' run --node llcs=0 true
+refuses node_without_cpus_in_front 'run: .*: node 0 has no CPUs, .*; .*last' \
+	run --node llcs=0 --node llcs=1 true
+refuses other_number_of_nodes 'run: 3n: topology: 3 NUMA nodes, but .* 2 times; give' \
+	run --topology 3n --node llcs=1 --node llcs=1 true
+refuses other_number_of_llcs 'run: .*: the nodes have 2 LLCs, but the machine 4; .*sum' \
+	run --topology 4l --node llcs=1 --node llcs=1 true
+refuses distance_of_another_form 'run: 0-1=17: distance: not a distance; write' \
+	run --topology 2n --distance 0-1=17 true
+refuses distance_of_no_node 'run: 0,2=17: distance: there is no node 2; .*0 to 1' \
+	run --topology 2n --distance 0,2=17 true
+refuses distance_too_short 'run: .*: the distance of node 0 to node 1 is 10; .*above 10' \
+	run --topology 2n --distance 0,1=10 true
+refuses distance_to_itself 'run: .*: the distance of node 1 to itself is 12; .*must be 10' \
+	run --topology 2n --distance 1,1=12 true
+refuses two_distances_of_two_nodes 'run: 1,0=18: distance: .*17; .*both ways' \
+	run --topology 2n --distance 0,1=17 --distance 1,0=18 true
+refuses cache_of_no_level 'run: l4=1: cache: not of .*; write l1d=KIB' run --cache l4=1 true
+refuses cache_too_large 'run: .*: the L1 data cache of 300 KiB is too large; .*255' \
+	run --cache l1d=300 true
+refuses nodes_in_a_shell_too 'shell: llcs: node: not of .*; write' shell --node llcs
+refuses memory_that_contradicts_the_nodes 'run: .*: the nodes have 300 MiB .*machine 200; give' \
+	run --memory 200 --node memory=300 true
+refuses memory_too_little_for_the_nodes 'run: .*: 63 MiB .* too little for 4 NUMA nodes; .*64' \
+	run --memory 63 --topology 4n true
 refuses memory_that_is_no_number 'run: --memory: takes a number of MiB' run --memory much true
 refuses negative_timeout 'run: --timeout: takes a number of seconds' run --timeout -5 true
 refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kernel true

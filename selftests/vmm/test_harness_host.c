@@ -126,6 +126,40 @@ TEST(declared_attributes_replace_and_others_stay)
 	EXPECT_EQ(KTSTR_VERDICT_FAIL, attrs.expect_verdict);
 }
 
+TEST(a_topology_is_declared_by_any_of_its_fields_and_replaces_the_whole)
+{
+	const struct ktstr_topology some[] = {
+		{.numa_nodes = 1},
+		{.llcs = 1},
+		{.cores_per_llc = 1},
+		{.threads_per_core = 1},
+		{.packages = 1},
+		{.nodes = KTSTR_NODES({.llcs = 1})},
+		{.distances = KTSTR_DISTANCES(10)},
+		{.caches.l1d_kb = 1},
+		{.caches.l1i_kb = 1},
+		{.caches.l2_kb = 1},
+		{.caches.l3_kb = 1},
+	};
+	const struct ktstr_topology first = {.numa_nodes = 2,
+					     .packages = 3,
+					     .nodes = KTSTR_NODES({.llcs = 1}, {.llcs = 0}),
+					     .caches.l3_kb = 7};
+	struct ktstr_test_attrs attrs;
+
+	for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
+		const struct ktstr_test_attrs over = {.topology = some[i]};
+
+		attrs = (struct ktstr_test_attrs){.topology = first};
+		ktstr_test_attrs__merge(&attrs, &over);
+		EXPECT_EQ(0, memcmp(&some[i], &attrs.topology, sizeof(some[i]))) TH_LOG("%zu", i);
+	}
+	attrs = (struct ktstr_test_attrs){.topology = first};
+	ktstr_test_attrs__merge(&attrs, &(struct ktstr_test_attrs){.memory_mb = 1});
+	EXPECT_EQ(3, attrs.topology.packages);
+	EXPECT_EQ(first.nodes, attrs.topology.nodes);
+}
+
 TEST(limit_is_above_boot_and_test_and_fits_kselftests_milliseconds)
 {
 	struct ktstr_test_attrs attrs = {.boot_timeout_s = 100, .timeout_s = 200};
@@ -259,10 +293,8 @@ TEST_F(harness, interruption_is_never_a_pass)
 
 TEST_F(harness, interruption_is_no_pass_of_a_test_that_is_to_end_by_sigterm)
 {
-	const struct ktstr_test_id id = {.fixture = "fix",
-					 .variant = "",
-					 .test = "name",
-					 .termsig = SIGTERM};
+	const struct ktstr_test_id id = {
+		.fixture = "fix", .variant = "", .test = "name", .termsig = SIGTERM};
 
 	self->result.verdict = KTSTR_VERDICT_INTERRUPTED;
 	harness__judge(&id, &self->attrs, &self->result, false, self->out, &self->outcome);
@@ -314,6 +346,8 @@ static int fake_create(const struct ktstr_vm_config *config, struct ktstr_vm **v
 	return 0;
 }
 
+static struct ktstr_topology fake_ran; /* what the last run had */
+
 static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error)
 {
 	const struct ktstr_vm_config *config = &vm->config;
@@ -322,6 +356,7 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 			      config->argv[1], config->argv[2], config->argv[3] ?: "-",
 			      config->scheduler ?: "-", config->topology.llcs, config->cancel_fd);
 
+	fake_ran = config->topology;
 	if (config->append)
 		return ktstr_error__set(error, EIO, "KVM_RUN", "vCPU 0", NULL);
 	config->output(config->output_opaque, KTSTR_ERR, "unfinished", 10);
@@ -359,6 +394,26 @@ TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)
 	EXPECT_STREQ("# -r fix.var.name -d scheduler=/bin/dir/scx_x cpus=3 cancel=7\n"
 		     "# unfinished\n",
 		     printed(self));
+}
+
+TEST_F(harness, run_gives_the_machine_all_that_a_topology_declares)
+{
+	self->attrs.topology =
+		(struct ktstr_topology){.packages = 5,
+					.nodes = KTSTR_NODES({.llcs = 2}, {.memory_mb = 33}),
+					.distances = KTSTR_DISTANCES(10, 17, 17, 10),
+					.caches.l2_kb = 4};
+	run(self, "", false);
+	EXPECT_EQ(0, memcmp(&self->attrs.topology, &fake_ran, sizeof(fake_ran)));
+	EXPECT_EQ(33, fake_ran.nodes[1].memory_mb);
+}
+
+TEST_F(harness, a_topology_that_is_not_declared_is_one_cpu)
+{
+	run(self, "", false);
+	EXPECT_EQ(1, fake_ran.numa_nodes);
+	EXPECT_EQ(1, ktstr_topology__cpus(&fake_ran));
+	EXPECT_EQ(NULL, fake_ran.nodes);
 }
 
 TEST_F(harness, run_without_a_variant_and_with_an_absolute_scheduler)

@@ -61,6 +61,16 @@ KTSTR_TEST_SIGNAL(signals, SIGUSR1, .memory_mb = 1)
 	_exit(66);
 }
 
+KTSTR_TEST(uneven, .topology = {.numa_nodes = 2,
+				.llcs = 3,
+				.cores_per_llc = 1,
+				.threads_per_core = 1,
+				.nodes = KTSTR_NODES({.llcs = 3}, {.llcs = 0, .memory_mb = 77}),
+				.distances = KTSTR_DISTANCES(10, 17, 17, 10)})
+{
+	_exit(66);
+}
+
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome)
 {
@@ -134,9 +144,9 @@ TEST_F(harness, nothing_of_a_test_runs_on_the_host)
 	EXPECT_EQ(1, self->status);
 	EXPECT_FALSE(has(self, "setup ran"));
 	EXPECT_FALSE(has(self, "teardown ran"));
-	EXPECT_TRUE(has(self, "1..6\n"));
+	EXPECT_TRUE(has(self, "1..7\n"));
 	EXPECT_TRUE(has(self, " global.plain_passes\n"));
-	EXPECT_TRUE(has(self, "# Totals: pass:3 fail:1 xfail:1 xpass:0 skip:1 error:0\n"));
+	EXPECT_TRUE(has(self, "# Totals: pass:4 fail:1 xfail:1 xpass:0 skip:1 error:0\n"));
 }
 
 TEST_F(harness, ends_are_replayed)
@@ -201,6 +211,11 @@ TEST_F(harness, a_body_can_read_what_was_declared_for_it)
 	EXPECT_EQ(300, __ktstr_attrs_of(&metadata).memory_mb);
 	metadata.variant = &_fix_plain_variant;
 	EXPECT_EQ(2, __ktstr_attrs_of(&metadata).topology.llcs);
+
+	metadata = (struct __test_metadata){.name = "uneven", .fixture = &_fixture_global};
+	EXPECT_EQ(3, __ktstr_attrs_of(&metadata).topology.llcs);
+	EXPECT_EQ(77, __ktstr_attrs_of(&metadata).topology.nodes[1].memory_mb);
+	EXPECT_EQ(17, __ktstr_attrs_of(&metadata).topology.distances[2]);
 }
 
 TEST_F(harness, kselftests_own_limit_is_above_the_longest_run)

@@ -243,7 +243,7 @@ TEST(a_latency_that_the_hmat_cannot_say_is_refused)
 	/* Its nearest CPUs are at 20: what the node itself is at does not count. */
 	const struct ktstr_numa_node cxl[] = {{.llcs = 1}, {.llcs = 0, .latency_ns = 65534}};
 
-	REFUSES("memory of node 1 takes 65536 ns from its farthest CPUs", "a lower latency",
+	REFUSES("memory of node 1 takes over 65534 ns from its farthest CPUs", "a lower latency",
 		COUNTS(2, 2, 1, 1), .nodes = slow);
 	TAKES(COUNTS(2, 2, 1, 1), .nodes = below);
 	TAKES(COUNTS(1, 1, 1, 1), .nodes = local);
