@@ -37,12 +37,18 @@ static const struct ktstr_numa_node cached_nodes[] = {
 	{.llcs = 1, .cache_mb = 98304},
 	{.cache_mb = 4096},
 };
-/* Past 16 bits with a common unit: 100 ns; 3200 MB/s. */
-static const struct ktstr_numa_node slow_nodes[] = {
-	{.llcs = 1, .latency_ns = 70000, .bandwidth_mbs = 409600},
-	{.llcs = 1, .latency_ns = 1000000, .bandwidth_mbs = 3200},
-	{.latency_ns = 1234500, .bandwidth_mbs = 819200},
+/* Bandwidths past 16 bits with a common unit: 3200 MB/s. */
+static const struct ktstr_numa_node fast_nodes[] = {
+	{.llcs = 1, .latency_ns = 1, .bandwidth_mbs = 409600},
+	{.llcs = 1, .latency_ns = 32767, .bandwidth_mbs = 3200},
+	{.latency_ns = 7, .bandwidth_mbs = 819200},
 };
+/* Only what the nodes say of themselves has a common unit: 100. */
+static const struct ktstr_numa_node wide_nodes[] = {
+	{.llcs = 1, .bandwidth_mbs = 4000000},
+	{.llcs = 1, .bandwidth_mbs = 300},
+};
+static const uint8_t wide_distances[] = {10, 13, 13, 10};
 static const struct ktstr_numa_node big_nodes[] = {
 	{.llcs = 5}, {.llcs = 4}, {.llcs = 3}, {.llcs = 2}, {.memory_mb = 1024}};
 /* 64 nodes, the last 32 without CPUs. */
@@ -76,7 +82,15 @@ static const struct numa_shape numa_shapes[] = {
 	  .distances = line_distances},
 	 5120},
 	{"caches", WITH_NODES(3, 1, 1, cached_nodes), 2048},
-	{"slow", WITH_NODES(2, 1, 1, slow_nodes), 1024},
+	{"fast", WITH_NODES(2, 1, 1, fast_nodes), 1024},
+	{"wide",
+	 {.numa_nodes = 2,
+	  .llcs = 2,
+	  .cores_per_llc = 1,
+	  .threads_per_core = 1,
+	  .nodes = wide_nodes,
+	  .distances = wide_distances},
+	 1024},
 	{"252 CPUs", WITH_NODES(14, 9, 2, big_nodes), 8192},
 	{"64 nodes",
 	 {.numa_nodes = 64, .llcs = 64, .cores_per_llc = 4, .threads_per_core = 1},

@@ -407,6 +407,48 @@ TEST_F(loader, initramfs_lies_high_and_ends_with_the_configuration)
 	EXPECT_STREQ("CONFIG12", config);
 }
 
+TEST_F(loader, keeps_off_tables_at_the_top_of_low_ram)
+{
+	struct setup_header hdr = good_header();
+	const struct boot_params *bp;
+	uint64_t tables = 0, ram = 0;
+
+	for (int i = 0; i < 2; i++) {
+		uint64_t end = i ? 3 * GIB : 512 * MIB;
+
+		give_ram(self, i ? 5 * GIB : end);
+		self->x86.high_tables = end - 188 * 1024;
+		hdr.initrd_addr_max = UINT32_MAX;
+		put_bzimage(self, &hdr, 5000);
+		ASSERT_EQ(0, load(self));
+		bp = params(self);
+		EXPECT_EQ(self->x86.high_tables, bp->acpi_rsdp_addr);
+		tables = ram = 0;
+		for (uint32_t n = 0; n < bp->e820_entries; n++) {
+			const struct boot_e820_entry *e = &bp->e820_table[n];
+
+			if (e->type == 1)
+				ram += e->size;
+			if (e->type != 3)
+				continue;
+			tables++;
+			EXPECT_EQ(self->x86.high_tables, e->addr);
+			EXPECT_EQ(188 * 1024, e->size);
+		}
+		EXPECT_EQ(1, tables);
+		EXPECT_EQ((i ? 5 * GIB : end) - (X86_HIGH_RAM_GPA - X86_LOW_RAM_END) - 188 * 1024,
+			  ram);
+		put_initramfs(self, 3 * MIB, 4 * MIB);
+		ASSERT_EQ(0, load_initramfs(self));
+		EXPECT_GE(self->x86.high_tables,
+			  (uint64_t)bp->hdr.ramdisk_image + bp->hdr.ramdisk_size);
+	}
+	self->x86.high_tables = LOAD + 8 * MIB;
+	EXPECT_EQ(0, load(self));
+	self->x86.high_tables -= 4096;
+	EXPECT_EQ(-ENOMEM, load(self));
+}
+
 TEST_F(loader, initramfs_stays_below_the_kernels_limit)
 {
 	struct setup_header hdr = good_header();

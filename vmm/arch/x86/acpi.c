@@ -293,8 +293,6 @@ int acpi__build(const struct acpi_spec *spec, uint64_t gpa, uint8_t *buf, size_t
 	size_t xsdt, dsdt, i;
 	int err = check_spec(spec, gpa, size, error);
 
-	if (!err && numa)
-		err = acpi_numa__check(spec->layout, error);
 	if (err)
 		return err;
 

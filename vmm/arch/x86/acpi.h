@@ -46,7 +46,7 @@ struct acpi_spec {
  * Writes all tables into @buf as they lie at guest address @gpa (16-byte aligned): RSDP first, then
  * XSDT, FADT, FACS, DSDT, MADT, and with more than one node SRAT, SLIT and HMAT. *used: bytes.
  * -ENOSPC: @size is too small for the *used bytes that are needed (@buf may be NULL when @size is
- * 0); -EINVAL: an address above 4 GiB, a GSI without a pin, or a latency that the HMAT cannot say.
+ * 0); -EINVAL: an address above 4 GiB or a GSI without a pin.
  */
 int acpi__build(const struct acpi_spec *spec, uint64_t gpa, uint8_t *buf, size_t size, size_t *used,
 		struct ktstr_error *error);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What guests know of NUMA nodes: SRAT, SLIT and HMAT (ACPI 6.5 §5.2.16, §5.2.17, §5.2.28). */
-#include <errno.h>
 #include <stdbool.h>
 
 #include "acpi_parts.h"
@@ -99,17 +98,14 @@ size_t acpi_numa__write_slit(struct table_out *o, const struct layout *l)
 #define CACHE_WRITE_BACK (1u << 12)
 #define CACHE_LINE (64u << 16)
 
-/* Base units are picoseconds and MB/s; latencies are declared in nanoseconds. */
-#define PS_PER_NS 1000u
-/* Linux has an entry times its unit, in ps and rounded up to ns, in 32 bits. */
-#define LATENCY_MAX_NS ((UINT32_MAX - (PS_PER_NS - 1)) / PS_PER_NS)
+/* Of latencies, in picoseconds: entries are nanoseconds, which a valid topology's fit. */
+#define LATENCY_UNIT 1000u
 
 /* One structure of latencies or bandwidths: all initiators (nodes with CPUs) by all targets. */
 struct figures {
-	uint32_t nr_initiators, nr_targets;
+	uint32_t nr_initiators, nr_values;
 	uint32_t initiators[KTSTR_MAX_NUMA_NODES];
 	uint32_t values[KTSTR_MAX_NUMA_NODES * KTSTR_MAX_NUMA_NODES];
-	uint32_t own[KTSTR_MAX_NUMA_NODES]; /* as declared of each node */
 };
 
 static void fill_figures(const struct layout *l, bool latency, struct figures *f)
@@ -117,19 +113,15 @@ static void fill_figures(const struct layout *l, bool latency, struct figures *f
 	uint32_t i, t, n = 0;
 
 	f->nr_initiators = 0;
-	f->nr_targets = l->nr_nodes;
 	for (i = 0; i < l->nr_nodes; i++) {
-		f->own[i] = latency ? l->nodes[i].latency_ns : l->nodes[i].bandwidth_mbs;
 		if (!l->nodes[i].nr_cpus)
 			continue;
 		f->initiators[f->nr_initiators++] = i;
-		for (t = 0; t < l->nr_nodes; t++) {
-			uint32_t value = latency ? layout__latency_ns(l, i, t)
+		for (t = 0; t < l->nr_nodes; t++)
+			f->values[n++] = latency ? layout__latency_ns(l, i, t)
 						 : layout__bandwidth_mbs(l, i, t);
-
-			f->values[n++] = latency && value > LATENCY_MAX_NS ? LATENCY_MAX_NS : value;
-		}
 	}
+	f->nr_values = n;
 }
 
 static uint32_t common_divisor(uint32_t a, uint32_t b)
@@ -145,67 +137,56 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
 
 static bool fits(uint32_t value, uint32_t unit)
 {
-	return unit && value / unit + (value % unit != 0) <= ENTRY_MAX;
+	return value / unit <= ENTRY_MAX;
 }
 
 /*
- * The largest exactness that 16 bits allow: a unit of 1; one that all figures are multiples of; one
- * that the nodes' own figures are multiples of, which are those that Linux shows; else the
- * smallest.
+ * Of bandwidths, in MB/s, with the largest exactness that 16 bits allow: a unit of 1; one that all
+ * figures are multiples of; one that the nodes' own figures are multiples of, which are those that
+ * Linux shows; else the smallest.
  */
-static uint32_t pick_unit(const struct figures *f)
+static uint32_t bandwidth_unit(const struct layout *l, const struct figures *f)
 {
 	uint32_t of_all = 0, of_own = 0, max = 0, i;
 
-	for (i = 0; i < f->nr_initiators * f->nr_targets; i++) {
+	for (i = 0; i < f->nr_values; i++) {
 		of_all = common_divisor(of_all, f->values[i]);
 		if (f->values[i] > max)
 			max = f->values[i];
 	}
-	for (i = 0; i < f->nr_targets; i++)
-		of_own = common_divisor(of_own, f->own[i]);
+	for (i = 0; i < l->nr_nodes; i++)
+		of_own = common_divisor(of_own, l->nodes[i].bandwidth_mbs);
 	if (fits(max, 1))
 		return 1;
 	if (fits(max, of_all))
 		return of_all;
-	return fits(max, of_own) ? of_own : (max + ENTRY_MAX - 1) / ENTRY_MAX;
-}
-
-/* Away from the best value, so that a node farther off never looks as near as the nearest. */
-static uint32_t entry(uint32_t value, uint32_t unit, bool latency)
-{
-	uint32_t n = value / unit + (latency && value % unit != 0);
-
-	if (latency && n > LATENCY_MAX_NS / unit)
-		n = LATENCY_MAX_NS / unit;
-	return n ? n : 1;
+	return fits(max, of_own) ? of_own : max / (ENTRY_MAX + 1) + 1;
 }
 
 /* System Locality Latency and Bandwidth Information Structure; reading and writing alike. */
 static void put_locality(struct table_out *o, const struct layout *l, bool latency)
 {
 	struct figures f;
-	uint32_t unit, i, n;
+	uint32_t unit, i;
 
 	fill_figures(l, latency, &f);
-	unit = pick_unit(&f);
-	n = f.nr_initiators * f.nr_targets;
+	unit = latency ? 1 : bandwidth_unit(l, &f);
 	table__put(o, HMAT_LOCALITY, 2);
 	table__put(o, 0, 2);
-	table__put(o, LOCALITY_HEADER + 4 * (f.nr_initiators + f.nr_targets) + 2 * n, 4);
+	table__put(o, LOCALITY_HEADER + 4 * (f.nr_initiators + l->nr_nodes) + 2 * f.nr_values, 4);
 	table__put(o, LOCALITY_MEMORY, 1);
 	table__put(o, latency ? LOCALITY_ACCESS_LATENCY : LOCALITY_ACCESS_BANDWIDTH, 1);
 	table__put(o, 0, 2); /* MinTransferSize: none; reserved */
 	table__put(o, f.nr_initiators, 4);
-	table__put(o, f.nr_targets, 4);
+	table__put(o, l->nr_nodes, 4);
 	table__put(o, 0, 4);
-	table__put(o, latency ? (uint64_t)unit * PS_PER_NS : unit, 8);
+	table__put(o, latency ? LATENCY_UNIT : unit, 8);
 	for (i = 0; i < f.nr_initiators; i++)
 		table__put(o, f.initiators[i], 4);
-	for (i = 0; i < f.nr_targets; i++)
+	for (i = 0; i < l->nr_nodes; i++)
 		table__put(o, i, 4);
-	for (i = 0; i < n; i++)
-		table__put(o, entry(f.values[i], unit, latency), 2);
+	for (i = 0; i < f.nr_values; i++)
+		table__put(o, f.values[i] < unit ? 1 : f.values[i] / unit, 2);
 }
 
 /* Memory Proximity Domain Attributes: a node's own CPUs are its initiator; others have none. */
@@ -255,22 +236,4 @@ size_t acpi_numa__write_hmat(struct table_out *o, const struct layout *l)
 			put_cache(o, l, i);
 	acpi_table__end(o, start);
 	return start;
-}
-
-int acpi_numa__check(const struct layout *l, struct ktstr_error *error)
-{
-	uint32_t i;
-
-	for (i = 0; i < l->nr_nodes; i++) {
-		int err;
-
-		if (l->nodes[i].latency_ns <= LATENCY_MAX_NS)
-			continue;
-		err = ktstr_error__set(error, EINVAL, "ACPI tables", "HMAT",
-				       "a latency of %u ns (node %u) is more than it can say",
-				       l->nodes[i].latency_ns, i);
-		ktstr_error__hint(error, "declare at most %u ns", LATENCY_MAX_NS);
-		return err;
-	}
-	return 0;
 }

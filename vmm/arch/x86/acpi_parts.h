@@ -24,7 +24,5 @@ size_t acpi_dsdt__write(struct table_out *o, const struct acpi_spec *spec);
 size_t acpi_numa__write_srat(struct table_out *o, const struct layout *layout);
 size_t acpi_numa__write_slit(struct table_out *o, const struct layout *layout);
 size_t acpi_numa__write_hmat(struct table_out *o, const struct layout *layout);
-/* -EINVAL: a figure of a node that the HMAT cannot say. */
-int acpi_numa__check(const struct layout *layout, struct ktstr_error *error);
 
 #endif /* KTSTR_VMM_X86_ACPI_PARTS_H */
