@@ -82,8 +82,7 @@ static const struct ktstr_topology shapes[] = {
 	SHAPE(3, 2, 4, 3, 1, SHAPE_NODES({.llcs = 2}, {.llcs = 1}, {.llcs = 1})),
 	SHAPE(3, 4, 8, 2, 2, SHAPE_NODES({.llcs = 4}, {.llcs = 2}, {.llcs = 2})),
 	/* memory without CPUs */
-	SHAPE(2, 0, 2, 2, 2,
-	      SHAPE_NODES({.llcs = 2, .memory_mb = 768}, {.memory_mb = 256, .latency_ns = 300})),
+	SHAPE(2, 0, 2, 2, 2, SHAPE_NODES({.llcs = 2}, {.memory_mb = 256, .latency_ns = 300})),
 	SHAPE(3, 0, 4, 4, 1, SHAPE_NODES({.llcs = 2}, {.llcs = 2}, {.bandwidth_mbs = 9000})),
 	SHAPE(4, 1, 2, 2, 2, SHAPE_NODES({.llcs = 1}, {.llcs = 1}, {.cache_mb = 64}, {.llcs = 0})),
 	/* distances of their own */
