@@ -528,7 +528,7 @@ TEST(one_node_has_no_numa_tables)
 	destroy(&m);
 }
 
-TEST(tables_of_the_largest_machines_take_at_most_2_ms)
+TEST(tables_of_the_largest_machines_take_at_most_4_ms)
 {
 	for (size_t s = 0; s < NR_NUMA_SHAPES; s++) {
 		struct machine m = create_numa(_metadata, s);
@@ -548,7 +548,7 @@ TEST(tables_of_the_largest_machines_take_at_most_2_ms)
 			if (ns < best)
 				best = ns;
 		}
-		EXPECT_LE(best, 2000000) TH_LOG("%s", numa_shapes[s].name);
+		EXPECT_LE(best, 4000000) TH_LOG("%s", numa_shapes[s].name);
 		destroy(&m);
 	}
 }

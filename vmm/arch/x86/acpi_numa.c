@@ -137,7 +137,7 @@ static uint32_t common_divisor(uint32_t a, uint32_t b)
 
 static bool fits(uint32_t value, uint32_t unit)
 {
-	return value / unit <= ENTRY_MAX;
+	return unit && value / unit <= ENTRY_MAX;
 }
 
 /*
