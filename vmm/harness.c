@@ -41,6 +41,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	if (is_declared(&over->topology))
 		attrs->topology = over->topology;
 	MERGE(memory_mb);
+	MERGE(cpu_vendor);
 	MERGE(kernel);
 	MERGE(kernel_args);
 	MERGE(scheduler);
@@ -67,6 +68,7 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 		config->attach_timeout_s = attrs->attach_timeout_s;
 	if (attrs->timeout_s)
 		config->timeout_s = attrs->timeout_s;
+	config->cpu_vendor = attrs->cpu_vendor;
 	config->kernel = attrs->kernel;
 	config->append = attrs->kernel_args;
 	config->scheduler_args = attrs->scheduler_args;

@@ -244,6 +244,10 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "irqchip",
 					"%u is not an enum ktstr_irqchip",
 					(uint32_t)config->irqchip);
+	if ((uint32_t)config->cpu_vendor > KTSTR_VENDOR_AMD)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "cpu_vendor",
+					"%u is not an enum ktstr_cpu_vendor",
+					(uint32_t)config->cpu_vendor);
 	return 0;
 }
 

@@ -24,7 +24,9 @@ struct ktstr_test_attrs {
 	 * KTSTR_NODES({.llcs = 2}, ...), .distances = KTSTR_DISTANCES(10, ...), ...}. A whole.
 	 */
 	struct ktstr_topology topology;
-	uint32_t memory_mb;	 /* guest RAM, MiB; default: see ktstr_topology__memory_mb() */
+	uint32_t memory_mb; /* guest RAM, MiB; default: see ktstr_topology__memory_mb() */
+	/* Whose CPU the guest sees: for tests of topology; default: the host's */
+	enum ktstr_cpu_vendor cpu_vendor;
 	const char *kernel;	 /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
 	const char *kernel_args; /* added to the kernel command line */
 	/*

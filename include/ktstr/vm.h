@@ -60,6 +60,10 @@ enum ktstr_irqchip {
 	KTSTR_IRQCHIP_SPLIT,	/* the monitor; KVM has the local APICs only */
 };
 
+/* x86: whose CPU the guest sees. The other vendor's is for tests of topology: it has the names and
+ * leaves of a server part, and of this host's features those that such a part could have. */
+enum ktstr_cpu_vendor { KTSTR_VENDOR_HOST = 0, KTSTR_VENDOR_INTEL, KTSTR_VENDOR_AMD };
+
 enum ktstr_stream { KTSTR_OUT = 1, KTSTR_ERR = 2, KTSTR_SCHED = 3 };
 
 /* Text that comes while the machine runs; from the thread that called ktstr_vm__run(). */
@@ -75,6 +79,7 @@ struct ktstr_vm_config {
 	struct ktstr_topology topology;
 	uint32_t memory_mb; /* guest RAM, MiB; 0: see ktstr_topology__memory_mb() */
 	enum ktstr_irqchip irqchip;
+	enum ktstr_cpu_vendor cpu_vendor;
 	const char *
 		kernel; /* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
 	const char *append; /* added to the kernel command line; may be NULL */

@@ -276,7 +276,7 @@ TEST(srat_and_slit_give_the_layouts_nodes_in_every_shape)
 			ASSERT_EQ(acpi_read(slit + 4, 4), 44 + nodes * nodes);
 			ASSERT_EQ(acpi_read(slit + 36, 8), nodes);
 			for (uint32_t i = 0; i < nodes * nodes; i++)
-				ASSERT_EQ(slit[44 + i], i / nodes == i % nodes ? 10 : 20);
+				ASSERT_EQ(slit[44 + i], m.layout.distances[i]);
 		}
 		destroy(&m);
 	}

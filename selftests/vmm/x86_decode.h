@@ -29,13 +29,15 @@ struct x86_cache {
 };
 
 struct x86_cpu {
-	bool amd, hygon, topoext, xtopology, htt,
-		complaint; /* complaint: Linux would print FW_BUG */
+	bool intel, amd, hygon, topoext, xtopology, htt;
+	bool complaint; /* Linux would warn, or not read the leaves of this vendor */
 	uint32_t family, model;
 	uint32_t apicid; /* as the topology leaves give it */
 	uint32_t leaf1_id, leaf1_count;
 	uint32_t shift[X86_DOMS], count[X86_DOMS];
-	uint32_t pkg, die, core, llc, amd_node, amd_nodes;
+	uint32_t pkg, die, core, llc, l2c, amd_node, amd_nodes;
+	uint32_t cu_id;		/* family 0x15: what shares a module; 0xff: unknown */
+	uint32_t cache_size_kb; /* "cache size" of /proc/cpuinfo */
 	uint32_t nr_caches;
 	struct x86_cache caches[X86_CACHES];
 };
@@ -170,6 +172,8 @@ static inline void x86_decode_amd(struct x86_cpu *cpu, const struct kvm_cpuid2 *
 		}
 		cpu->amd_nodes = (ids.c >> 8 & 7) + 1;
 		cpu->amd_node = ids.c & 0xff;
+		if (!cpu->hygon && cpu->family == 0x15)
+			cpu->cu_id = ids.b & 0xff;
 		x86_read_caches(cpu, cpuid);
 		if (l3) {
 			if (cpu->hygon || (cpu->family == 0x17 && cpu->model <= 0x1f))
@@ -182,6 +186,8 @@ static inline void x86_decode_amd(struct x86_cpu *cpu, const struct kvm_cpuid2 *
 	}
 	if (cpu->llc == X86_NO_ID)
 		cpu->llc = cpu->apicid >> cpu->shift[X86_CORE];
+	/* cpu_detect_cache_sizes() */
+	cpu->cache_size_kb = x86_cpuid(cpuid, 0x80000006, 0).c >> 16;
 }
 
 static inline void x86_decode_intel(struct x86_cpu *cpu, const struct kvm_cpuid2 *cpuid,
@@ -200,9 +206,16 @@ static inline void x86_decode_intel(struct x86_cpu *cpu, const struct kvm_cpuid2
 	if (max_basic < 4)
 		return;
 	x86_read_caches(cpu, cpuid);
-	for (uint32_t i = 0; i < cpu->nr_caches; i++)
+	/* intel_cacheinfo_0x4() */
+	for (uint32_t i = 0; i < cpu->nr_caches; i++) {
+		if (cpu->caches[i].level == 2)
+			cpu->l2c = cpu->caches[i].first;
 		if (cpu->caches[i].level == 3)
 			cpu->llc = cpu->caches[i].first;
+		cpu->cache_size_kb = cpu->caches[i].size >> 10;
+	}
+	if (cpu->llc == X86_NO_ID)
+		cpu->llc = cpu->l2c;
 }
 
 /* The topology of one CPU from its leaves. */
@@ -210,10 +223,14 @@ static inline struct x86_cpu x86_decode_cpu(const struct kvm_cpuid2 *cpuid)
 {
 	struct x86_regs name = x86_cpuid(cpuid, 0, 0), features = x86_cpuid(cpuid, 1, 0);
 	uint32_t max_ext = x86_cpuid(cpuid, 0x80000000, 0).a;
-	struct x86_cpu cpu = {.llc = X86_NO_ID};
+	struct x86_cpu cpu = {.llc = X86_NO_ID, .l2c = X86_NO_ID, .cu_id = 0xff};
 
-	cpu.hygon = name.b == 0x6f677948;	     /* "Hygo" */
-	cpu.amd = cpu.hygon || name.b == 0x68747541; /* "Auth" */
+	/* GenuineIntel, AuthenticAMD, HygonGenuine */
+	cpu.intel = name.b == 0x756e6547 && name.d == 0x49656e69 && name.c == 0x6c65746e;
+	cpu.hygon = name.b == 0x6f677948 && name.d == 0x6e65476e && name.c == 0x656e6975;
+	cpu.amd =
+		cpu.hygon || (name.b == 0x68747541 && name.d == 0x69746e65 && name.c == 0x444d4163);
+	cpu.complaint = !cpu.intel && !cpu.amd;
 	cpu.family = features.a >> 8 & 0xf;
 	cpu.model = (features.a >> 4 & 0xf) + (features.a >> 16 & 0xf) * 16;
 	if (cpu.family == 0xf)
@@ -232,17 +249,119 @@ static inline struct x86_cpu x86_decode_cpu(const struct kvm_cpuid2 *cpuid)
 	cpu.die = cpu.apicid >> cpu.shift[X86_TILE];
 	cpu.core = (uint32_t)(cpu.apicid & ((UINT64_C(1) << cpu.shift[X86_PKG]) - 1)) >>
 		   cpu.shift[X86_SMT];
+	/* cpu_topology_fixup_amd() */
+	if (cpu.amd && !cpu.hygon && cpu.family < 0x17 && cpu.amd_nodes > 1) {
+		uint32_t per_node = cpu.count[X86_CORE] / cpu.amd_nodes;
+
+		if (per_node)
+			cpu.core %= per_node;
+		else
+			cpu.complaint = true; /* it divides by zero */
+	}
 	return cpu;
 }
 
-/* match_smt() of arch/x86/kernel/smpboot.c */
-static inline bool x86_smt_siblings(const struct x86_cpu *a, const struct x86_cpu *b)
+/*
+ * All CPUs of a machine, in Linux's order. @nodes: the node of each, as the SRAT gives it;
+ * @nr_nodes: those of the SRAT, with and without CPUs.
+ */
+struct x86_machine {
+	const struct x86_cpu *cpus;
+	const uint32_t *nodes;
+	uint32_t nr_cpus, nr_nodes;
+	/* what x86_machine_init() counts */
+	uint32_t nr_packages, nodes_per_package;
+	bool has_smt, has_mp;
+	bool complaint; /* Linux would warn of the machine as a whole */
+};
+
+/* topology_init_possible_cpus(): counts over the ids. CPUs of a package, and of a core, adjoin. */
+static inline void x86_machine_init(struct x86_machine *m)
 {
-	if (a->pkg != b->pkg || a->die != b->die || a->core != b->core)
-		return false;
-	return !a->topoext || (a->amd_node == b->amd_node && a->llc == b->llc);
+	uint32_t cores = 0, first_package_cores = 0, i;
+
+	m->nr_packages = 0;
+	for (i = 0; i < m->nr_cpus; i++) {
+		const struct x86_cpu *c = &m->cpus[i], *before = i ? c - 1 : NULL;
+		bool new_core = !before || before->apicid >> before->shift[X86_SMT] !=
+						   c->apicid >> c->shift[X86_SMT];
+
+		m->nr_packages += !before || before->pkg != c->pkg;
+		cores += new_core;
+		first_package_cores += new_core && c->pkg == m->cpus[0].pkg;
+		/* cpu_parse_topology(): "Topology domain %u shift %u != %u" */
+		m->complaint |= memcmp(c->shift, m->cpus[0].shift, sizeof(c->shift)) != 0;
+		m->complaint |= c->topoext != m->cpus[0].topoext;
+	}
+	m->nodes_per_package = (m->nr_nodes + m->nr_packages - 1) / m->nr_packages;
+	m->has_smt = (m->nr_cpus + cores - 1) / cores > 1;
+	m->has_mp = m->has_smt || first_package_cores > 1;
+	/* arch_sched_node_distance(): would change the distances of these parts */
+	m->complaint |= m->cpus[0].intel && m->cpus[0].family == 6 &&
+			(m->cpus[0].model == 0xad || m->cpus[0].model == 0xdd) &&
+			m->nr_packages > 1 && m->nodes_per_package > 2;
 }
 
+enum x86_map { X86_MAP_SMT, X86_MAP_LLC, X86_MAP_L2C, X86_MAP_DIE, X86_MAP_PKG };
+
+/* topology_sane(): CPUs that share less than a package are on one node. */
+static inline bool x86_sane(struct x86_machine *m, uint32_t i, uint32_t j)
+{
+	m->complaint |= m->nodes[i] != m->nodes[j];
+	return m->nodes[i] == m->nodes[j];
+}
+
+static inline bool x86_match_smt(struct x86_machine *m, uint32_t i, uint32_t j)
+{
+	const struct x86_cpu *a = &m->cpus[i], *b = &m->cpus[j];
+
+	if (a->pkg != b->pkg || a->die != b->die)
+		return false;
+	if (!m->cpus[0].topoext)
+		return a->core == b->core && x86_sane(m, i, j);
+	if (a->amd_node != b->amd_node || a->llc != b->llc)
+		return false;
+	return (a->core == b->core || (a->cu_id != 0xff && a->cu_id == b->cu_id)) &&
+	       x86_sane(m, i, j);
+}
+
+/* Whether set_cpu_sibling_map() of arch/x86/kernel/smpboot.c puts both into one map. */
+static inline bool x86_in_map(struct x86_machine *m, enum x86_map map, uint32_t i, uint32_t j)
+{
+	const struct x86_cpu *a = &m->cpus[i], *b = &m->cpus[j];
+	bool package = a->pkg == b->pkg;
+
+	if (i == j)
+		return true;
+	if (!m->has_mp)
+		return false;
+	if (package && m->nodes[i] != m->nodes[j] && m->nodes_per_package == 1)
+		m->complaint = true; /* WARN_ON_ONCE() */
+	switch (map) {
+	case X86_MAP_SMT:
+		return m->has_smt && x86_match_smt(m, i, j);
+	case X86_MAP_LLC:
+		if (a->llc != b->llc)
+			return false;
+		if (package && m->nodes[i] != m->nodes[j] && a->intel)
+			return false; /* Sub-NUMA clusters */
+		return x86_sane(m, i, j);
+	case X86_MAP_L2C:
+		if (a->l2c == X86_NO_ID)
+			return x86_match_smt(m, i, j);
+		return a->l2c == b->l2c && x86_sane(m, i, j);
+	case X86_MAP_DIE:
+		if (!package || a->die != b->die)
+			return false;
+		return !m->cpus[0].topoext || m->cpus[0].amd_nodes < 2 ||
+		       a->amd_node == b->amd_node;
+	case X86_MAP_PKG:
+		return package;
+	}
+	return false;
+}
+
+/* shared_cpu_map of a cache. That of AMD's L3 is the LLC map: x86_in_map(). */
 static inline bool x86_shares_cache(const struct x86_cpu *a, uint32_t cache, uint32_t apicid)
 {
 	return a->caches[cache].first <= apicid && apicid <= a->caches[cache].last;

@@ -3,12 +3,29 @@
 #ifndef KTSTR_VMM_CLI_H
 #define KTSTR_VMM_CLI_H
 
+#include <ktstr/error.h>
+#include <ktstr/vm.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
 /* Exit status for bad input, and for a machine that gave no status of the command. */
 #define CLI_EXIT_USAGE 2
 #define CLI_EXIT_LOST 125
 
 int cli_run(int argc, char **argv);
 int cli_shell(int argc, char **argv);
+int cli_topo(int argc, char **argv);
+
+/* Each tells bad input in one line and returns CLI_EXIT_USAGE. */
+int cli_bad(const char *command, const char *option, const char *why);
+int cli_error(const char *command, const struct ktstr_error *error);
+/* What getopt_long() stopped at: it returned @c at @arg. */
+int cli_bad_option(const char *command, int c, const char *arg);
+
+/* Values of options. False: not of this form. */
+bool cli_parse_u32(const char *text, uint32_t min, uint32_t *value);
+bool cli_parse_vendor(const char *text, enum ktstr_cpu_vendor *vendor);
 
 /* Path of the program itself, for its own next start; "" when unknown. */
 const char *cli_self(void);

@@ -84,6 +84,9 @@ static void usage(const struct run_options *o, FILE *to)
 		"      --timeout S        end the VM S seconds after its init started [%s]\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
 		"[auto]\n"
+		"      --vendor V         show the guest an intel or an amd CPU, for tests of "
+		"topology\n"
+		"                         [the host's]\n"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
 		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
 		"  -v, --verbose          show the kernel's console and the scheduler's output\n"
@@ -103,31 +106,7 @@ static void usage(const struct run_options *o, FILE *to)
 
 static int bad(const struct run_options *o, const char *option, const char *why)
 {
-	fprintf(stderr, "ktstr: %s: %s: %s; see ktstr %s --help\n", o->command, option, why,
-		o->command);
-	return CLI_EXIT_USAGE;
-}
-
-static int print_error(const char *command, const struct ktstr_error *error)
-{
-	char line[1200];
-
-	ktstr_error__format(error, line, sizeof(line));
-	fprintf(stderr, "ktstr: %s: %s\n", command, line);
-	return CLI_EXIT_USAGE;
-}
-
-static bool parse_u32(const char *text, uint32_t min, uint32_t *value)
-{
-	unsigned long long n;
-	char *end;
-
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || n < min || n > 0x7fffffff)
-		return false;
-	*value = (uint32_t)n;
-	return true;
+	return cli_bad(o->command, option, why);
 }
 
 static int add_topology(struct run_options *o, const char *option, const char *value)
@@ -135,7 +114,7 @@ static int add_topology(struct run_options *o, const char *option, const char *v
 	struct ktstr_error error = {0};
 
 	if (ktstr_topology_options__add(&o->topology, option, value, &error))
-		return print_error(o->command, &error);
+		return cli_error(o->command, &error);
 	return 0;
 }
 
@@ -154,7 +133,7 @@ static int parse_option(struct run_options *o, int c)
 	case 'C':
 		return add_topology(o, "cache", optarg);
 	case 'm':
-		return parse_u32(optarg, 1, &o->config.memory_mb)
+		return cli_parse_u32(optarg, 1, &o->config.memory_mb)
 			       ? 0
 			       : bad(o, "--memory", "takes a number of MiB");
 	case 's':
@@ -175,7 +154,7 @@ static int parse_option(struct run_options *o, int c)
 		o->config.append = optarg;
 		return 0;
 	case 'T':
-		return parse_u32(optarg, 1, &o->config.timeout_s)
+		return cli_parse_u32(optarg, 1, &o->config.timeout_s)
 			       ? 0
 			       : bad(o, "--timeout", "takes a number of seconds");
 	case 'I':
@@ -184,6 +163,10 @@ static int parse_option(struct run_options *o, int c)
 		o->config.irqchip =
 			!strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT : KTSTR_IRQCHIP_AUTO;
 		return 0;
+	case 'V':
+		return cli_parse_vendor(optarg, &o->config.cpu_vendor)
+			       ? 0
+			       : bad(o, "--vendor", "takes intel or amd");
 	case 'R':
 		o->report = optarg;
 		return 0;
@@ -201,20 +184,6 @@ static int parse_option(struct run_options *o, int c)
 	}
 }
 
-/* What getopt_long() stopped at, as it was written. */
-static int bad_option(const struct run_options *o, int c, char **argv, int index)
-{
-	char name[128];
-
-	if (!strncmp(argv[index], "--", 2))
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(argv[index], "="), argv[index]);
-	else
-		snprintf(name, sizeof(name), "-%c", optopt);
-	return bad(o, name,
-		   c == ':' ? "needs a value"
-			    : "unknown, ambiguous or with a value that it does not take");
-}
-
 static int parse_options(struct run_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -230,6 +199,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
+		{"vendor", required_argument, NULL, 'V'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -243,7 +213,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		int status = parse_option(o, c);
 
 		if (status < 0)
-			return bad_option(o, c, argv, index);
+			return cli_bad_option(o->command, c, argv[index]);
 		if (status)
 			return status;
 		index = optind;
@@ -520,9 +490,9 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 
 	o->config.cancel_fd = signal_fd;
 	if (ktstr_vm__create(&o->config, &vm, &error))
-		return print_error(o->command, &error);
+		return cli_error(o->command, &error);
 	if (ktstr_vm__run(vm, &result, &error)) {
-		status = print_error(o->command, &error);
+		status = cli_error(o->command, &error);
 	} else {
 		status = report(o, &result);
 		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
@@ -584,11 +554,11 @@ static int check_input(const struct run_options *o)
 	if (kernel__resolve(o->config.kernel, kernel, &error)) {
 		ktstr_error__hint(&error, "give a kernel image, a build tree or a version of "
 					  "`ktstr kernel list`");
-		status = print_error(o->command, &error);
+		status = cli_error(o->command, &error);
 	} else if (access(kernel->image, R_OK)) {
 		ktstr_error__set(&error, errno, "open kernel", kernel->image, NULL);
 		ktstr_error__hint(&error, "make it readable for this user, or copy it");
-		status = print_error(o->command, &error);
+		status = cli_error(o->command, &error);
 	} else if (scheduler && (!is_regular_file(scheduler) || access(scheduler, X_OK))) {
 		fprintf(stderr,
 			"ktstr: %s: --scheduler %s: %s; give the path of an executable file\n",
@@ -600,7 +570,7 @@ static int check_input(const struct run_options *o)
 				 "the kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT is not set)");
 		ktstr_error__hint(&error,
 				  "give another --kernel, or get one by ktstr kernel fetch");
-		status = print_error(o->command, &error);
+		status = cli_error(o->command, &error);
 	}
 	free(kernel);
 	return status;
@@ -615,7 +585,7 @@ static int finish_topology(struct run_options *o)
 	if (ktstr_topology_options__finish(&o->topology, &error) ||
 	    ktstr_topology__memory_mb(&o->topology.topology, o->config.memory_mb, &total_mb,
 				      &error))
-		return print_error(o->command, &error);
+		return cli_error(o->command, &error);
 	o->config.topology = o->topology.topology;
 	o->config.boot_timeout_s = ktstr_vm__boot_allowance_s(&o->config.topology);
 	return 0;
@@ -658,7 +628,7 @@ static int enter_host(const struct run_options *o, char **argv, int *status)
 		return -1;
 	ret = emulated_host__enter(argv, !o->no_emulated_host, status, &error);
 	if (ret < 0)
-		*status = print_error(o->command, &error);
+		*status = cli_error(o->command, &error);
 	return ret ? -1 : 0;
 }
 

@@ -52,13 +52,13 @@
 /* EAX[25:14] of leaf 4 and 0x8000001D: ids that share a cache, minus 1. */
 #define MAX_SHARING_BITS 12u
 #define CACHE_LINE 64u
-#define KIB UINT32_C(1024)
+#define KIB 1024u
 
 enum cache_type { CACHE_DATA = 1, CACHE_INSTRUCTION = 2, CACHE_UNIFIED = 3 };
 
 struct cache {
 	enum cache_type type;
-	uint32_t level, size, ways;
+	uint32_t level, kb, ways;
 };
 
 #define NR_CACHES 4u
@@ -68,29 +68,34 @@ struct cache {
 #define CACHE_L3 3u
 
 /* What server parts of the vendor have; L1 and L2 belong to a core, L3 to an LLC. */
-static const struct cache caches[][NR_CACHES] = {
+static const struct cache typical_caches[][NR_CACHES] = {
 	[CPUID_VENDOR_INTEL] =
 		{
-			{CACHE_DATA, 1, 32 * KIB, 8},
-			{CACHE_INSTRUCTION, 1, 32 * KIB, 8},
-			{CACHE_UNIFIED, 2, 2048 * KIB, 16},
-			{CACHE_UNIFIED, 3, 32768 * KIB, 16},
+			{CACHE_DATA, 1, 48, 12},
+			{CACHE_INSTRUCTION, 1, 32, 8},
+			{CACHE_UNIFIED, 2, 2048, 16},
+			{CACHE_UNIFIED, 3, 32768, 16},
 		},
 	[CPUID_VENDOR_AMD] =
 		{
-			{CACHE_DATA, 1, 32 * KIB, 8},
-			{CACHE_INSTRUCTION, 1, 32 * KIB, 8},
-			{CACHE_UNIFIED, 2, 512 * KIB, 8},
-			{CACHE_UNIFIED, 3, 32768 * KIB, 16},
+			{CACHE_DATA, 1, 32, 8},
+			{CACHE_INSTRUCTION, 1, 32, 8},
+			{CACHE_UNIFIED, 2, 1024, 8},
+			{CACHE_UNIFIED, 3, 32768, 16},
 		},
 };
+/* Ways into which any number of KiB can be divided, with lines of 64 bytes. */
+#define ANY_SIZE_WAYS 8u
+#define MAX_CACHE_KB (UINT32_MAX >> 10)
 
 /* One vCPU's leaves being written. @full: an entry did not fit. */
 struct writer {
 	const struct kvm_cpuid2 *offered;
 	const struct layout *layout;
 	const struct layout_cpu *cpu;
+	const struct layout_package *package;
 	enum cpuid_vendor vendor;
+	struct cache caches[NR_CACHES];
 	struct kvm_cpuid2 *out;
 	bool full;
 };
@@ -144,27 +149,7 @@ static uint32_t at_most(uint32_t value, uint32_t limit)
 	return value < limit ? value : limit;
 }
 
-static uint32_t cpus_per_package(const struct layout *layout)
-{
-	return layout->nr_cpus / layout->topology.numa_nodes;
-}
-
-enum cpuid_vendor cpuid__vendor(const struct kvm_cpuid2 *offered)
-{
-	const struct kvm_cpuid_entry2 *entry = find(offered, LEAF_MAX_BASIC);
-	char name[12];
-
-	if (!entry)
-		return CPUID_VENDOR_INTEL;
-	memcpy(name, &entry->ebx, 4);
-	memcpy(name + 4, &entry->edx, 4);
-	memcpy(name + 8, &entry->ecx, 4);
-	if (!memcmp(name, "AuthenticAMD", 12) || !memcmp(name, "HygonGenuine", 12))
-		return CPUID_VENDOR_AMD;
-	return CPUID_VENDOR_INTEL;
-}
-
-/* The leaves that write_leaves() writes, or that the other vendor alone has. */
+/* The leaves that are written here, or that the other vendor alone has. */
 static bool is_ours(uint32_t function)
 {
 	switch (function) {
@@ -204,23 +189,53 @@ static void write_max_leaves(struct writer *w)
 	append(w, &e);
 }
 
+static uint32_t family(uint32_t signature)
+{
+	uint32_t base = signature >> 8 & 0xf;
+
+	return base == 0xf ? base + (signature >> 20 & 0xff) : base;
+}
+
+static uint32_t model(uint32_t signature)
+{
+	return (signature >> 4 & 0xf) | (signature >> 12 & 0xf0);
+}
+
+/*
+ * On Granite Rapids and Clearwater Forest, Linux averages the distances between packages of three
+ * or more nodes, and calls it a firmware bug when nodes without CPUs are in between
+ * (arch_sched_node_distance()). Such a machine is another part.
+ */
+static uint32_t intel_signature(const struct writer *w, uint32_t signature)
+{
+	const struct layout *l = w->layout;
+
+	if (family(signature) == 6 && (model(signature) == 0xad || model(signature) == 0xdd) &&
+	    l->nr_packages > 1 && l->nr_nodes > 2 * l->nr_packages)
+		return CPUID_SIGNATURE_INTEL;
+	return signature;
+}
+
+/* HTT and its like are the same on all CPUs, also where only some packages have several. */
 static void write_features(struct writer *w)
 {
 	struct kvm_cpuid_entry2 e = offered_leaf(w, LEAF_FEATURES);
-	uint32_t cpus = cpus_per_package(w->layout);
+	bool amd = w->vendor == CPUID_VENDOR_AMD, several = w->layout->package_shift > 0;
 	/* EBX[23:16]: on Intel the ids that the package can have, on AMD the CPUs that it has. */
-	uint32_t logical = w->vendor == CPUID_VENDOR_AMD ? cpus : 1u << w->layout->package_shift;
+	uint32_t logical = amd ? w->package->nr_cpus : 1u << w->layout->package_shift;
 
+	if (!amd)
+		e.eax = intel_signature(w, e.eax);
 	e.ebx = (e.ebx & 0xffff) | at_most(logical, 255) << 16 | (w->cpu->hw_id & 0xff) << 24;
 	e.ecx |= FEATURE_ECX_X2APIC | FEATURE_ECX_TSC_DEADLINE | FEATURE_ECX_HYPERVISOR;
-	e.edx = cpus > 1 ? e.edx | FEATURE_EDX_HTT : e.edx & ~FEATURE_EDX_HTT;
+	e.edx = several ? e.edx | FEATURE_EDX_HTT : e.edx & ~FEATURE_EDX_HTT;
 	append(w, &e);
 
 	e = offered_leaf(w, LEAF_EXT_FEATURES);
-	if (w->vendor == CPUID_VENDOR_AMD) {
+	if (amd) {
 		e.ecx |= EXT_FEATURE_ECX_TOPOEXT;
-		e.ecx = cpus > 1 ? e.ecx | EXT_FEATURE_ECX_CMP_LEGACY
-				 : e.ecx & ~EXT_FEATURE_ECX_CMP_LEGACY;
+		e.ecx = several ? e.ecx | EXT_FEATURE_ECX_CMP_LEGACY
+				: e.ecx & ~EXT_FEATURE_ECX_CMP_LEGACY;
 	}
 	append(w, &e);
 }
@@ -254,7 +269,7 @@ static void write_topology(struct writer *w)
 {
 	const struct layout *l = w->layout;
 	uint32_t threads = l->topology.threads_per_core;
-	uint32_t package = cpus_per_package(l);
+	uint32_t package = w->package->nr_cpus;
 	const struct level levels[] = {
 		{INTEL_LEVEL_SMT, l->core_shift, threads},
 		{INTEL_LEVEL_CORE, l->package_shift, package},
@@ -286,7 +301,7 @@ static void write_caches(struct writer *w)
 	uint32_t i;
 
 	for (i = 0; i < NR_CACHES; i++) {
-		const struct cache *c = &caches[w->vendor][i];
+		const struct cache *c = &w->caches[i];
 		uint32_t shift = i == CACHE_L3 ? l->llc_shift : l->core_shift;
 		uint32_t sharing = (1u << shift) - 1;
 		uint32_t eax =
@@ -295,7 +310,7 @@ static void write_caches(struct writer *w)
 		if (!amd)
 			eax |= at_most(core_ids - 1, 63) << 26;
 		append_subleaf(w, function, i, eax, (c->ways - 1) << 22 | (CACHE_LINE - 1),
-			       c->size / c->ways / CACHE_LINE - 1, 0);
+			       c->kb * KIB / c->ways / CACHE_LINE - 1, 0);
 	}
 	append_subleaf(w, function, NR_CACHES, 0, 0, 0, 0);
 }
@@ -313,43 +328,56 @@ static uint32_t l2_l3_ways_code(uint32_t ways)
  */
 static bool amd_llc_is_fixed(const struct writer *w)
 {
-	const struct kvm_cpuid_entry2 features = offered_leaf(w, LEAF_FEATURES);
 	const struct kvm_cpuid_entry2 name = offered_leaf(w, LEAF_MAX_BASIC);
-	uint32_t family = features.eax >> 8 & 0xf;
-	uint32_t model = (features.eax >> 4 & 0xf) | (features.eax >> 12 & 0xf0);
+	uint32_t signature = offered_leaf(w, LEAF_FEATURES).eax;
 	bool hygon = !memcmp(&name.ebx, "Hygo", 4);
 
-	if (family == 0xf)
-		family += features.eax >> 20 & 0xff;
-	if (hygon || (family == 0x17 && model <= 0x1f))
+	if (hygon || (family(signature) == 0x17 && model(signature) <= 0x1f))
 		return w->layout->llc_shift != 3;
-	return family < 0x17;
+	return family(signature) < 0x17;
 }
 
+/*
+ * Sizes that do not fit are the largest that do: guests take them from 0x8000001D or leaf 4, but
+ * "cache size" of /proc/cpuinfo from here.
+ */
 static void write_legacy_caches(struct writer *w)
 {
-	const struct cache *c = caches[w->vendor];
+	const struct cache *c = w->caches;
+	uint32_t l2 = CACHE_LINE | l2_l3_ways_code(c[CACHE_L2].ways) << 12 |
+		      at_most(c[CACHE_L2].kb, 0xffff) << 16;
 	struct kvm_cpuid_entry2 e = {.function = LEAF_L2_L3};
 
 	if (w->vendor == CPUID_VENDOR_INTEL) {
-		e.ecx = CACHE_LINE | l2_l3_ways_code(c[CACHE_L2].ways) << 12 |
-			c[CACHE_L2].size / KIB << 16;
+		e.ecx = l2;
 		append(w, &e);
 		return;
 	}
 	e = offered_leaf(w, LEAF_L2_L3); /* EAX, EBX: L2 TLBs */
-	e.ecx = CACHE_LINE | 1u << 8 | l2_l3_ways_code(c[CACHE_L2].ways) << 12 |
-		c[CACHE_L2].size / KIB << 16;
+	e.ecx = l2 | 1u << 8;
 	e.edx = CACHE_LINE | 1u << 8 | l2_l3_ways_code(c[CACHE_L3].ways) << 12 |
-		c[CACHE_L3].size / (512 * KIB) << 18;
+		at_most(c[CACHE_L3].kb / 512, 0x3fff) << 18;
 	if (amd_llc_is_fixed(w))
 		e.edx = 0;
 	append(w, &e);
 
 	e = offered_leaf(w, LEAF_AMD_L1); /* EAX, EBX: L1 TLBs */
-	e.ecx = CACHE_LINE | 1u << 8 | c[CACHE_L1D].ways << 16 | c[CACHE_L1D].size / KIB << 24;
-	e.edx = CACHE_LINE | 1u << 8 | c[CACHE_L1I].ways << 16 | c[CACHE_L1I].size / KIB << 24;
+	e.ecx = CACHE_LINE | 1u << 8 | c[CACHE_L1D].ways << 16 |
+		at_most(c[CACHE_L1D].kb, 255) << 24;
+	e.edx = CACHE_LINE | 1u << 8 | c[CACHE_L1I].ways << 16 |
+		at_most(c[CACHE_L1I].kb, 255) << 24;
 	append(w, &e);
+}
+
+/*
+ * Nodes of the package: EAX[10:8] of 0x8000001E holds their number - 1. Of families before 0x17
+ * Linux divides the cores of an LLC by it (cpu_topology_fixup_amd()): there it is 1.
+ */
+static uint32_t amd_nodes(const struct writer *w)
+{
+	if (family(offered_leaf(w, LEAF_FEATURES).eax) < 0x17)
+		return 1;
+	return at_most(w->package->nr_nodes, 8);
 }
 
 static void write_sizes_and_ids(struct writer *w)
@@ -360,7 +388,7 @@ static void write_sizes_and_ids(struct writer *w)
 
 	if (w->vendor == CPUID_VENDOR_AMD) {
 		e.ecx &= ~UINT32_C(0xf0ff);
-		e.ecx |= at_most(cpus_per_package(l) - 1, 255) | at_most(l->package_shift, 15)
+		e.ecx |= at_most(w->package->nr_cpus - 1, 255) | at_most(l->package_shift, 15)
 									 << 12;
 	}
 	append(w, &e);
@@ -369,10 +397,35 @@ static void write_sizes_and_ids(struct writer *w)
 	append(w, &(struct kvm_cpuid_entry2){
 			  .function = LEAF_AMD_IDS,
 			  .eax = w->cpu->hw_id,
-			  .ebx = (id_in_package >> l->core_shift & 0xff) |
+			  /* of family 0x15, Linux does not compare 0xFF */
+			  .ebx = at_most(id_in_package >> l->core_shift, 255) |
 				 at_most(l->topology.threads_per_core - 1, 255) << 8,
-			  .ecx = w->cpu->node & 0xff, /* [10:8]: one node a package */
+			  .ecx = (w->cpu->node & 0xff) | (amd_nodes(w) - 1) << 8,
 		  });
+}
+
+/* The caches that were asked for, or typical ones. Bytes of a cache are counted in 32 bits. */
+static int choose_caches(struct writer *w, struct ktstr_error *error)
+{
+	const struct ktstr_caches *said = &w->layout->topology.caches;
+	const uint32_t kb[NR_CACHES] = {said->l1d_kb, said->l1i_kb, said->l2_kb, said->l3_kb};
+
+	for (uint32_t i = 0; i < NR_CACHES; i++) {
+		struct cache *c = &w->caches[i];
+
+		*c = typical_caches[w->vendor][i];
+		if (!kb[i])
+			continue;
+		if (kb[i] > MAX_CACHE_KB)
+			return ktstr_error__set(error, EINVAL, "CPUID", NULL,
+						"an L%u cache of %u KiB cannot be told, at most "
+						"%u KiB",
+						c->level, kb[i], MAX_CACHE_KB);
+		c->kb = kb[i];
+		if (c->kb * KIB % (c->ways * CACHE_LINE))
+			c->ways = ANY_SIZE_WAYS;
+	}
+	return 0;
 }
 
 int cpuid__build(const struct kvm_cpuid2 *offered, enum cpuid_vendor vendor,
@@ -381,6 +434,7 @@ int cpuid__build(const struct kvm_cpuid2 *offered, enum cpuid_vendor vendor,
 {
 	struct writer w = {.offered = offered, .layout = layout, .vendor = vendor, .out = out};
 	uint32_t i;
+	int err;
 
 	out->nent = 0;
 	out->padding = 0;
@@ -391,6 +445,10 @@ int cpuid__build(const struct kvm_cpuid2 *offered, enum cpuid_vendor vendor,
 					"an LLC can have %u APIC ids, but these need %u",
 					1u << MAX_SHARING_BITS, 1u << layout->llc_shift);
 	w.cpu = &layout->cpus[index];
+	w.package = &layout->packages[w.cpu->package];
+	err = choose_caches(&w, error);
+	if (err)
+		return err;
 	write_max_leaves(&w);
 	write_features(&w);
 	write_kvm_features(&w);

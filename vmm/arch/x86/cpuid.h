@@ -5,6 +5,7 @@
 #define KTSTR_VMM_X86_CPUID_H
 
 #include <ktstr/error.h>
+#include <ktstr/vm.h>
 #include <linux/kvm.h>
 
 #include <stdint.h>
@@ -15,15 +16,24 @@
 
 enum cpuid_vendor { CPUID_VENDOR_INTEL, CPUID_VENDOR_AMD };
 
-/* From leaf 0 of what KVM offers; Hygon counts as AMD, everything else as Intel. */
-enum cpuid_vendor cpuid__vendor(const struct kvm_cpuid2 *offered);
+/* Leaf 1, EAX, of parts that have all topology leaves: Sapphire Rapids, Genoa. */
+#define CPUID_SIGNATURE_INTEL 0x000806f8u
+#define CPUID_SIGNATURE_AMD 0x00a10f11u
 
 /*
- * Fills @out (room for CPUID_MAX_ENTRIES) for CPU @index from @offered (KVM_GET_SUPPORTED_CPUID,
- * the same for all vCPUs). Leaves: 1, 4, 0xB, 0x1F, 0x40000001 as KVM has it, 0x80000005/6/8,
+ * Makes @offered (KVM_GET_SUPPORTED_CPUID; room for CPUID_MAX_ENTRIES) that of a CPU of @wanted and
+ * says whose topology leaves are to be written. Hygon counts as AMD. A host that is neither of
+ * Intel nor of AMD becomes Intel: guests read few topology leaves of others. -ENOSPC.
+ */
+int cpuid__take_vendor(struct kvm_cpuid2 *offered, enum ktstr_cpu_vendor wanted,
+		       enum cpuid_vendor *vendor, struct ktstr_error *error);
+
+/*
+ * Fills @out (room for CPUID_MAX_ENTRIES) for CPU @index from @offered as cpuid__take_vendor() left
+ * it (the same for all vCPUs). Leaves: 1, 4, 0xB, 0x1F, 0x40000001 as KVM has it, 0x80000005/6/8,
  * 0x8000001D/1E/26. Sets TSC-deadline, x2APIC and hypervisor bits; with APIC ids
- * above 254 also KVM_FEATURE_MSI_EXT_DEST_ID. -ENOSPC: too many entries; -EINVAL: no such CPU, or
- * an LLC wider than 4096 APIC ids.
+ * above 254 also KVM_FEATURE_MSI_EXT_DEST_ID. -ENOSPC: too many entries; -EINVAL: no such CPU, an
+ * LLC wider than 4096 APIC ids, or a cache of 4 GiB or more.
  */
 int cpuid__build(const struct kvm_cpuid2 *offered, enum cpuid_vendor vendor,
 		 const struct layout *layout, uint32_t index, struct kvm_cpuid2 *out,

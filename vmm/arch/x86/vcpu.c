@@ -28,6 +28,9 @@
 
 #define MSR_IA32_MISC_ENABLE 0x1a0
 #define MISC_ENABLE_FAST_STRING 1
+/* AMD: the TSC counts at the nominal frequency. Linux calls it a firmware bug when this is off. */
+#define MSR_K7_HWCR 0xc0010015
+#define HWCR_TSC_FREQ_SEL (UINT64_C(1) << 24)
 
 #define APIC_LVT_LINT0 0x350
 #define APIC_LVT_LINT1 0x360
@@ -61,14 +64,17 @@ static int set_cpuid(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error
 	return err;
 }
 
-static int set_msrs(struct vcpu *vcpu, struct ktstr_error *error)
+static int set_msrs(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error)
 {
+	const struct x86_vm *x86 = vm->arch_data;
 	struct {
 		struct kvm_msrs head;
-		struct kvm_msr_entry entries[1];
-	} msrs = {.head.nmsrs = 1,
-		  .entries = {{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING}}};
+		struct kvm_msr_entry entries[2];
+	} msrs = {.head.nmsrs = x86->vendor == CPUID_VENDOR_AMD ? 2 : 1,
+		  .entries = {{.index = MSR_IA32_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+			      {.index = MSR_K7_HWCR, .data = HWCR_TSC_FREQ_SEL}}};
 
+	/* A KVM before 6.7 leaves out the second: less than 2, but no failure. */
 	return ioctl(vcpu->fd, KVM_SET_MSRS, &msrs) < 0 ? set_failed(vcpu, "KVM_SET_MSRS", error)
 							: 0;
 }
@@ -169,7 +175,7 @@ int x86_vcpu__init(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error)
 	int err = set_cpuid(vm, vcpu, error);
 
 	if (!err)
-		err = set_msrs(vcpu, error);
+		err = set_msrs(vm, vcpu, error);
 	if (!err)
 		err = set_lapic(vcpu, error);
 	if (!err && vm->layout.max_hw_id > X86_MAX_XAPIC_ID)

@@ -57,8 +57,7 @@ static int read_cpuid(struct vm *vm, struct ktstr_error *error)
 	x86->cpuid->nent = CPUID_MAX_ENTRIES;
 	if (ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, x86->cpuid) < 0)
 		return ioctl_failed("KVM_GET_SUPPORTED_CPUID", error);
-	x86->vendor = cpuid__vendor(x86->cpuid);
-	return 0;
+	return cpuid__take_vendor(x86->cpuid, vm->config.cpu_vendor, &x86->vendor, error);
 }
 
 static int x86__create(struct vm *vm, struct ktstr_error *error)

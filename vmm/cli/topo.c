@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* `ktstr topo`: shows what a topology is, what its guest is told, and what this host has. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "topo_dump.h"
+#include "topo_view.h"
+
+#define COMMAND "topo"
+
+struct topo_options {
+	struct ktstr_topology_options topology;
+	uint32_t memory_mb; /* 0: not given */
+	enum ktstr_cpu_vendor vendor;
+	const char *acpi_dir, *mptable;
+	const char *host; /* where its /sys is; NULL: not asked for */
+	bool cpuid, help;
+	const char *declared; /* an option that describes a machine; NULL: none */
+};
+
+static void usage(FILE *to)
+{
+	fputs("Usage: ktstr topo [OPTIONS]\n"
+	      "       ktstr topo --host[=SYS]\n"
+	      "\n"
+	      "Prints the machine that `ktstr run` makes of the same options as a picture. With "
+	      "one or\n"
+	      "more of the last four, these instead. Needs no KVM.\n"
+	      "\n"
+	      "  -t, --topology T       as of ktstr run, see there; so are --node N, --distance "
+	      "D,\n"
+	      "                         --cache C and -m, --memory MB\n"
+	      "      --vendor V         an intel or an amd CPU [the host's]\n"
+	      "      --cpuid            print the topology leaves of each CPU\n"
+	      "      --dump-acpi DIR    write the ACPI tables, a file each, as apic.dat, srat.dat, "
+	      "...\n"
+	      "      --dump-mptable F   write the MP table\n"
+	      "      --host[=SYS]       picture of this host, or of that whose /sys, or a copy, is "
+	      "SYS\n"
+	      "  -h, --help\n",
+	      to);
+}
+
+static int bad(const char *option, const char *why)
+{
+	return cli_bad(COMMAND, option, why);
+}
+
+static int add_topology(struct topo_options *o, const char *option)
+{
+	struct ktstr_error error = {0};
+
+	if (ktstr_topology_options__add(&o->topology, option, optarg, &error))
+		return cli_error(COMMAND, &error);
+	return 0;
+}
+
+/* 0, an exit status, or -1: getopt_long() stopped at something. */
+static int parse_option(struct topo_options *o, int c)
+{
+	static const struct {
+		int c;
+		const char *name;
+	} of_topology[] = {{'t', "topology"}, {'N', "node"}, {'D', "distance"}, {'C', "cache"}};
+
+	if (c != 'H' && c != 'h')
+		o->declared = optarg ? optarg : "--cpuid";
+	for (size_t i = 0; i < sizeof(of_topology) / sizeof(of_topology[0]); i++)
+		if (c == of_topology[i].c)
+			return add_topology(o, of_topology[i].name);
+	switch (c) {
+	case 'm':
+		return cli_parse_u32(optarg, 1, &o->memory_mb)
+			       ? 0
+			       : bad("--memory", "takes a number of MiB");
+	case 'V':
+		return cli_parse_vendor(optarg, &o->vendor) ? 0
+							    : bad("--vendor", "takes intel or amd");
+	case 'c':
+		o->cpuid = true;
+		return 0;
+	case 'A':
+		o->acpi_dir = optarg;
+		return 0;
+	case 'M':
+		o->mptable = optarg;
+		return 0;
+	case 'H':
+		o->host = optarg ? optarg : "/sys";
+		return 0;
+	case 'h':
+		o->help = true;
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static int parse_options(struct topo_options *o, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"topology", required_argument, NULL, 't'},
+		{"node", required_argument, NULL, 'N'},
+		{"distance", required_argument, NULL, 'D'},
+		{"cache", required_argument, NULL, 'C'},
+		{"memory", required_argument, NULL, 'm'},
+		{"vendor", required_argument, NULL, 'V'},
+		{"cpuid", no_argument, NULL, 'c'},
+		{"dump-acpi", required_argument, NULL, 'A'},
+		{"dump-mptable", required_argument, NULL, 'M'},
+		{"host", optional_argument, NULL, 'H'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c, index = 1;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "+:t:m:h", options, NULL)) != -1) {
+		int status = parse_option(o, c);
+
+		if (status < 0)
+			return cli_bad_option(COMMAND, c, argv[index]);
+		if (status)
+			return status;
+		index = optind;
+	}
+	if (argv[optind])
+		return bad(argv[optind], "not an option");
+	if (o->host && o->declared)
+		return bad("--host", "takes no option beside it: the host is as it is");
+	return 0;
+}
+
+/* What was printed is out, or the reason why not is. */
+static int finish_output(void)
+{
+	struct ktstr_error error = {0};
+
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	ktstr_error__set(&error, errno ? errno : EIO, "write", "standard output", NULL);
+	return cli_error(COMMAND, &error);
+}
+
+static int show(struct topo_view *view)
+{
+	topo_view__print(view, stdout);
+	topo_view__destroy(view);
+	return finish_output();
+}
+
+static int show_host(const char *sys)
+{
+	struct ktstr_error error = {0};
+	struct topo_view view;
+
+	if (topo_view__of_host(sys, &view, &error))
+		return cli_error(COMMAND, &error);
+	return show(&view);
+}
+
+static int show_machine(const struct topo_options *o, const struct topo_machine *m)
+{
+	struct ktstr_error error = {0};
+	struct topo_view view;
+
+	if (o->acpi_dir && topo_dump__acpi(m, o->acpi_dir, &error))
+		return cli_error(COMMAND, &error);
+	if (o->mptable && topo_dump__mptable(m, o->mptable, &error))
+		return cli_error(COMMAND, &error);
+	if (o->cpuid && topo_dump__cpuid(m, stdout, &error))
+		return cli_error(COMMAND, &error);
+	if (o->acpi_dir || o->mptable || o->cpuid)
+		return finish_output();
+	if (topo_view__of_layout(&m->layout, &view, &error))
+		return cli_error(COMMAND, &error);
+	if (topo_dump__caches(m, &view.caches, &error)) {
+		topo_view__destroy(&view);
+		return cli_error(COMMAND, &error);
+	}
+	return show(&view);
+}
+
+int cli_topo(int argc, char **argv)
+{
+	struct topo_options o = {.memory_mb = 0};
+	struct ktstr_error error = {0};
+	struct topo_machine machine;
+	uint32_t memory_mb;
+	int without_kvm, status = parse_options(&o, argc, argv);
+
+	if (status)
+		return status;
+	if (o.help) {
+		usage(stdout);
+		return 0;
+	}
+	if (o.host)
+		return show_host(o.host);
+	if (ktstr_topology_options__finish(&o.topology, &error) ||
+	    ktstr_topology__memory_mb(&o.topology.topology, o.memory_mb, &memory_mb, &error) ||
+	    topo_machine__create(&o.topology.topology, memory_mb, o.vendor, o.cpuid || o.mptable,
+				 &machine, &without_kvm, &error))
+		return cli_error(COMMAND, &error);
+	if (without_kvm)
+		fprintf(stderr,
+			"ktstr: topo: /dev/kvm: %s; features are left out, the topology is whole\n",
+			strerror(without_kvm));
+	status = show_machine(&o, &machine);
+	topo_machine__destroy(&machine);
+	return status;
+}
