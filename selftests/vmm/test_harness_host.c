@@ -115,9 +115,11 @@ TEST(declared_attributes_replace_and_others_stay)
 		.memory_mb = 512, .scheduler = "a", .timeout_s = 3, .topology = TOPO(1, 1, 2, 1)};
 	const struct ktstr_test_attrs over = {.memory_mb = 1024,
 					      .topology = TOPO(2, 2, 1, 1),
+					      .cpu_vendor = KTSTR_VENDOR_AMD,
 					      .expect_verdict = KTSTR_VERDICT_FAIL};
 
 	ktstr_test_attrs__merge(&attrs, &over);
+	EXPECT_EQ(KTSTR_VENDOR_AMD, attrs.cpu_vendor);
 	EXPECT_EQ(1024, attrs.memory_mb);
 	EXPECT_STREQ("a", attrs.scheduler);
 	EXPECT_EQ(3, attrs.timeout_s);

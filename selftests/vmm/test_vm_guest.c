@@ -841,6 +841,10 @@ TEST_F_TIMEOUT(machine, refusals_say_why_and_leave_no_file_open, 120)
 	expect_refusal(_metadata, self, -EINVAL, "irqchip");
 	self->config.irqchip = variant->irqchip;
 
+	self->config.cpu_vendor = (enum ktstr_cpu_vendor)3;
+	expect_refusal(_metadata, self, -EINVAL, "cpu_vendor");
+	self->config.cpu_vendor = KTSTR_VENDOR_HOST;
+
 	self->config.topology.llcs = 0;
 	expect_refusal(_metadata, self, -EINVAL, "topology");
 	/* Some KVMs take as many as a topology can have. */

@@ -317,7 +317,7 @@ static bool is_regular_file(const char *path)
 static int gather_files(struct run_options *o, char **argv, struct ktstr_file **out)
 {
 	size_t nr = 0, argc = 0;
-	struct ktstr_file *files;
+	struct ktstr_file *files = NULL;
 
 	while (argv[argc])
 		argc++;
@@ -638,7 +638,7 @@ int cli_run(int argc, char **argv)
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
 		NULL};
 	struct run_options o = {.command = "run"};
-	struct ktstr_file *files;
+	struct ktstr_file *files = NULL;
 	char cwd[PATH_MAX];
 	int status;
 
@@ -668,7 +668,7 @@ int cli_shell(int argc, char **argv)
 	struct run_options o = {.command = "shell"};
 	struct winsize size = {0};
 	struct stat st;
-	struct ktstr_file *files;
+	struct ktstr_file *files = NULL;
 	char path[PATH_MAX], term[64];
 	const char *env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 			     "HOME=/root", "PS1=ktstr# ", term, NULL};
