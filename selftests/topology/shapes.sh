@@ -5,7 +5,7 @@
 #   SHARD=I/N           every Nth shape from the Ith on, for runs side by side (1/1)
 #   KTSTR_MIN_CPUS=N    shapes of fewer CPUs are left out (1)
 #   KTSTR_MAX_CPUS=N    shapes of more CPUs are left out (16)
-#   KTSTR_VENDORS="V.." CPU vendors to boot each with: intel, amd, or host, which is the host's (host)
+#   KTSTR_VENDORS="V.." CPU vendors to boot each with: intel, amd, or host, as the host is (host)
 # Arguments are names of shapes: these alone.
 # shellcheck source-path=SCRIPTDIR/../cli source=tap.sh
 . "$(dirname "$0")/../cli/tap.sh"
@@ -37,9 +37,9 @@ as_expected() {
 		>"$tmp/out"
 }
 
-# Each node has the RAM that was asked for, but for what PCs lack below 1 MiB. For use it is less by
-# what the kernel keeps: 1/32 (it describes each page), 64 MiB (its image, which may lie in any node)
-# and 1/2 MiB a CPU; on the whole this holds once.
+# Each node has the RAM that was asked for, but for what PCs lack below 1 MiB. For use it is less
+# by what the kernel keeps: 1/32 (it describes each page), 64 MiB (its image, which may lie in any
+# node) and 1/2 MiB a CPU; on the whole this holds once.
 memory_as_expected() {
 	printed memory_size || return
 	section memory_size "$golden" >"$tmp/expected.lines"
