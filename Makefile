@@ -50,6 +50,8 @@ unit_bin := $(unit_src:%.c=$(out)/%)
 sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS := //p' \
 	selftests/sched_ext/Makefile))
 cli_tests := $(wildcard selftests/cli/*.t)
+# Golden outputs, of up to 16 CPUs; long-*.t are of more, and of both CPU vendors.
+topology_tests := $(wildcard selftests/topology/shapes-*.t)
 
 .PHONY: all check run_tests check-long check-debug prepare do-check do-check-long do-run_tests unit \
 	cli-tests sched_ext lint bench format install clean
@@ -112,15 +114,19 @@ do-run_tests: all sched_ext
 	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
 
 do-check: all unit check-debug sched_ext
-	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(cli_tests) $(sched_bin))
+	$(PROVE) --exec '' selftests/topology/tools.t
+	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(topology_tests) $(cli_tests) \
+		$(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
-long_tests := $(wildcard selftests/long/*.t)
+# More than 64 CPUs take too long where KVM is emulated.
+long_tests := $(wildcard selftests/long/*.t selftests/topology/long-*.t)
 ifdef SLICE
   long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
 endif
 do-check-long: all
-	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(long_tests))
+	$(call with_kvm,env KTSTR=$(out)/ktstr KTSTR_MAX_CPUS=$$([ "$$($(out)/ktstr probe | \
+		cut -d: -f1)" = native ] && echo 4096 || echo 64) $(PROVE) --exec '' $(long_tests))
 
 # ---- the rest ----
 
