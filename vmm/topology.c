@@ -172,6 +172,42 @@ static int check_nodes(const struct ktstr_topology *t, struct ktstr_error *error
 	return err;
 }
 
+/*
+ * What no table can tell Linux: it takes packages for parts of nodes or nodes for parts of packages
+ * in the whole machine (x86_has_numa_in_package), and from CPU 0 whether a package has more than
+ * one CPU at all (has_mp in set_cpu_sibling_map()).
+ */
+static int check_linux_packages(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t packages = topology__packages(t), size = t->llcs / packages, i;
+	bool many_in_node = false, many_in_package = false;
+	int err = 0;
+
+	if (t->cores_per_llc * t->threads_per_core == 1 && t->nodes &&
+	    packages == topology__nodes_with_cpus(t) && t->nodes[0].llcs == 1 &&
+	    t->llcs > packages) {
+		err = refuse(t, error, "the first package has one CPU, another has more");
+		ktstr_error__hint(error, "declare a larger node first: Linux takes the first "
+					 "package's CPU for a sign that none are shared");
+		return err;
+	}
+	if (packages == topology__nodes_with_cpus(t))
+		return 0;
+	for (i = 0; i < t->numa_nodes; i++) {
+		uint32_t llcs = topology__node_llcs(t, i);
+
+		many_in_node |= llcs > size;
+		many_in_package |= llcs && llcs < size;
+	}
+	if (many_in_node && many_in_package) {
+		err = refuse(t, error,
+			     "a package holds several nodes, and a node several packages");
+		ktstr_error__hint(error, "use one of the two in the whole machine: Linux cannot "
+					 "see both");
+	}
+	return err;
+}
+
 /* Each package that has LLCs of a node lies in the node, or the node in it. */
 static int check_packages(const struct ktstr_topology *t, struct ktstr_error *error)
 {
@@ -299,7 +335,7 @@ static int check_caches(const struct ktstr_topology *t, struct ktstr_error *erro
 int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr_error *error)
 {
 	static int (*const checks[])(const struct ktstr_topology *, struct ktstr_error *) = {
-		check_counts,	 check_nodes,	  check_packages,
+		check_counts,	 check_nodes,	  check_packages, check_linux_packages,
 		check_distances, check_latencies, check_caches,
 	};
 	size_t i;

@@ -342,56 +342,6 @@ TEST_F_TIMEOUT(every_host, shows_linux_the_declared_topology_in_every_shape, 120
 		check_host(_metadata, h, variant->vendor);
 }
 
-/* Decodes all CPUs of @t on the first host. */
-static struct x86_machine decode(struct __test_metadata *_metadata, struct ktstr_topology t,
-				 struct x86_cpu *cpus, uint32_t *nodes)
-{
-	struct layout l = create(_metadata, t);
-	struct kvm_cpuid2 *offered = offer(0), *out = new_cpuid();
-	struct x86_machine machine = {
-		.cpus = cpus, .nodes = nodes, .nr_cpus = l.nr_cpus, .nr_nodes = l.nr_nodes};
-
-	for (uint32_t i = 0; i < l.nr_cpus; i++) {
-		ASSERT_EQ(cpuid__build(offered, CPUID_VENDOR_INTEL, &l, i, out, NULL), 0);
-		cpus[i] = x86_decode_cpu(out);
-		nodes[i] = l.cpus[i].node;
-	}
-	x86_machine_init(&machine);
-	free(offered);
-	free(out);
-	layout__destroy(&l);
-	return machine;
-}
-
-/*
- * Linux (7.3) asks the first package whether CPUs share anything (set_cpu_sibling_map(), has_mp),
- * and warns of nodes in a package when there are not more nodes than packages. No leaf says
- * otherwise: the decoder must see both.
- */
-TEST(what_no_leaf_can_tell_linux_is_seen_by_the_decoder)
-{
-	const struct ktstr_numa_node one_first[] = {{.llcs = 1}, {.llcs = 2}};
-	const struct ktstr_numa_node mixed[] = {{.llcs = 6}, {.llcs = 1}, {.llcs = 1}};
-	struct ktstr_topology t = TOPO(2, 3, 1, 1);
-	struct x86_cpu cpus[8];
-	uint32_t nodes[8];
-	struct x86_machine m;
-
-	t.nodes = one_first;
-	m = decode(_metadata, t, cpus, nodes);
-	EXPECT_EQ(cpus[1].pkg, cpus[2].pkg);
-	EXPECT_FALSE(x86_in_map(&m, X86_MAP_PKG, 1, 2));
-
-	t = TOPO(3, 8, 1, 1);
-	t.packages = 4;
-	t.nodes = mixed;
-	m = decode(_metadata, t, cpus, nodes);
-	EXPECT_EQ(cpus[6].pkg, cpus[7].pkg);
-	EXPECT_FALSE(m.complaint);
-	x86_in_map(&m, X86_MAP_SMT, 6, 7);
-	EXPECT_TRUE(m.complaint);
-}
-
 /* Kernels that know neither 0x80000026 nor 0x1F read 0xB: packages and siblings are the same there.
  */
 TEST(leaf_b_alone_gives_the_same_packages_and_siblings)

@@ -255,8 +255,8 @@ TEST(a_node_spans_several_packages)
 /* One package of each node, although equal shares are possible too. */
 TEST(as_many_packages_as_nodes_with_cpus_are_one_for_each)
 {
-	const struct ktstr_numa_node nodes[] = {{.llcs = 1}, {.llcs = 1}, {.llcs = 2}, {.llcs = 4}};
-	const uint32_t cpus[] = {1, 1, 2, 4};
+	const struct ktstr_numa_node nodes[] = {{.llcs = 2}, {.llcs = 1}, {.llcs = 1}, {.llcs = 4}};
+	const uint32_t cpus[] = {2, 1, 1, 4};
 	struct ktstr_topology t = TOPO(4, 8, 1, 1);
 
 	t.nodes = nodes;

@@ -219,6 +219,25 @@ TEST(packages_and_nodes_that_overlap_are_refused)
 	TAKES(COUNTS(2, 3, 1, 1), .packages = 2, .nodes = two_and_one);
 }
 
+TEST(packages_that_linux_cannot_see_are_refused)
+{
+	const struct ktstr_numa_node one_two[] = {{.llcs = 1}, {.llcs = 2}};
+	const struct ktstr_numa_node two_one[] = {{.llcs = 2}, {.llcs = 1}};
+	const struct ktstr_numa_node six_one_one[] = {{.llcs = 6}, {.llcs = 1}, {.llcs = 1}};
+
+	REFUSES("the first package has one CPU, another has more", "a larger node first",
+		COUNTS(2, 3, 1, 1), .nodes = one_two);
+	TAKES(COUNTS(2, 3, 1, 1), .nodes = two_one);
+	TAKES(COUNTS(2, 3, 1, 2), .nodes = one_two);
+	TAKES(COUNTS(2, 3, 1, 1), .packages = 1, .nodes = one_two);
+	TAKES(COUNTS(2, 3, 1, 1), .packages = 3, .nodes = one_two);
+
+	REFUSES("a package holds several nodes, and a node several packages", "whole machine",
+		COUNTS(3, 8, 1, 1), .packages = 4, .nodes = six_one_one);
+	TAKES(COUNTS(3, 8, 1, 1), .packages = 8, .nodes = six_one_one);
+	TAKES(COUNTS(3, 8, 1, 1), .packages = 1, .nodes = six_one_one);
+}
+
 TEST(distances_that_linux_would_not_take_are_refused)
 {
 	REFUSES("the distance of node 1 to itself is 11", "must be 10", COUNTS(2, 2, 1, 1),

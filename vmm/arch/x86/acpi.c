@@ -288,7 +288,7 @@ int acpi__build(const struct acpi_spec *spec, uint64_t gpa, uint8_t *buf, size_t
 {
 	struct table_out o = {.buf = buf, .size = size, .gpa = gpa};
 	bool numa = spec->layout->nr_nodes > 1;
-	uint32_t nr_tables = numa ? 5 : 2;
+	uint32_t nr_tables = numa ? 5 : 3;
 	size_t tables[MAX_TABLES];
 	size_t xsdt, dsdt, i;
 	int err = check_spec(spec, gpa, size, error);
@@ -309,8 +309,9 @@ int acpi__build(const struct acpi_spec *spec, uint64_t gpa, uint8_t *buf, size_t
 	table__patch_checksum(&o, tables[0], FADT_SIZE, tables[0] + HEADER_CHECKSUM);
 
 	tables[1] = write_madt(&o, spec);
+	/* One node has it too: without, Linux on AMD takes the LLC's id for the node of a CPU. */
+	tables[2] = acpi_numa__write_srat(&o, spec->layout);
 	if (numa) {
-		tables[2] = acpi_numa__write_srat(&o, spec->layout);
 		tables[3] = acpi_numa__write_slit(&o, spec->layout);
 		tables[4] = acpi_numa__write_hmat(&o, spec->layout);
 	}

@@ -44,7 +44,7 @@ struct acpi_spec {
 
 /*
  * Writes all tables into @buf as they lie at guest address @gpa (16-byte aligned): RSDP first, then
- * XSDT, FADT, FACS, DSDT, MADT, and with more than one node SRAT, SLIT and HMAT. *used: bytes.
+ * XSDT, FADT, FACS, DSDT, MADT, SRAT, and with more than one node SLIT and HMAT. *used: bytes.
  * -ENOSPC: @size is too small for the *used bytes that are needed (@buf may be NULL when @size is
  * 0); -EINVAL: an address above 4 GiB or a GSI without a pin.
  */
