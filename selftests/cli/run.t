@@ -20,6 +20,14 @@ ok topology_has_2_llcs test \
 ok topology_has_smt_pairs test \
 	"$(grep -v '^#' out | cut -d, -f2 | sort | uniq -c | awk '$1 == 2' | wc -l)" -eq 4
 
+# On more than one CPU, QEMU loses interrupts of nested guests.
+one_cpu_each() {
+	for pid in $(pgrep -f -- '-name ktstr-emulated-host'); do
+		grep -qE '^Cpus_allowed_list:[[:space:]]*[0-9]+$' "/proc/$pid/status" || return 1
+	done
+}
+ok emulated_hosts_stay_on_one_cpu_each one_cpu_each
+
 head -c 1048576 /dev/urandom >data
 # What the guest expands is quoted.
 # shellcheck disable=SC2016

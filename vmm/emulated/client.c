@@ -296,17 +296,10 @@ static int take_frames(struct client *client, char **argv, bool writable)
 	return EMULATED_EXIT_LOST;
 }
 
-/*
- * A nested host can fall asleep for good while it runs an 8-CPU guest: QEMU's (7.2) CPU thread waits,
- * the host's timers do not fire, and the next interrupt of any device wakes all of it. A halt that
- * QEMU's TCG does not end is suspected, not shown. So the port interrupts as long as a command runs.
- */
-#define WAKE_MS 500
-
 static int client__loop(struct client *client, char **argv)
 {
 	enum { HOST, SIGNALS, STDIN, OUTPUT, NR };
-	int ready, status = -1;
+	int status = -1;
 
 	while (status < 0) {
 		struct wire_frame frame = {0};
@@ -323,11 +316,8 @@ static int client__loop(struct client *client, char **argv)
 
 		if (client->writing && wire__peek(&client->in, &frame) > 0)
 			pfd[OUTPUT].fd = output_fd(client, frame.type);
-		ready = poll(pfd, NR, client->accepted ? WAKE_MS : -1);
-		if (ready < 0)
+		if (poll(pfd, NR, -1) < 0)
 			continue;
-		if (!ready && !wire_buf__used(&client->out))
-			wire__put(&client->out, WIRE_WAKE, NULL, 0);
 		if (pfd[SIGNALS].revents)
 			status = take_signals(client);
 		if (status >= 0)

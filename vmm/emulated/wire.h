@@ -31,7 +31,6 @@ enum wire_type {
 	WIRE_SIGNAL,	/* uint32_t */
 	WIRE_WINSIZE,	/* struct wire_winsize */
 	WIRE_ABORT,	/* from the supervisor: kill everything, answer EXIT */
-	WIRE_WAKE,	/* empty: interrupts the host's CPU, see client__loop() */
 	/* agent to client */
 	WIRE_READY = 64, /* once, when the agent is up */
 	WIRE_STDOUT,
