@@ -15,6 +15,18 @@ if [ -e "$vmlinux" ]; then
 	ok vmlinux_boots grep -qxF "$(basename "$(dirname "$image")")" "$tmp/out"
 fi
 
+# Without ACPI the MP table tells of the CPUs; what has no place there are the virtio devices.
+ktstr run --topology 1n2l2c1t --append acpi=off -- nproc
+ok mp_table_starts_all_cpus grep -qx 4 "$tmp/out"
+
+# Ids above 254, where an interrupt needs the extended destination: 0 to 16, then 32, 64, ... 256.
+# shellcheck disable=SC2016 # expanded in the guest
+ktstr run --topology 1c1t --memory 1024 --node llcs=17 --node llcs=1 --node llcs=1 --node llcs=1 \
+	--node llcs=1 --node llcs=1 --node llcs=1 --node llcs=1 --node llcs=1 -- \
+	sh -c 'cat /proc/cpuinfo; for cpu in 0 24; do taskset -c $cpu sleep 0.1 && echo "slept on $cpu"; done'
+ok cpus_with_ids_above_254_are_up test "$(grep -cE '^apicid[[:space:]]*: (256|224|0)$' "$tmp/out")" -eq 3
+ok timers_and_wake_ups_reach_id_256 grep -qx 'slept on 24' "$tmp/out"
+
 ktstr run --topology 2n4l4c2t --memory 2048 -- nproc
 ok thirty_two_cpus_are_up grep -qx 32 "$tmp/out"
 plan
