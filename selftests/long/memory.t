@@ -11,7 +11,7 @@ has_memory() { # has_memory MB
 }
 
 echo "TAP version 13"
-for mb in 512 2048 3072 3584 4096 5120 8192; do
+for mb in 512 2048 3072 3584 4096 5120 8192 16384; do
 	ktstr run --memory "$mb" -- cat /proc/meminfo
 	ok "memory_of_${mb}_mib_is_all_there" has_memory "$mb"
 done
