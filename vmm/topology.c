@@ -179,7 +179,7 @@ static int check_nodes(const struct ktstr_topology *t, struct ktstr_error *error
  */
 static int check_linux_packages(const struct ktstr_topology *t, struct ktstr_error *error)
 {
-	uint32_t packages = topology__packages(t), size = t->llcs / packages, i;
+	uint32_t packages = topology__packages(t), size, i;
 	bool many_in_node = false, many_in_package = false;
 	int err = 0;
 
@@ -191,8 +191,9 @@ static int check_linux_packages(const struct ktstr_topology *t, struct ktstr_err
 					 "package's CPU for a sign that none are shared");
 		return err;
 	}
-	if (packages == topology__nodes_with_cpus(t))
+	if (!packages || packages == topology__nodes_with_cpus(t))
 		return 0;
+	size = t->llcs / packages;
 	for (i = 0; i < t->numa_nodes; i++) {
 		uint32_t llcs = topology__node_llcs(t, i);
 

@@ -235,7 +235,7 @@ static int print_place(FILE *to, int depth, const char *label, const char *cpus)
 /* " [0-1] [2-3] ... [30-31] 16 cores" in the columns that are left. */
 static void print_cores(const struct topo_view *v, struct group in, int column, FILE *to)
 {
-	uint32_t cores = count_groups(v, CORE, in), fit, shown = 0, width = 0;
+	uint32_t cores = count_groups(v, CORE, in), fit, shown = 0, width = 3;
 	char text[MAX_LIST + 16];
 	struct group rest = in, core;
 
