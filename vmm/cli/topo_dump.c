@@ -253,7 +253,7 @@ static const uint8_t *at(const uint8_t *tables, uint64_t gpa)
 /* @tables lie at X86_TABLES_GPA, the RSDP first; that has no table's header, so is no file. */
 static int write_tables(const uint8_t *tables, const char *dir, struct ktstr_error *error)
 {
-	static const char *const only_numa[] = {"SRAT", "SLIT", "HMAT"};
+	static const char *const only_numa[] = {"SLIT", "HMAT"};
 	const uint8_t *xsdt = at(tables, read_le(tables + RSDP_XSDT, 8));
 	uint64_t nr = (read_le(xsdt + HEADER_LENGTH, 4) - HEADER_SIZE) / 8;
 	char path[PATH_MAX];
