@@ -114,7 +114,7 @@ do-run_tests: all sched_ext
 	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
 
 do-check: all unit check-debug sched_ext
-	$(PROVE) --exec '' selftests/topology/tools.t
+	env KTSTR=$(out)/ktstr $(PROVE) --exec '' selftests/topology/tools.t selftests/topology/tables.t
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(PROVE) --exec '' $(topology_tests) $(cli_tests) \
 		$(sched_bin))
 
