@@ -24,8 +24,9 @@ static const char *const device_modules[] = {"virtio_mmio", "virtio_console", NU
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
 {
-	int n = snprintf(cmdline, size, "console=%s %s%s%s", vm->arch->console, DEFAULT_CMDLINE,
-			 vm->config.append ? " " : "", vm->config.append ? vm->config.append : "");
+	int n = snprintf(cmdline, size, "console=%s %s%s%s%s", vm->arch->console, DEFAULT_CMDLINE,
+			 vm->arch->host_cmdline(), vm->config.append ? " " : "",
+			 vm->config.append ? vm->config.append : "");
 
 	if (n < 0 || (size_t)n >= size)
 		return ktstr_error__set(error, E2BIG, "kernel command line", NULL,

@@ -27,6 +27,8 @@ struct arch_payload {
 /* All return 0 or -errno with @error filled, unless said otherwise. */
 struct arch_ops {
 	const char *console; /* "ttyS0" */
+	/* Kernel options that this host needs, behind a space; "": none. */
+	const char *(*host_cmdline)(void);
 	/* Where the machine's devices are */
 	enum bus_space serial_space;
 	uint64_t serial_base[2];

@@ -2,6 +2,7 @@
 /* The x86-64 machine behind struct arch_ops: interrupt chip, tables, exits. */
 #include "x86.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,23 @@ static bool x86__handle_exit(struct vm *vm, struct vcpu *vcpu)
 	return true;
 }
 
+/*
+ * On a CPU that QEMU's TCG emulates, guests boot so slowly that Linux 7.3 can hang in a race: its
+ * watchdog of the TSC, on the CPU that counts the jiffies and with interrupts off, waits by a clock
+ * that is the jiffies themselves for a CPU that stop_machine() holds in order to change that clock
+ * (watchdog_wait_seq(), timekeeping_notify()). This TSC needs no watchdog.
+ */
+static const char *x86__host_cmdline(void)
+{
+	unsigned int eax, name[3];
+
+	/* "A hypervisor is there", then its name (leaf 0x40000000). */
+	if (!__get_cpuid(1, &eax, &name[0], &name[1], &name[2]) || !(name[1] >> 31))
+		return "";
+	__cpuid(0x40000000, eax, name[0], name[1], name[2]);
+	return memcmp(name, "TCGTCGTCGTCG", sizeof(name)) ? "" : " tsc=nowatchdog";
+}
+
 static uint64_t x86__program_counter(struct vcpu *vcpu)
 {
 	struct kvm_regs regs;
@@ -118,6 +136,7 @@ static uint64_t x86__program_counter(struct vcpu *vcpu)
 
 const struct arch_ops arch_x86_ops = {
 	.console = "ttyS0",
+	.host_cmdline = x86__host_cmdline,
 	.serial_space = BUS_PIO,
 	.serial_base = {X86_COM1_PORT, X86_COM2_PORT},
 	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
