@@ -120,7 +120,7 @@ do-check: all unit check-debug sched_ext
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
 # More than 64 CPUs take too long where KVM is emulated.
-long_tests := $(wildcard selftests/long/*.t selftests/topology/long-*.t)
+long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t))
 ifdef SLICE
   long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
 endif
