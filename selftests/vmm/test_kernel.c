@@ -57,7 +57,7 @@ static bool make_cached(const char *dir, const char *release)
 
 	snprintf(path, sizeof(path), "%s/kernels/%s/usr/lib/modules/%s", dir, release, release);
 	if (sh("mkdir -p %s && echo CONFIG_SCHED_CLASS_EXT=y > %s/config && "
-	       "touch %s/modules.dep && echo stub > %s/System.map",
+	       "touch %s/modules.dep && echo elsewhere > %s/System.map",
 	       path, path, path, path))
 		return false;
 	strcat(path, "/vmlinuz");
@@ -180,7 +180,7 @@ TEST_F(kernel, versions_match_whole_numbers_and_the_newest_wins)
 		self->kernel.config);
 	EXPECT_STREQ(at(self->dir, "kernels/7.3.4+deb13-amd64/usr/lib/modules/7.3.4+deb13-amd64"),
 		     self->kernel.modules_dir);
-	EXPECT_STREQ("", self->kernel.system_map); /* Debian's stub is none */
+	EXPECT_STREQ("", self->kernel.system_map); /* Debian's says only where the real one is */
 	EXPECT_EQ(-ENOENT, kernel__resolve("7.3.1", &self->kernel, &self->error));
 	EXPECT_NE(NULL, strstr(self->error.hint, "scripts/kernel fetch"));
 }

@@ -81,7 +81,7 @@ static void usage(const struct run_options *o, FILE *to)
 		"libraries that\n"
 		"                         it needs into the guest; may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
-		"      --timeout S        end the VM S seconds after its init started [%s]\n"
+		"      --timeout S        end the VM S seconds after the command started [%s]\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
 		"[auto]\n"
 		"      --vendor V         show the guest an intel or an amd CPU, for tests of "

@@ -19,7 +19,7 @@ struct topo_options {
 	const char *acpi_dir, *mptable;
 	const char *host; /* where its /sys is; NULL: not asked for */
 	bool cpuid, help;
-	const char *declared; /* an option that describes a machine; NULL: none */
+	bool declared; /* an option that describes a machine was given */
 };
 
 static void usage(FILE *to)
@@ -68,7 +68,7 @@ static int parse_option(struct topo_options *o, int c)
 	} of_topology[] = {{'t', "topology"}, {'N', "node"}, {'D', "distance"}, {'C', "cache"}};
 
 	if (c != 'H' && c != 'h')
-		o->declared = optarg ? optarg : "--cpuid";
+		o->declared = true;
 	for (size_t i = 0; i < sizeof(of_topology) / sizeof(of_topology[0]); i++)
 		if (c == of_topology[i].c)
 			return add_topology(o, of_topology[i].name);
