@@ -23,9 +23,29 @@ int cli_error(const char *command, const struct ktstr_error *error);
 /* What getopt_long() stopped at: it returned @c at @arg. */
 int cli_bad_option(const char *command, int c, const char *arg);
 
-/* Values of options. False: not of this form. */
+/* A number from @min on. False: not of this form. */
 bool cli_parse_u32(const char *text, uint32_t min, uint32_t *value);
-bool cli_parse_vendor(const char *text, enum ktstr_cpu_vendor *vendor);
+
+/* What describes a machine: options that `run`, `shell` and `topo` take alike. */
+struct cli_machine {
+	struct ktstr_topology_options options;
+	uint32_t memory_mb; /* as given, then in all; 0: not given */
+	enum ktstr_cpu_vendor vendor;
+};
+
+/* Their place in a command's table of options; as short ones, "t:m:". */
+#define CLI_MACHINE_OPTIONS                                                                        \
+	{"topology", required_argument, NULL, 't'}, {"node", required_argument, NULL, 'N'},        \
+		{"distance", required_argument, NULL, 'D'},                                        \
+		{"cache", required_argument, NULL, 'C'}, {"memory", required_argument, NULL, 'm'}, \
+	{                                                                                          \
+		"vendor", required_argument, NULL, 'V'                                             \
+	}
+
+/* Takes option @c with its value. 0, an exit status, or -1: not one of them. */
+int cli_machine__option(struct cli_machine *machine, const char *command, int c, const char *value);
+/* When all were taken: 0, and the topology and the RAM are whole, or an exit status. */
+int cli_machine__finish(struct cli_machine *machine, const char *command);
 
 /* Path of the program itself, for its own next start; "" when unknown. */
 const char *cli_self(void);

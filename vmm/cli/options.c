@@ -49,7 +49,7 @@ bool cli_parse_u32(const char *text, uint32_t min, uint32_t *value)
 	return true;
 }
 
-bool cli_parse_vendor(const char *text, enum ktstr_cpu_vendor *vendor)
+static bool parse_vendor(const char *text, enum ktstr_cpu_vendor *vendor)
 {
 	if (!strcmp(text, "intel"))
 		*vendor = KTSTR_VENDOR_INTEL;
@@ -58,4 +58,42 @@ bool cli_parse_vendor(const char *text, enum ktstr_cpu_vendor *vendor)
 	else
 		return false;
 	return true;
+}
+
+int cli_machine__option(struct cli_machine *machine, const char *command, int c, const char *value)
+{
+	static const struct {
+		int c;
+		const char *name;
+	} of_topology[] = {{'t', "topology"}, {'N', "node"}, {'D', "distance"}, {'C', "cache"}};
+	struct ktstr_error error = {0};
+
+	for (size_t i = 0; i < sizeof(of_topology) / sizeof(of_topology[0]); i++) {
+		if (c != of_topology[i].c)
+			continue;
+		return ktstr_topology_options__add(&machine->options, of_topology[i].name, value,
+						   &error)
+			       ? cli_error(command, &error)
+			       : 0;
+	}
+	if (c == 'm')
+		return cli_parse_u32(value, 1, &machine->memory_mb)
+			       ? 0
+			       : cli_bad(command, "--memory", "takes a number of MiB");
+	if (c == 'V')
+		return parse_vendor(value, &machine->vendor)
+			       ? 0
+			       : cli_bad(command, "--vendor", "takes intel or amd");
+	return -1;
+}
+
+int cli_machine__finish(struct cli_machine *machine, const char *command)
+{
+	struct ktstr_error error = {0};
+
+	if (ktstr_topology_options__finish(&machine->options, &error) ||
+	    ktstr_topology__memory_mb(&machine->options.topology, machine->memory_mb,
+				      &machine->memory_mb, &error))
+		return cli_error(command, &error);
+	return 0;
 }

@@ -27,7 +27,7 @@
 struct run_options {
 	const char *command; /* "run" or "shell", for messages */
 	struct ktstr_vm_config config;
-	struct ktstr_topology_options topology; /* @config points into it */
+	struct cli_machine machine; /* @config points into it */
 	const char *includes[MAX_INCLUDES];
 	size_t nr_includes;
 	const char *report; /* file for what was measured; NULL: none */
@@ -109,33 +109,12 @@ static int bad(const struct run_options *o, const char *option, const char *why)
 	return cli_bad(o->command, option, why);
 }
 
-static int add_topology(struct run_options *o, const char *option, const char *value)
-{
-	struct ktstr_error error = {0};
-
-	if (ktstr_topology_options__add(&o->topology, option, value, &error))
-		return cli_error(o->command, &error);
-	return 0;
-}
-
 static int parse_option(struct run_options *o, int c)
 {
 	switch (c) {
 	case 'k':
 		o->config.kernel = optarg;
 		return 0;
-	case 't':
-		return add_topology(o, "topology", optarg);
-	case 'N':
-		return add_topology(o, "node", optarg);
-	case 'D':
-		return add_topology(o, "distance", optarg);
-	case 'C':
-		return add_topology(o, "cache", optarg);
-	case 'm':
-		return cli_parse_u32(optarg, 1, &o->config.memory_mb)
-			       ? 0
-			       : bad(o, "--memory", "takes a number of MiB");
 	case 's':
 		o->config.scheduler = optarg;
 		return 0;
@@ -163,10 +142,6 @@ static int parse_option(struct run_options *o, int c)
 		o->config.irqchip =
 			!strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT : KTSTR_IRQCHIP_AUTO;
 		return 0;
-	case 'V':
-		return cli_parse_vendor(optarg, &o->config.cpu_vendor)
-			       ? 0
-			       : bad(o, "--vendor", "takes intel or amd");
 	case 'R':
 		o->report = optarg;
 		return 0;
@@ -180,7 +155,7 @@ static int parse_option(struct run_options *o, int c)
 		o->help = true;
 		return 0;
 	default:
-		return -1;
+		return cli_machine__option(&o->machine, o->command, c, optarg);
 	}
 }
 
@@ -188,18 +163,13 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{"kernel", required_argument, NULL, 'k'},
-		{"topology", required_argument, NULL, 't'},
-		{"node", required_argument, NULL, 'N'},
-		{"distance", required_argument, NULL, 'D'},
-		{"cache", required_argument, NULL, 'C'},
-		{"memory", required_argument, NULL, 'm'},
+		CLI_MACHINE_OPTIONS,
 		{"scheduler", required_argument, NULL, 's'},
 		{"scheduler-args", required_argument, NULL, 'S'},
 		{"include", required_argument, NULL, 'i'},
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
-		{"vendor", required_argument, NULL, 'V'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},
 		{"verbose", no_argument, NULL, 'v'},
@@ -577,18 +547,16 @@ static int check_input(const struct run_options *o)
 }
 
 /* The machine that the options describe, and whether its memory is enough. */
-static int finish_topology(struct run_options *o)
+static int finish_machine(struct run_options *o)
 {
-	struct ktstr_error error = {0};
-	uint32_t total_mb;
+	int status = cli_machine__finish(&o->machine, o->command);
 
-	if (ktstr_topology_options__finish(&o->topology, &error) ||
-	    ktstr_topology__memory_mb(&o->topology.topology, o->config.memory_mb, &total_mb,
-				      &error))
-		return cli_error(o->command, &error);
-	o->config.topology = o->topology.topology;
-	o->config.boot_timeout_s = ktstr_vm__boot_allowance_s(&o->config.topology);
-	return 0;
+	o->config.topology = o->machine.options.topology;
+	o->config.memory_mb = o->machine.memory_mb;
+	o->config.cpu_vendor = o->machine.vendor;
+	if (!status)
+		o->config.boot_timeout_s = ktstr_vm__boot_allowance_s(&o->config.topology);
+	return status;
 }
 
 /* Options alone. 0: go on; otherwise *status is final. */
@@ -601,7 +569,7 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
 		usage(o, stdout);
 		return -1;
 	}
-	*status = finish_topology(o);
+	*status = finish_machine(o);
 	if (*status)
 		return -1;
 	o->config.scheduler_args = o->scheduler_args;

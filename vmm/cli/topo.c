@@ -13,9 +13,7 @@
 #define COMMAND "topo"
 
 struct topo_options {
-	struct ktstr_topology_options topology;
-	uint32_t memory_mb; /* 0: not given */
-	enum ktstr_cpu_vendor vendor;
+	struct cli_machine machine;
 	const char *acpi_dir, *mptable;
 	const char *host; /* where its /sys is; NULL: not asked for */
 	bool cpuid, help;
@@ -50,36 +48,12 @@ static int bad(const char *option, const char *why)
 	return cli_bad(COMMAND, option, why);
 }
 
-static int add_topology(struct topo_options *o, const char *option)
-{
-	struct ktstr_error error = {0};
-
-	if (ktstr_topology_options__add(&o->topology, option, optarg, &error))
-		return cli_error(COMMAND, &error);
-	return 0;
-}
-
 /* 0, an exit status, or -1: getopt_long() stopped at something. */
 static int parse_option(struct topo_options *o, int c)
 {
-	static const struct {
-		int c;
-		const char *name;
-	} of_topology[] = {{'t', "topology"}, {'N', "node"}, {'D', "distance"}, {'C', "cache"}};
-
 	if (c != 'H' && c != 'h')
 		o->declared = true;
-	for (size_t i = 0; i < sizeof(of_topology) / sizeof(of_topology[0]); i++)
-		if (c == of_topology[i].c)
-			return add_topology(o, of_topology[i].name);
 	switch (c) {
-	case 'm':
-		return cli_parse_u32(optarg, 1, &o->memory_mb)
-			       ? 0
-			       : bad("--memory", "takes a number of MiB");
-	case 'V':
-		return cli_parse_vendor(optarg, &o->vendor) ? 0
-							    : bad("--vendor", "takes intel or amd");
 	case 'c':
 		o->cpuid = true;
 		return 0;
@@ -96,19 +70,14 @@ static int parse_option(struct topo_options *o, int c)
 		o->help = true;
 		return 0;
 	default:
-		return -1;
+		return cli_machine__option(&o->machine, COMMAND, c, optarg);
 	}
 }
 
 static int parse_options(struct topo_options *o, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"topology", required_argument, NULL, 't'},
-		{"node", required_argument, NULL, 'N'},
-		{"distance", required_argument, NULL, 'D'},
-		{"cache", required_argument, NULL, 'C'},
-		{"memory", required_argument, NULL, 'm'},
-		{"vendor", required_argument, NULL, 'V'},
+		CLI_MACHINE_OPTIONS,
 		{"cpuid", no_argument, NULL, 'c'},
 		{"dump-acpi", required_argument, NULL, 'A'},
 		{"dump-mptable", required_argument, NULL, 'M'},
@@ -187,10 +156,9 @@ static int show_machine(const struct topo_options *o, const struct topo_machine 
 
 int cli_topo(int argc, char **argv)
 {
-	struct topo_options o = {.memory_mb = 0};
+	struct topo_options o = {.host = NULL};
 	struct ktstr_error error = {0};
 	struct topo_machine machine;
-	uint32_t memory_mb;
 	int without_kvm, status = parse_options(&o, argc, argv);
 
 	if (status)
@@ -201,10 +169,11 @@ int cli_topo(int argc, char **argv)
 	}
 	if (o.host)
 		return show_host(o.host);
-	if (ktstr_topology_options__finish(&o.topology, &error) ||
-	    ktstr_topology__memory_mb(&o.topology.topology, o.memory_mb, &memory_mb, &error) ||
-	    topo_machine__create(&o.topology.topology, memory_mb, o.vendor, o.cpuid || o.mptable,
-				 &machine, &without_kvm, &error))
+	status = cli_machine__finish(&o.machine, COMMAND);
+	if (status)
+		return status;
+	if (topo_machine__create(&o.machine.options.topology, o.machine.memory_mb, o.machine.vendor,
+				 o.cpuid || o.mptable, &machine, &without_kvm, &error))
 		return cli_error(COMMAND, &error);
 	if (without_kvm)
 		fprintf(stderr,
