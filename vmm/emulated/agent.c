@@ -317,6 +317,22 @@ static void set_up(struct agent *agent)
 		agent__fail(agent, "sethostname: %s", strerror(errno));
 }
 
+/*
+ * One CPU for all vCPUs of a guest, and a switch between two of them is expensive in emulation: 64
+ * CPUs boot in 70 s with slices of 3 ms, in 93 s with the kernel's own 0.7 ms.
+ */
+static void lengthen_slices(void)
+{
+	int fd = open("/sys/kernel/debug/sched/base_slice_ns", O_WRONLY | O_CLOEXEC);
+	static const char slice[] = "3000000";
+
+	/* Without it all is right, but slower. */
+	if (fd >= 0 && write(fd, slice, sizeof(slice) - 1) < 0)
+		dprintf(STDERR_FILENO, "ktstr agent: base_slice_ns: %s\n", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static void raise_limits(void)
 {
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -735,6 +751,7 @@ void emulated_agent__run(void)
 	set_up(&agent);
 	umask(022);
 	raise_limits();
+	lengthen_slices();
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
