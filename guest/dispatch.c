@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #include "config.h"
 #include "crash.h"
 #include "init.h"
+#include "report.h"
 #include "setup.h"
 
 #define PORT_TIMEOUT_MS 10000u
@@ -31,7 +33,8 @@ static struct {
 	bool is_test;
 	struct guest_config config;
 	struct guest_shared *shared;
-} guest;
+	int report_fd;
+} guest = {.report_fd = -1};
 
 static void __attribute__((noreturn)) end_machine(void)
 {
@@ -76,6 +79,7 @@ static void be_pid1(void)
 		.port = -1,
 		.terminal = -1,
 		.scx_dir = INIT_SCX_DIR,
+		.report_fd = &guest.report_fd,
 	};
 	int ret;
 
@@ -138,4 +142,43 @@ void ktstr_guest__set_skip_reason(const char *reason)
 		return;
 	memcpy(guest.shared->skip, reason, n);
 	guest.shared->skip_length = (uint32_t)n;
+}
+
+int ktstr_guest__send(uint32_t type, const void *head, size_t head_length, const void *body,
+		      size_t body_length)
+{
+	if (!guest.is_test || guest.report_fd < 0)
+		return -ENOTCONN;
+	return report__send(guest.report_fd, type, head, head_length, body, body_length);
+}
+
+int ktstr_scenario__start(const char *name)
+{
+	struct ktstr_scenario_payload head = {.boot_ns = guest__boot_ns()};
+
+	return ktstr_guest__send(KTSTR_FRAME_SCENARIO_START, &head, sizeof(head), name,
+				 strlen(name));
+}
+
+int ktstr_scenario__end(const char *name, int exit_code)
+{
+	struct ktstr_scenario_payload head = {.boot_ns = guest__boot_ns(),
+					      .exit_code = (uint32_t)exit_code};
+
+	return ktstr_guest__send(KTSTR_FRAME_SCENARIO_END, &head, sizeof(head), name, strlen(name));
+}
+
+int ktstr_stimulus__send(uint32_t step, const char *fmt, ...)
+{
+	struct ktstr_stimulus_payload head = {.boot_ns = guest__boot_ns(), .step = step};
+	char text[1024];
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (n < 0)
+		return -EINVAL;
+	return ktstr_guest__send(KTSTR_FRAME_STIMULUS, &head, sizeof(head), text, strlen(text));
 }

@@ -25,6 +25,7 @@
 
 #include "com2_out.h"
 #include "crash.h"
+#include "report.h"
 #include "scx.h"
 #include "setup.h"
 #include "tlv.h"
@@ -36,6 +37,8 @@
 #define SCHED_DETACH_MS 5000
 #define SCHED_REPORT_MS 5000 /* a detached scheduler prints why and exits */
 #define DRAIN_MS 10000
+/* Where a test does not look for a free one; RLIMIT_NOFILE is 1024 at least. */
+#define REPORT_FD 1000
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* One frame of output is two full writes of the port. */
@@ -63,6 +66,9 @@ struct init {
 	bool scx_event;	       /* a uevent of sched_ext came, or some were lost */
 	struct child sched, test;
 	struct stream out, err, sched_out;
+	int reports[2]; /* frames of the test's processes: our end, theirs; -1: closed */
+	bool report_lost;
+	struct report report;
 	struct scx_state scx_before, scx_attached;
 	struct scx_exit_line exit_line;
 	char buf[READ_SIZE];
@@ -224,6 +230,42 @@ static void on_stream(struct init *init, struct stream *stream)
 		close_stream(stream);
 }
 
+/* What the test printed before it sent a frame comes before the frame. */
+static void take_output_first(struct init *init)
+{
+	struct stream *streams[] = {&init->out, &init->err};
+
+	for (size_t i = 0; i < sizeof(streams) / sizeof(*streams); i++) {
+		int waiting = 0;
+
+		/* Only what is there now: a test that prints without end must not hold this up. */
+		if (streams[i]->fd < 0 || ioctl(streams[i]->fd, FIONREAD, &waiting))
+			continue;
+		for (; waiting > 0 && streams[i]->fd >= 0; waiting -= (int)sizeof(init->buf))
+			on_stream(init, streams[i]);
+	}
+}
+
+static void on_report(struct init *init)
+{
+	struct report *report = &init->report;
+	int ret = report__receive(init->reports[0], report);
+
+	if (!ret) {
+		close(init->reports[0]);
+		init->reports[0] = -1;
+	} else if (ret == 1) {
+		take_output_first(init);
+		if (by_com2(init) && !init->report_lost)
+			guest__log("frames of the test are lost: there is no port for them");
+		init->report_lost = by_com2(init);
+		send_frame(init, report->type, report->data, report->length, NULL, 0);
+		report__release(report);
+	} else if (ret != -EAGAIN) {
+		guest__log("a frame of the test is lost: %s", strerror(-ret));
+	}
+}
+
 static void on_sigchld(struct init *init)
 {
 	struct signalfd_siginfo info;
@@ -274,6 +316,8 @@ static void wait_events(struct init *init, int timeout_ms)
 			on_sigchld(init);
 		else if (tag == &init->scx_event)
 			on_uevent(init);
+		else if (tag == &init->reports)
+			on_report(init);
 		else
 			on_stream(init, tag);
 	}
@@ -296,15 +340,17 @@ static uint64_t in_ms(uint32_t ms)
 
 /* ---- Children ---- */
 
-/* Between fork and exec (or main): as a new process expects to start. */
-static void become_child(struct init *init, int in, int out, int err)
+/* Between fork and exec (or main): as a new process expects to start, but for @keep (-1: none). */
+static void become_child(struct init *init, int in, int out, int err, int keep)
 {
 	crash__reset();
 	setsid();
 	dup2(in, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(err, STDERR_FILENO);
-	close_range(3, ~0u, 0);
+	if (keep > 3)
+		close_range(3, (unsigned int)keep - 1, 0);
+	close_range(keep < 0 ? 3 : (unsigned int)keep + 1, ~0u, 0);
 	sigprocmask(SIG_SETMASK, &init->old_mask, NULL);
 }
 
@@ -376,7 +422,7 @@ static int start_scheduler(struct init *init)
 		goto close_null;
 	init->sched.pid = fork();
 	if (init->sched.pid == 0) {
-		become_child(init, null, out, out);
+		become_child(init, null, out, out, -1);
 		set_environment(init->params->config);
 		execute(init->params->config->scheduler);
 	}
@@ -413,20 +459,29 @@ static int start_test(struct init *init)
 		if (ret)
 			return ret;
 	}
+	ret = report__open(init->reports);
+	if (ret)
+		return ret;
+	watch(init, init->reports[0], &init->reports);
 	init->test.pid = fork();
 	if (init->test.pid == 0) {
-		become_child(init, in, out, err);
+		int report_fd = fcntl(init->reports[1], F_DUPFD_CLOEXEC, REPORT_FD);
+
+		become_child(init, in, out, err, report_fd);
 		if (config->role == GUEST_ROLE_SHELL)
 			take_terminal(config);
 		set_environment(config);
-		if (config->role == GUEST_ROLE_TEST)
+		if (config->role == GUEST_ROLE_TEST) {
+			*init->params->report_fd = report_fd;
 			return 1;
+		}
 		execute(config->argv);
 	}
 	if (init->test.pid < 0) {
 		ret = -errno;
 		init->test.pid = 0;
 	}
+	close(init->reports[1]);
 	if (in != init->params->terminal) {
 		close(in);
 		close(out);
@@ -496,7 +551,8 @@ static void drain_test(struct init *init)
 		int killed = kill_others(init);
 		int ms = left_ms(deadline, killed ? SEQ_TICK_MS : -1);
 
-		if (!killed && init->out.fd < 0 && init->err.fd < 0 && init->test.ended)
+		if (!killed && init->out.fd < 0 && init->err.fd < 0 && init->reports[0] < 0 &&
+		    init->test.ended)
 			break;
 		if (!ms) {
 			guest__log(
@@ -789,6 +845,7 @@ enum init_end init__run(const struct init_params *params)
 	init->sched_line_start = true;
 	init->tlv.fd = params->port;
 	init->out.fd = init->err.fd = init->sched_out.fd = -1;
+	init->reports[0] = init->reports[1] = -1;
 	end = run(init);
 	free(init);
 	return end;

@@ -236,6 +236,58 @@ static int outcome__exit(struct outcome *o, const uint8_t *payload, uint32_t len
 	return 0;
 }
 
+/* SCST and SCEN: the scenario that a failure happened in. */
+static int outcome__scenario(struct outcome *o, uint32_t type, const uint8_t *payload,
+			     uint32_t length)
+{
+	struct ktstr_scenario_payload scenario;
+
+	if (length < sizeof(scenario))
+		return -EPROTO;
+	memcpy(&scenario, payload, sizeof(scenario));
+	if (scenario.exit_code > 255)
+		return -EPROTO;
+	copy_text(o->scenario, sizeof(o->scenario), payload + sizeof(scenario),
+		  type == KTSTR_FRAME_SCENARIO_START ? length - sizeof(scenario) : 0);
+	return 0;
+}
+
+static int outcome__raw_output(const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_raw_output_payload raw;
+
+	if (length < sizeof(raw))
+		return -EPROTO;
+	memcpy(&raw, payload, sizeof(raw));
+	return raw.name_length > length - sizeof(raw) ? -EPROTO : 0;
+}
+
+/* Every metric lies within the frame, and nothing is behind the last one. */
+static int outcome__metrics(const uint8_t *payload, uint32_t length)
+{
+	struct ktstr_metrics_payload metrics;
+	struct ktstr_metric_record record;
+	size_t at;
+
+	if (length < sizeof(metrics))
+		return -EPROTO;
+	memcpy(&metrics, payload, sizeof(metrics));
+	if (metrics.signal > 64 || metrics.exit_code > 255 ||
+	    metrics.name_length > length - sizeof(metrics))
+		return -EPROTO;
+	at = sizeof(metrics) + metrics.name_length;
+	for (uint32_t i = 0; i < metrics.nr_metrics; i++) {
+		if (length - at < sizeof(record))
+			return -EPROTO;
+		memcpy(&record, payload + at, sizeof(record));
+		at += sizeof(record);
+		if (length - at < (size_t)record.name_length + record.unit_length)
+			return -EPROTO;
+		at += (size_t)record.name_length + record.unit_length;
+	}
+	return at == length ? 0 : -EPROTO;
+}
+
 int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uint32_t length)
 {
 	struct ktstr_output_payload out;
@@ -266,7 +318,20 @@ int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uin
 			outcome_text__add(&o->scheduler, payload + sizeof(out),
 					  length - sizeof(out));
 		break;
-	default: /* types of later versions and those that only the record keeps */
+	case KTSTR_FRAME_SCENARIO_START:
+	case KTSTR_FRAME_SCENARIO_END:
+		err = outcome__scenario(o, type, payload, length);
+		break;
+	case KTSTR_FRAME_STIMULUS:
+		err = length < sizeof(struct ktstr_stimulus_payload) ? -EPROTO : 0;
+		break;
+	case KTSTR_FRAME_RAW_OUTPUT:
+		err = outcome__raw_output(payload, length);
+		break;
+	case KTSTR_FRAME_PAYLOAD_METRICS:
+		err = outcome__metrics(payload, length);
+		break;
+	default: /* types of later versions, and PRAW, which only the record keeps */
 		break;
 	}
 	if (err)

@@ -40,6 +40,7 @@ struct outcome {
 	char skip_reason[1024];
 	char scheduler_ops[128];
 	uint32_t last_step; /* enum ktstr_life_step; 0: none */
+	char scenario[128]; /* the one that runs; "": none */
 
 	struct outcome_text console, com2, scheduler;
 };

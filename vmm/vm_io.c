@@ -242,8 +242,11 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 	struct vm *vm = opaque;
 	struct ktstr_output_payload out;
 
-	(void)sequence;
-	if (outcome__frame(&vm->outcome, type, payload, length) || type != KTSTR_FRAME_OUTPUT)
+	if (outcome__frame(&vm->outcome, type, payload, length))
+		return;
+	if (vm->config.frame)
+		vm->config.frame(vm->config.frame_opaque, type, sequence, payload, length);
+	if (type != KTSTR_FRAME_OUTPUT)
 		return;
 	memcpy(&out, payload, sizeof(out));
 	if (vm->config.output && out.stream >= KTSTR_OUT && out.stream <= KTSTR_SCHED)

@@ -89,6 +89,57 @@ struct ktstr_sched_exit_payload {
 	 */
 };
 
+/* SCST, SCEN: a scenario of the test begins or ends. The pairs do not nest. */
+struct ktstr_scenario_payload {
+	uint64_t boot_ns;   /* guest CLOCK_BOOTTIME */
+	uint32_t exit_code; /* SCEN: how it ended, as a kselftest exits; SCST: 0 */
+	uint32_t reserved;  /* 0 */
+			    /* then its name, UTF-8, not terminated */
+};
+
+/* STIM: something was done to the system under test. */
+struct ktstr_stimulus_payload {
+	uint64_t boot_ns;  /* guest CLOCK_BOOTTIME, when it was done */
+	uint32_t step;	   /* number of the scenario's step */
+	uint32_t reserved; /* 0 */
+			   /* then what it was, UTF-8, not terminated */
+};
+
+/* RAWO: all that a payload printed, for an extractor on the host. */
+struct ktstr_raw_output_payload {
+	uint32_t name_length; /* bytes of the payload's name */
+	uint32_t reserved;    /* 0 */
+			      /* then the name, then the bytes */
+};
+
+/* PMET: what one run of a payload came to. */
+struct ktstr_metrics_payload {
+	uint64_t boot_ns;   /* guest CLOCK_BOOTTIME of its end */
+	uint64_t run_ns;    /* from its start to its end */
+	uint32_t signal;    /* terminating signal, 0 when it exited */
+	uint32_t exit_code; /* 0-255, when signal is 0 */
+	uint32_t nr_metrics;
+	uint32_t name_length; /* bytes of the payload's name */
+			      /* then the name, then the metrics */
+};
+
+#define KTSTR_METRIC_TOO_LOW (1u << 0)	/* below its lower limit */
+#define KTSTR_METRIC_TOO_HIGH (1u << 1) /* above its upper limit */
+#define KTSTR_METRIC_MISSING (1u << 2)	/* declared, but not in the output; @value means nothing */
+
+/* One metric. Unaligned in the frame. */
+struct ktstr_metric_record {
+	double value;	      /* IEEE 754 binary64, as all here */
+	double minimum;	      /* NaN: no limit */
+	double maximum;	      /* NaN: no limit */
+	uint32_t flags;	      /* KTSTR_METRIC_* */
+	uint16_t name_length; /* bytes, UTF-8 */
+	uint16_t unit_length; /* bytes, UTF-8; 0: none */
+			      /* then the name, then the unit */
+};
+
+/* PRAW: a profile of clang's source-based coverage (.profraw), whole. */
+
 /* EXIT: the whole run is over and complete. @code is what `ktstr run` exits with. */
 struct ktstr_exit_payload {
 	uint32_t code;

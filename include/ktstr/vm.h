@@ -71,6 +71,13 @@ typedef void (*ktstr_output_fn)(void *opaque, enum ktstr_stream stream, const ch
 				size_t length);
 
 /*
+ * A whole frame of the guest (ktstr/proto.h) whose CRC, sequence and form are right; from the
+ * thread that called ktstr_vm__run(). @payload lives until the callback returns.
+ */
+typedef void (*ktstr_frame_fn)(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
+			       uint32_t length);
+
+/*
  * Set it up with KTSTR_VM_CONFIG_INIT or ktstr_vm_config__defaults(), then change fields. Strings
  * and arrays stay the caller's and must live until ktstr_vm__create() returns.
  */
@@ -101,6 +108,8 @@ struct ktstr_vm_config {
 	void *output_opaque;
 	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */
 	void *console_opaque;
+	ktstr_frame_fn frame; /* may be NULL */
+	void *frame_opaque;
 	int terminal_in, terminal_out;		  /* role shell: ends of /dev/hvc0; -1: none */
 	uint32_t terminal_rows, terminal_columns; /* 0: unknown */
 	int cancel_fd;				  /* readable: stop the run; -1: none */

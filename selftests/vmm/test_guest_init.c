@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <ktstr/proto.h>
 
 #include "guest/init.h"
+#include "guest/report.h"
 #include "vmm/channel.h"
 #include "vmm/com2.h"
 
@@ -27,6 +29,9 @@ struct outcome {
 	char order[256]; /* "LIFE1 LIFE4 TEST ..." */
 	char *out, *err, *sched, *com2_out;
 	size_t lengths[4];
+	size_t out_before_frame; /* bytes of output when the first of the test's frames came */
+	uint32_t bad_bytes;	 /* of RAWO, which is all 'r' */
+	uint32_t raw_length;
 	struct ktstr_test_payload test;
 	char skip[1100];
 	struct ktstr_sched_exit_payload scdx;
@@ -43,6 +48,7 @@ FIXTURE(init)
 	struct outcome seen;
 	struct guest_shared *shared;
 	void (*body)(struct guest_shared * shared);
+	int *report_fd; /* shared: the body's descriptor */
 };
 
 static void store(char *to, size_t *used, const void *data, size_t length)
@@ -92,6 +98,13 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 		return;
 	}
 	snprintf(seen->order + used, sizeof(seen->order) - used, "%.4s ", (char *)&type);
+	if (type == KTSTR_FRAME_STIMULUS && !seen->out_before_frame)
+		seen->out_before_frame = seen->lengths[1];
+	if (type == KTSTR_FRAME_RAW_OUTPUT) {
+		seen->raw_length = length;
+		for (uint32_t i = 0; i < length; i++)
+			seen->bad_bytes += payload[i] != 'r';
+	}
 	if (type == KTSTR_FRAME_TEST_RESULT) {
 		memcpy(&seen->test, payload, sizeof(seen->test));
 		snprintf(seen->skip, sizeof(seen->skip), "%.*s", (int)(length - sizeof(seen->test)),
@@ -132,6 +145,9 @@ FIXTURE_SETUP(init)
 	self->shared = mmap(NULL, sizeof(*self->shared), PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->shared);
+	self->report_fd =
+		mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->report_fd);
 }
 
 FIXTURE_TEARDOWN(init)
@@ -159,6 +175,8 @@ static void put(const char *dir, const char *name, const char *text)
 	fclose(file);
 }
 
+static int report_fd; /* of the body that runs in this process */
+
 /* PID 1 of the new namespace. */
 static void __attribute__((noreturn))
 be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port, int com2)
@@ -171,6 +189,7 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 		.uevents = -1,
 		.terminal = -1,
 		.scx_dir = self->dir,
+		.report_fd = self->report_fd,
 	};
 	char *text = malloc(length), why[256];
 
@@ -181,6 +200,7 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 	    guest_config__parse(text, length, &config, why, sizeof(why)))
 		_exit(99);
 	if (init__run(&params) == INIT_IN_TEST) {
+		report_fd = *self->report_fd;
 		self->body(self->shared);
 		_exit(98);
 	}
@@ -286,6 +306,93 @@ TEST_F(init, all_output_comes_before_the_result_and_nothing_outlives_the_test)
 	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
 	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+#define LARGE (3u << 20)
+#define PRINTED 500000u /* more than PID 1 reads at once */
+
+/* Prints and sends, by itself and by a child; then tries what it may not. */
+static void reporting_body(struct guest_shared *shared)
+{
+	static char large[LARGE];
+	struct ktstr_stimulus_payload stimulus = {.step = 1};
+	struct report_header forged = {.type = KTSTR_FRAME_EXIT, .length = 4};
+	char message[12];
+
+	(void)shared;
+	memset(large, 'r', sizeof(large));
+	fwrite(large, 1, PRINTED, stdout);
+	fflush(stdout);
+	if (report__send(report_fd, KTSTR_FRAME_STIMULUS, &stimulus, sizeof(stimulus), "x", 1))
+		_exit(10);
+	printf("after");
+	fflush(stdout);
+	if (report__send(report_fd, KTSTR_FRAME_RAW_OUTPUT, large, 5, large + 5, LARGE - 5))
+		_exit(11);
+	if (!fork()) {
+		report__send(report_fd, KTSTR_FRAME_PROFRAW, NULL, 0, "p", 1);
+		_exit(0);
+	}
+	wait(NULL);
+	if (report__send(report_fd, KTSTR_FRAME_EXIT, "0000", 4, NULL, 0) != -EINVAL ||
+	    report__send(report_fd, KTSTR_FRAME_PROFRAW, large, KTSTR_FRAME_MAX_PAYLOAD, "p", 1) !=
+		    -EINVAL)
+		_exit(12);
+	/* past the library: PID 1 looks for itself */
+	memcpy(message, &forged, sizeof(forged));
+	if (write(report_fd, message, sizeof(message)) != sizeof(message))
+		_exit(13);
+	forged.type = KTSTR_FRAME_PROFRAW;
+	forged.length = 100;
+	memcpy(message, &forged, sizeof(forged));
+	if (write(report_fd, message, sizeof(message)) != sizeof(message))
+		_exit(14);
+	if (report__send(report_fd, KTSTR_FRAME_STIMULUS, &stimulus, sizeof(stimulus), "y", 1))
+		_exit(15);
+	_exit(0);
+}
+
+TEST_F(init, frames_of_the_test_come_in_order_and_speak_only_for_it)
+{
+	self->body = reporting_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 STIM RAWO PRAW STIM LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(0, self->seen.test.exit_code);
+	EXPECT_LE(PRINTED, self->seen.out_before_frame);
+	EXPECT_EQ(PRINTED + 5, self->seen.lengths[1]);
+	EXPECT_EQ(LARGE, self->seen.raw_length);
+	EXPECT_EQ(0, self->seen.bad_bytes);
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "frame of the test is lost"));
+}
+
+/* A memfd that could still change is not taken: PID 1 would map it. */
+static void unsealed_body(struct guest_shared *shared)
+{
+	struct report_header header = {.type = KTSTR_FRAME_PROFRAW, .length = 4};
+	struct iovec iov = {&header, sizeof(header)};
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	int fd = memfd_create("frame", 0);
+
+	(void)shared;
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	_exit(write(fd, "test", 4) != 4 || sendmsg(report_fd, &message, 0) < 0);
+}
+
+TEST_F(init, a_frame_that_could_still_change_is_refused)
+{
+	self->body = unsealed_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(0, self->seen.test.exit_code);
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "frame of the test is lost"));
 }
 
 TEST_F(init, without_a_port_com2_carries_all)

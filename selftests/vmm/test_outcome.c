@@ -242,6 +242,16 @@ TEST(malformed_frames_break_the_channel)
 		{KTSTR_FRAME_EXIT, 3, {0}},
 		{KTSTR_FRAME_EXIT, 5, {0}},
 		{KTSTR_FRAME_OUTPUT, 3, {3}},
+		{KTSTR_FRAME_SCENARIO_START, 15, {0}},
+		{KTSTR_FRAME_SCENARIO_END, 16, {0, 0, 0, 0, 0, 0, 0, 0, 0, 1}}, /* exit code 256 */
+		{KTSTR_FRAME_STIMULUS, 15, {0}},
+		{KTSTR_FRAME_RAW_OUTPUT, 7, {0}},
+		{KTSTR_FRAME_RAW_OUTPUT, 10, {3}}, /* a name of 3 bytes in 2 */
+		{KTSTR_FRAME_PAYLOAD_METRICS, 31, {0}},
+		{KTSTR_FRAME_PAYLOAD_METRICS, 33, {0}},		/* a byte too many */
+		{KTSTR_FRAME_PAYLOAD_METRICS, 33, {[28] = 2}},	/* a name of 2 bytes in 1 */
+		{KTSTR_FRAME_PAYLOAD_METRICS, 32, {[24] = 1}},	/* no metric there */
+		{KTSTR_FRAME_PAYLOAD_METRICS, 32, {[16] = 65}}, /* no such signal */
 	};
 
 	for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
@@ -256,6 +266,40 @@ TEST(malformed_frames_break_the_channel)
 		EXPECT_FALSE(o.have_status);
 		outcome__free(&o);
 	}
+}
+
+TEST_F(run, metrics_fill_their_frame)
+{
+	struct {
+		struct ktstr_metrics_payload head;
+		char name[2];
+		struct ktstr_metric_record metric;
+		char metric_name[3], unit[1];
+	} __attribute__((packed)) frame = {
+		.head = {.nr_metrics = 1, .name_length = 2},
+		.metric = {.name_length = 3, .unit_length = 1},
+	};
+
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_PAYLOAD_METRICS, (uint8_t *)&frame,
+				    sizeof(frame)));
+	frame.metric.unit_length = UINT16_MAX;
+	EXPECT_EQ(-EPROTO, outcome__frame(&self->o, KTSTR_FRAME_PAYLOAD_METRICS, (uint8_t *)&frame,
+					  sizeof(frame)));
+}
+
+TEST_F(run, the_scenario_that_runs_is_known)
+{
+	struct {
+		struct ktstr_scenario_payload head;
+		char name[4];
+	} __attribute__((packed)) frame = {.name = "spin"};
+
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_SCENARIO_START, (uint8_t *)&frame,
+				    sizeof(frame)));
+	EXPECT_STREQ("spin", self->o.scenario);
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_SCENARIO_END, (uint8_t *)&frame,
+				    sizeof(frame)));
+	EXPECT_STREQ("", self->o.scenario);
 }
 
 TEST_F(run, a_second_result_breaks_the_channel_and_changes_nothing)
