@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monitor.h"
 #include "vm_boot.h"
 #include "vm_io.h"
 
@@ -417,6 +418,9 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
 	vm->ran = true;
 	err = vm_io__start(vm, error);
+	if (!err && vm->config.sample)
+		err = monitor__create(vm, vm->config.sample_interval_ms, vm->config.sample,
+				      vm->config.sample_opaque, &vm->monitor, error);
 	if (err)
 		return err;
 	if (vm->config.progress)
@@ -435,6 +439,7 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	byte_queue__close(&vm->com_bytes[1]);
 	stop_vcpus(vm);
 	vm->times.exit_at_ns = vm__now_ns();
+	monitor__finish(vm->monitor);
 	vm_io__drain(vm);
 	decide(vm);
 	fill_result(vm, result);
@@ -447,6 +452,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 
 	if (!vm)
 		return;
+	monitor__destroy(vm->monitor);
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
 		vcpu__destroy(&vm->vcpus[i]);
 	free(vm->vcpus);

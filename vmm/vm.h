@@ -20,6 +20,7 @@
 #include "serial.h"
 #include "vcpu.h"
 
+struct monitor;
 struct virtio_attachment;
 struct virtio_mmio;
 struct vm_io;
@@ -69,6 +70,7 @@ struct vm {
 
 	/* Run */
 	struct loop *loop;
+	struct monitor *monitor; /* NULL: nobody asks */
 	int timer_fd;
 	bool ran;
 	_Atomic int end_claimed; /* enum vm_end: who may write @end_text */

@@ -77,6 +77,25 @@ typedef void (*ktstr_output_fn)(void *opaque, enum ktstr_stream stream, const ch
 typedef void (*ktstr_frame_fn)(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
 			       uint32_t length);
 
+/* What one vCPU had done since its start. A number that the host does not give is KTSTR_UNKNOWN. */
+#define KTSTR_UNKNOWN UINT64_MAX
+struct ktstr_vcpu_sample {
+	uint64_t user_exits; /* KVM_RUN returned to the monitor */
+	uint64_t exits;	     /* left the guest, for KVM or for the monitor */
+	uint64_t halts;	     /* of these, because the guest's CPU was idle */
+	uint64_t run_ns;     /* its thread ran, in the guest or outside */
+	uint64_t steal_ns;   /* its thread was ready to run and had no CPU */
+};
+
+/* One look at a running machine. */
+struct ktstr_sample {
+	uint64_t at_ns;	  /* host time since the first KVM_RUN */
+	const char *step; /* what the guest was at: "boot", "the test", ...; static */
+	uint32_t nr_vcpus;
+	const struct ktstr_vcpu_sample *vcpus; /* [nr_vcpus]; until the callback returns */
+};
+typedef void (*ktstr_sample_fn)(void *opaque, const struct ktstr_sample *sample);
+
 /*
  * Set it up with KTSTR_VM_CONFIG_INIT or ktstr_vm_config__defaults(), then change fields. Strings
  * and arrays stay the caller's and must live until ktstr_vm__create() returns.
@@ -110,6 +129,10 @@ struct ktstr_vm_config {
 	void *console_opaque;
 	ktstr_frame_fn frame; /* may be NULL */
 	void *frame_opaque;
+	ktstr_sample_fn
+		sample; /* every @sample_interval_ms of host time, and at the end; may be NULL */
+	void *sample_opaque;
+	uint32_t sample_interval_ms;		  /* 0: only at the end */
 	int terminal_in, terminal_out;		  /* role shell: ends of /dev/hvc0; -1: none */
 	uint32_t terminal_rows, terminal_columns; /* 0: unknown */
 	int cancel_fd;				  /* readable: stop the run; -1: none */
