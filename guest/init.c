@@ -18,6 +18,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 
 #include "com2_out.h"
 #include "crash.h"
+#include "kmsg.h"
 #include "report.h"
 #include "scx.h"
 #include "setup.h"
@@ -37,6 +39,7 @@
 #define SCHED_DETACH_MS 5000
 #define SCHED_REPORT_MS 5000 /* a detached scheduler prints why and exits */
 #define DRAIN_MS 10000
+#define KERNEL_LOG_MAX (4u << 20)
 /* Where a test does not look for a free one; RLIMIT_NOFILE is 1024 at least. */
 #define REPORT_FD 1000
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -189,6 +192,32 @@ static uint32_t send_result(struct init *init)
 		com2_line(KTSTR_COM2_SKIP, skip);
 	send_frame(init, KTSTR_FRAME_TEST_RESULT, &head, sizeof(head), skip, n);
 	return head.signal ? 128 + head.signal : head.exit_code;
+}
+
+/*
+ * The kernel's log, all of it. At the end alone: a reader that follows it would wake at each line,
+ * and be one more task beside those that are tested.
+ */
+static void send_kernel_log(struct init *init)
+{
+	struct ktstr_output_payload head = {.stream = KTSTR_STREAM_KERNEL};
+	size_t n, total = 0;
+	int fd;
+
+	if (by_com2(init) || !init->params->kmsg)
+		return;
+	fd = open(init->params->kmsg, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		guest__log("%s: %s", init->params->kmsg, strerror(errno));
+		return;
+	}
+	/* Bounded: a kernel that prints faster than this reads has more to say than anybody wants.
+	 */
+	while (total < KERNEL_LOG_MAX && (n = kmsg__read(fd, init->buf, sizeof(init->buf)))) {
+		send_frame(init, KTSTR_FRAME_OUTPUT, &head, sizeof(head), init->buf, n);
+		total += n;
+	}
+	close(fd);
 }
 
 static void send_exit(struct init *init, uint32_t code)
@@ -816,15 +845,20 @@ static int run_test(struct init *init)
 
 static enum init_end run(struct init *init)
 {
+	struct utsname kernel;
 	int code = 1;
 
 	if (set_up(init))
 		return INIT_DONE;
-	send_life(init, KTSTR_LIFE_INIT, "");
+	if (uname(&kernel))
+		kernel.release[0] = '\0';
+	send_life(init, KTSTR_LIFE_INIT, kernel.release);
 	if (!init->params->config->scheduler[0] || bring_up_scheduler(init))
 		code = run_test(init);
 	if (code < 0)
 		return INIT_IN_TEST;
+	if (code || init->params->config->kernel_log)
+		send_kernel_log(init);
 	send_exit(init, (uint32_t)code);
 	close(init->epoll);
 	close(init->signals);

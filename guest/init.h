@@ -26,7 +26,8 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
-	int *report_fd; /* gets, in the child of role test, its descriptor for report__send() */
+	const char *kmsg; /* /dev/kmsg; NULL: none */
+	int *report_fd;	  /* gets, in the child of role test, its descriptor for report__send() */
 };
 
 enum init_end {

@@ -267,6 +267,7 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 		return ktstr_error__set(error, ENOMEM, "allocate", "VM", NULL);
 	vm->times.create_at_ns = vm__now_ns();
 	vm->config = *config;
+	vm_inputs__init(&vm->inputs);
 	vm->kvm_fd = vm->vm_fd = vm->timer_fd = -1;
 	vm->com_irq[0] = vm->com_irq[1] = -1;
 	vm->com_bytes[0].fd = vm->com_bytes[1].fd = -1;
@@ -389,6 +390,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.skip_reason = o->skip_reason,
 		.by_com2 = o->by_com2,
 		.scheduler_ops = o->scheduler_ops,
+		.kernel_release = o->kernel_release,
 		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
 		.console = o->console.data ? o->console.data : "",
 		.com2 = o->com2.data ? o->com2.data : "",
@@ -469,6 +471,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	bus__fini(&vm->bus);
 	loop__destroy(vm->loop);
 	outcome__free(&vm->outcome);
+	vm_inputs__free(&vm->inputs);
 	free(vm->exits);
 	free(vm);
 }

@@ -17,6 +17,7 @@
 #include "loop.h"
 #include "memory.h"
 #include "outcome.h"
+#include "saved.h"
 #include "serial.h"
 #include "vcpu.h"
 
@@ -50,6 +51,7 @@ struct vm_virtio {
 struct vm {
 	/* Description; strings and arrays of the caller are not kept */
 	struct ktstr_vm_config config;
+	struct vm_inputs inputs;
 
 	/* Machine */
 	int kvm_fd, vm_fd;
