@@ -357,9 +357,11 @@ int saved_machine__read(const char *dir, struct saved_machine *machine, struct k
 
 		if (equals)
 			*equals = '\0';
-		if (!equals || !read_setting(machine, line, equals + 1, error))
-			return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE,
-						"\"%.100s\" is not understood", line);
+		if (equals && read_setting(machine, line, equals + 1, error))
+			continue;
+		return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE,
+					"\"%.100s%s%.100s\" is not understood", line,
+					equals ? "=" : "", equals ? equals + 1 : "");
 	}
 	machine->config.saved = machine->dir;
 	return 0;
