@@ -110,6 +110,17 @@ static bool x86__handle_exit(struct vm *vm, struct vcpu *vcpu)
 	return true;
 }
 
+bool x86__is_emulated(void)
+{
+	unsigned int eax, name[3];
+
+	/* "A hypervisor is there", then its name (leaf 0x40000000). */
+	if (!__get_cpuid(1, &eax, &name[0], &name[1], &name[2]) || !(name[1] >> 31))
+		return false;
+	__cpuid(0x40000000, eax, name[0], name[1], name[2]);
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}
+
 /*
  * On a CPU that QEMU's TCG emulates, guests boot so slowly that Linux 7.3 can hang in a race: its
  * watchdog of the TSC, on the CPU that counts the jiffies and with interrupts off, waits by a clock
@@ -118,13 +129,7 @@ static bool x86__handle_exit(struct vm *vm, struct vcpu *vcpu)
  */
 static const char *x86__host_cmdline(void)
 {
-	unsigned int eax, name[3];
-
-	/* "A hypervisor is there", then its name (leaf 0x40000000). */
-	if (!__get_cpuid(1, &eax, &name[0], &name[1], &name[2]) || !(name[1] >> 31))
-		return "";
-	__cpuid(0x40000000, eax, name[0], name[1], name[2]);
-	return memcmp(name, "TCGTCGTCGTCG", sizeof(name)) ? "" : " tsc=nowatchdog";
+	return x86__is_emulated() ? " tsc=nowatchdog" : "";
 }
 
 static uint64_t x86__program_counter(struct vcpu *vcpu)

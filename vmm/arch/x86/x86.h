@@ -65,6 +65,9 @@ struct x86_vm {
 	_Atomic uint16_t pm1_enable;
 };
 
+/* This host's own CPU is one that QEMU's TCG emulates. */
+bool x86__is_emulated(void);
+
 /* boot.c: the boot protocol (Documentation/arch/x86/boot.rst, §64-bit boot protocol). */
 int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 			  struct ktstr_error *error);
