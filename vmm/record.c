@@ -19,7 +19,7 @@
 #include <ktstr/proto.h>
 
 #include "emulated/emulated.h"
-#include "json.h"
+#include "json_out.h"
 #include "record_event.h"
 
 /* What is kept in memory of a stream of a run that may pass; cut off in pieces of PAGE. */

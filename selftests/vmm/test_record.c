@@ -13,7 +13,7 @@
 #include <ktstr/proto.h>
 
 #include "vmm/channel.h"
-#include "vmm/json.h"
+#include "vmm/json_out.h"
 #include "vmm/record.h"
 
 FIXTURE(record)

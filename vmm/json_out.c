@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* JSON strings and numbers. */
-#include "json.h"
+#include "json_out.h"
 
 #include <math.h>
 #include <stdint.h>
