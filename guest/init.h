@@ -26,6 +26,8 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
+	int stats_port; /* with config->stats: non-blocking, then init's; -1: none */
+	const char *stats_path;
 };
 
 enum init_end {

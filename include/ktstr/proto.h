@@ -132,6 +132,8 @@ struct ktstr_exit_payload {
  *   attach_timeout_ms=N
  *   hostname=NAME
  *   tty=ROWSxCOLS   role shell: size of the terminal on /dev/hvc0
+ *   stats=1         relay KTSTR_PORT_PIPE to the scheduler's statistics (ktstr/stats.h): a line of
+ *                   JSON from the host is a request, one line from the guest is its response
  */
 #define KTSTR_GUEST_CONFIG "/ktstr/config"
 /* Kernel modules of the base, one path a line in load order; written by initramfs/. */
