@@ -21,7 +21,7 @@ const volatile u32 cpu_to_llc[KTSTR_SCX_MAX_CPUS];
 const volatile u64 slice_ns = 5000000;
 const volatile bool stall_fault;
 
-#define GLOBAL_DSQ KTSTR_SCX_MAX_LLCS /* the LLCs' queues are 0, 1, ... */
+#define GLOBAL_DSQ KTSTR_SCX_GLOBAL_DSQ
 
 static u64 vtime_now; /* largest virtual time that has started to run */
 UEI_DEFINE(uei);
@@ -31,6 +31,37 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } ended SEC(".maps");
+
+/* Statistics: operations run with interrupts off, so plain additions on the CPU's own are exact. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct ktstr_scx_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KTSTR_SCX_MAX_LLCS + 1);
+	__type(key, u32);
+	__type(value, struct ktstr_scx_dsq_counters);
+} dsq_counters SEC(".maps");
+
+#define COUNT(field)                                                                      \
+	({                                                                                \
+		u32 __zero = 0;                                                           \
+		struct ktstr_scx_counters *__c = bpf_map_lookup_elem(&counters, &__zero); \
+		if (__c)                                                                  \
+			__c->field++;                                                     \
+	})
+
+#define COUNT_DSQ(dsq, field)                                                                    \
+	({                                                                                       \
+		u32 __key = (u32)(dsq);                                                          \
+		struct ktstr_scx_dsq_counters *__c = bpf_map_lookup_elem(&dsq_counters, &__key); \
+		if (__c)                                                                         \
+			__c->field++;                                                            \
+	})
 
 static u32 llc_of(s32 cpu)
 {
@@ -43,8 +74,8 @@ static u32 llc_of(s32 cpu)
 
 static bool is_to_stall(const struct task_struct *p)
 {
-	return stall_fault && !bpf_strncmp(p->comm, sizeof(KTSTR_SCX_STALL_COMM),
-					   KTSTR_SCX_STALL_COMM);
+	return stall_fault &&
+	       !bpf_strncmp(p->comm, sizeof(KTSTR_SCX_STALL_COMM), KTSTR_SCX_STALL_COMM);
 }
 
 s32 BPF_STRUCT_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -52,8 +83,10 @@ s32 BPF_STRUCT_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	bool is_idle = false;
 	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
 
-	if (is_idle && !is_to_stall(p))
+	if (is_idle && !is_to_stall(p)) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+		COUNT(direct);
+	}
 	return cpu;
 }
 
@@ -68,6 +101,7 @@ void BPF_STRUCT_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 	/* A kernel thread of one CPU serves everybody on it: first in line there. */
 	if ((p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		COUNT(pinned);
 		return;
 	}
 
@@ -77,10 +111,24 @@ void BPF_STRUCT_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 
 	dsq = p->nr_cpus_allowed < nr_cpu_ids ? GLOBAL_DSQ : llc_of(task_cpu);
 	scx_bpf_dsq_insert_vtime(p, dsq, slice_ns, vtime, enq_flags);
+	COUNT_DSQ(dsq, enqueued);
 
 	idle = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	if (idle >= 0)
+	if (idle >= 0) {
 		scx_bpf_kick_cpu(idle, SCX_KICK_IDLE);
+		COUNT(kicked);
+	}
+}
+
+/* Takes a task from a queue; @own: of the LLC of this CPU. */
+static bool take(u64 dsq, u64 own)
+{
+	if (!scx_bpf_dsq_move_to_local(dsq, 0))
+		return false;
+	COUNT_DSQ(dsq, dispatched);
+	if (dsq != own && dsq != GLOBAL_DSQ)
+		COUNT(stolen);
+	return true;
 }
 
 /* Virtual time of the task at a queue's head; false when the queue is empty. */
@@ -125,6 +173,7 @@ static void keep_running(struct task_struct *prev)
 	charge(prev);
 	scx_bpf_task_set_slice(prev, slice_ns);
 	advance_clock(prev);
+	COUNT(kept);
 }
 
 void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
@@ -142,11 +191,12 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 	second = best == GLOBAL_DSQ ? own : GLOBAL_DSQ;
 
 	/* Another LLC's queue, when it lags. From the next one on, so that stealing spreads. */
-	bpf_for(i, 1, nr_llcs) {
+	bpf_for(i, 1, nr_llcs)
+	{
 		u64 llc = (own + i) % nr_llcs;
 
 		if (have && head_vtime(llc, &vtime) && time_before(vtime + slice_ns, least) &&
-		    scx_bpf_dsq_move_to_local(llc, 0))
+		    take(llc, own))
 			return;
 	}
 
@@ -157,11 +207,12 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 	}
 
 	/* A head that may not run here is passed over, so the first choice can fail. */
-	if (scx_bpf_dsq_move_to_local(best, 0) || scx_bpf_dsq_move_to_local(second, 0))
+	if (take(best, own) || take(second, own))
 		return;
 
-	bpf_for(i, 1, nr_llcs) {
-		if (scx_bpf_dsq_move_to_local((own + i) % nr_llcs, 0))
+	bpf_for(i, 1, nr_llcs)
+	{
+		if (take((own + i) % nr_llcs, own))
 			return;
 	}
 	if (can_keep)
@@ -188,7 +239,8 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(ktstr_init)
 	s32 err = scx_bpf_create_dsq(GLOBAL_DSQ, -1);
 	u32 i;
 
-	bpf_for(i, 0, nr_llcs) {
+	bpf_for(i, 0, nr_llcs)
+	{
 		if (err)
 			break;
 		err = scx_bpf_create_dsq(i, -1);
@@ -214,13 +266,15 @@ int ktstr_fault_exit(void *ctx)
 	return 0;
 }
 
-SCX_OPS_DEFINE(ktstr_ops,
-	       .select_cpu = (void *)ktstr_select_cpu,
-	       .enqueue = (void *)ktstr_enqueue,
-	       .dispatch = (void *)ktstr_dispatch,
-	       .running = (void *)ktstr_running,
-	       .stopping = (void *)ktstr_stopping,
-	       .enable = (void *)ktstr_enable,
-	       .init = (void *)ktstr_init,
-	       .exit = (void *)ktstr_exit,
-	       .name = "ktstr");
+/* Run by user space for its statistics. */
+SEC("syscall")
+int ktstr_read_queued(struct ktstr_scx_queued *arg)
+{
+	arg->queued = scx_bpf_dsq_nr_queued(arg->dsq);
+	return 0;
+}
+
+SCX_OPS_DEFINE(ktstr_ops, .select_cpu = (void *)ktstr_select_cpu, .enqueue = (void *)ktstr_enqueue,
+	       .dispatch = (void *)ktstr_dispatch, .running = (void *)ktstr_running,
+	       .stopping = (void *)ktstr_stopping, .enable = (void *)ktstr_enable,
+	       .init = (void *)ktstr_init, .exit = (void *)ktstr_exit, .name = "ktstr");
