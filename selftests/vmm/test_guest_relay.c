@@ -407,6 +407,72 @@ TEST_F(relay, server_that_closes_with_requests_on_their_way_answers_none_twice)
 	EXPECT_EQ(sent, got);
 }
 
+/* A socket that holds so little that a long line is stuck halfway. */
+TEST_F(relay, request_that_is_stuck_halfway_does_not_begin_the_next_connection)
+{
+	int small = 1, sent = 0, got = 0;
+	char line[4001];
+
+	serve(self);
+	ask(self, "first\n");
+	ASSERT_TRUE(accept_client(self));
+	ASSERT_EQ(0,
+		  setsockopt(self->relay.socket.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)));
+	memset(line, 'x', sizeof(line) - 1);
+	line[0] = '<';
+	line[sizeof(line) - 2] = '\n';
+	line[sizeof(line) - 1] = '\0';
+	for (; sent < 100 && !self->relay.sent; sent++)
+		ask(self, line);
+	ASSERT_GT(self->relay.sent, 0);
+	/* a whole one behind it */
+	ask(self, "<\n");
+	sent++;
+	close(self->client);
+	self->client = -1;
+	settle(self);
+	ASSERT_TRUE(accept_client(self));
+	EXPECT_STREQ("<\n", receive(self, self->client));
+	send_text(self->client, "answer\n");
+	settle(self);
+	receive(self, self->host);
+	for (const char *at = self->text; *at; at++)
+		got += *at == '\n';
+	EXPECT_EQ(sent + 1, got);
+	EXPECT_STREQ("\nanswer\n", self->text + strlen(self->text) - 8);
+}
+
+TEST_F(relay, server_that_reads_no_more_is_heard_to_its_end)
+{
+	serve(self);
+	ask(self, "a\n");
+	ASSERT_TRUE(accept_client(self));
+	ASSERT_EQ(0, shutdown(self->client, SHUT_RD));
+	ask(self, "b\n");
+	EXPECT_STREQ("", receive(self, self->host));
+	EXPECT_FALSE(accept4(self->listener, NULL, NULL, 0) >= 0);
+	send_text(self->client, "A\n");
+	settle(self);
+	EXPECT_STREQ("A\n", receive(self, self->host));
+	close(self->client);
+	self->client = -1;
+	settle(self);
+	EXPECT_TRUE(got_errors(self, 1, ECONNRESET));
+
+	/* The next one is asked as ever. With nothing to be heard, it is left at once. */
+	ask(self, "c\n");
+	ASSERT_TRUE(accept_client(self));
+	EXPECT_STREQ("c\n", receive(self, self->client));
+	send_text(self->client, "C\n");
+	settle(self);
+	EXPECT_STREQ("C\n", receive(self, self->host));
+	ASSERT_EQ(0, shutdown(self->client, SHUT_RD));
+	ask(self, "d\ne\n");
+	EXPECT_TRUE(got_errors(self, 1, EPIPE));
+	ASSERT_TRUE(accept_client(self));
+	EXPECT_STREQ("e\n", receive(self, self->client));
+}
+
 TEST_F(relay, host_that_closes_ends_the_relay)
 {
 	serve(self);
