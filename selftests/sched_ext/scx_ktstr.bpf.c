@@ -74,8 +74,8 @@ static u32 llc_of(s32 cpu)
 
 static bool is_to_stall(const struct task_struct *p)
 {
-	return stall_fault &&
-	       !bpf_strncmp(p->comm, sizeof(KTSTR_SCX_STALL_COMM), KTSTR_SCX_STALL_COMM);
+	return stall_fault && !bpf_strncmp(p->comm, sizeof(KTSTR_SCX_STALL_COMM),
+					   KTSTR_SCX_STALL_COMM);
 }
 
 s32 BPF_STRUCT_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
@@ -191,8 +191,7 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 	second = best == GLOBAL_DSQ ? own : GLOBAL_DSQ;
 
 	/* Another LLC's queue, when it lags. From the next one on, so that stealing spreads. */
-	bpf_for(i, 1, nr_llcs)
-	{
+	bpf_for(i, 1, nr_llcs) {
 		u64 llc = (own + i) % nr_llcs;
 
 		if (have && head_vtime(llc, &vtime) && time_before(vtime + slice_ns, least) &&
@@ -210,8 +209,7 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 	if (take(best, own) || take(second, own))
 		return;
 
-	bpf_for(i, 1, nr_llcs)
-	{
+	bpf_for(i, 1, nr_llcs) {
 		if (take((own + i) % nr_llcs, own))
 			return;
 	}
@@ -239,8 +237,7 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(ktstr_init)
 	s32 err = scx_bpf_create_dsq(GLOBAL_DSQ, -1);
 	u32 i;
 
-	bpf_for(i, 0, nr_llcs)
-	{
+	bpf_for(i, 0, nr_llcs) {
 		if (err)
 			break;
 		err = scx_bpf_create_dsq(i, -1);
@@ -274,7 +271,13 @@ int ktstr_read_queued(struct ktstr_scx_queued *arg)
 	return 0;
 }
 
-SCX_OPS_DEFINE(ktstr_ops, .select_cpu = (void *)ktstr_select_cpu, .enqueue = (void *)ktstr_enqueue,
-	       .dispatch = (void *)ktstr_dispatch, .running = (void *)ktstr_running,
-	       .stopping = (void *)ktstr_stopping, .enable = (void *)ktstr_enable,
-	       .init = (void *)ktstr_init, .exit = (void *)ktstr_exit, .name = "ktstr");
+SCX_OPS_DEFINE(ktstr_ops,
+	       .select_cpu = (void *)ktstr_select_cpu,
+	       .enqueue = (void *)ktstr_enqueue,
+	       .dispatch = (void *)ktstr_dispatch,
+	       .running = (void *)ktstr_running,
+	       .stopping = (void *)ktstr_stopping,
+	       .enable = (void *)ktstr_enable,
+	       .init = (void *)ktstr_init,
+	       .exit = (void *)ktstr_exit,
+	       .name = "ktstr");

@@ -273,62 +273,59 @@ static int put_top(const struct source *source, FILE *out)
 	return ret;
 }
 
-#define U64(name, desc) "\"" name "\":{\"datum\":\"u64\",\"desc\":\"" desc "\"}"
+struct field {
+	const char *name, *desc;
+};
 
-static const char
-	meta[] =
-		"{\"KtstrDsqStats\":{\"name\":\"KtstrDsqStats\",\"desc\":\"a "
-		"queue\",\"fields\":{" U64("enqueued", "tasks put into it") "," U64("dispatched", "tasks that a CPU took from it") "," U64(
-			"queued",
-			"tasks in it now") "}},"
-					   "\"KtstrStats\":{\"name\":\"KtstrStats\","
-					   "\"top\":\"true\",\"desc\":\"scx_ktstr\","
-					   "\"fields\":{" U64("at_ns", "time since boot") "," U64("slice_us", "time slice") "," U64("nr_cpus", "CPUs") "," U64("nr_llcs", "last-level caches") "," U64(
-						   "direct",
-						   "woken tasks that an idle CPU got at "
-						   "once") "," U64("pinned",
-								   "kernel threads of "
-								   "one CPU, queued on "
-								   "it") "," U64("kept",
-										 "further"
-										 " slices"
-										 " for "
-										 "the "
-										 "task "
-										 "that "
-										 "ran") "," U64("st"
-												"ol"
-												"e"
-												"n",
-												"ta"
-												"sk"
-												"s "
-												"ta"
-												"ke"
-												"n "
-												"fr"
-												"om"
-												" a"
-												"no"
-												"th"
-												"er"
-												" L"
-												"LC"
-												"'s"
-												" q"
-												"ue"
-												"u"
-												"e") "," U64("kicked",
-													     "idle CPUs told of a queued task") ","
-																		"\"dsqs\":{\"desc\":\"queues by LLC, and the global one\","
-																		"\"dict\":{\"key\":\"string\",\"datum\":{\"struct\":\"KtstrDsqStats\"}}}}}}";
+static void put_fields(FILE *out, const struct field *fields, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		fprintf(out, "%s\"%s\":{\"datum\":\"u64\",\"desc\":\"%s\"}", i ? "," : "",
+			fields[i].name, fields[i].desc);
+}
+
+/* What "stats" has, described as a generic reader wants it. */
+static void put_meta(FILE *out)
+{
+	static const struct field top[] = {
+		{"at_ns", "time since boot"},
+		{"slice_us", "time slice"},
+		{"nr_cpus", "CPUs"},
+		{"nr_llcs", "last-level caches"},
+		{"direct", "woken tasks that an idle CPU got at once"},
+		{"pinned", "kernel threads of one CPU, queued on it"},
+		{"kept", "further slices for the task that ran"},
+		{"stolen", "tasks taken from the queue of another LLC"},
+		{"kicked", "idle CPUs told of a queued task"},
+	};
+	static const struct field dsq[] = {
+		{"enqueued", "tasks put into it"},
+		{"dispatched", "tasks that a CPU took from it"},
+		{"queued", "tasks in it now"},
+	};
+
+	fputs("{\"KtstrStats\":{\"name\":\"KtstrStats\",\"top\":\"true\","
+	      "\"desc\":\"scx_ktstr\",\"fields\":{",
+	      out);
+	put_fields(out, top, sizeof(top) / sizeof(*top));
+	fputs(",\"dsqs\":{\"desc\":\"queues by LLC, and the global one\",\"dict\":{"
+	      "\"key\":\"string\",\"datum\":{\"struct\":\"KtstrDsqStats\"}}}}},",
+	      out);
+	fputs("\"KtstrDsqStats\":{\"name\":\"KtstrDsqStats\",\"desc\":\"a queue\","
+	      "\"fields\":{",
+	      out);
+	put_fields(out, dsq, sizeof(dsq) / sizeof(*dsq));
+	fputs("}}}", out);
+}
 
 static int answer(void *opaque, const char *req, const char *target, FILE *out)
 {
 	int ret;
 
 	if (!strcmp(req, "stats_meta")) {
-		fputs(meta, out);
+		put_meta(out);
 		return 0;
 	}
 	if (strcmp(req, "stats") || strcmp(target, "top"))
