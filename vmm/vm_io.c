@@ -564,11 +564,20 @@ void vm_io__drain(struct vm *vm)
 void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result)
 {
 	struct vm_io *io = vm->io;
+	char *problem = io->stats_problem;
+	size_t size = sizeof(io->stats_problem);
 
+	if (!vm->config.stats_interval_ms)
+		return;
 	result->stats_responses = io->stats.responses;
-	if (vm->config.stats_interval_ms &&
-	    stats__report(&io->stats, io->stats_problem, sizeof(io->stats_problem)) > 0)
-		result->stats_problem = io->stats_problem;
+	if (!io->stats.requests && result->by_com2)
+		snprintf(problem, size, "not asked for: the virtio console is not there");
+	else if (!io->stats.requests && vm->outcome.last_step >= KTSTR_LIFE_TEST_ENDED)
+		snprintf(problem, size, "not asked for: the test was over at once");
+	else
+		stats__report(&io->stats, problem, size);
+	if (problem[0])
+		result->stats_problem = problem;
 }
 
 void vm_io__destroy(struct vm *vm)

@@ -74,6 +74,11 @@ ktstr run --scheduler "$schedulers/scx_simple" --stats 0.5 -- sh -c 'sleep 1; ex
 ok scheduler_without_statistics_leaves_the_status_alone test "$status" -eq 3
 ok scheduler_without_statistics_is_told grep -q '^{"at_ms":.*"errno":2,.*no statistics' err
 
+# Without ACPI the guest finds no virtio device: all comes by COM2.
+ktstr run --append acpi=off --scheduler "$schedulers/scx_simple" --stats 1 -- true
+ok statistics_that_cannot_be_asked_for_are_told \
+	grep -q '^ktstr: statistics: not asked for: .*virtio console' err
+
 "$KTSTR" run -- sh -c 'echo started; exec sleep 1000' >out 2>err </dev/null &
 pid=$!
 if until_true grep -qs started out; then
