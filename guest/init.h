@@ -28,6 +28,8 @@ struct init_params {
 	const char *scx_dir;
 	const char *kmsg; /* /dev/kmsg; NULL: none */
 	int *report_fd;	  /* gets, in the child of role test, its descriptor for report__send() */
+	int stats_port;	  /* with config->stats: non-blocking, then init's; -1: none */
+	const char *stats_path;
 };
 
 enum init_end {

@@ -48,6 +48,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(scheduler);
 	MERGE(scheduler_args);
 	MERGE(scheduler_ops);
+	MERGE(stats_interval_ms);
 	MERGE(boot_timeout_s);
 	MERGE(attach_timeout_s);
 	MERGE(timeout_s);
@@ -74,6 +75,7 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 	config->append = attrs->kernel_args;
 	config->scheduler_args = attrs->scheduler_args;
 	config->scheduler_ops = attrs->scheduler_ops;
+	config->stats_interval_ms = attrs->stats_interval_ms;
 }
 
 uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
@@ -324,6 +326,18 @@ static void relay_output(void *opaque, enum ktstr_stream stream, const char *dat
 	fflush(streams->out.out);
 }
 
+/* Whole, unless it is longer than any line here. */
+static void show_stats(void *opaque, uint64_t at_ms, const char *json, size_t length)
+{
+	struct streams *streams = opaque;
+	char prefix[64];
+
+	snprintf(prefix, sizeof(prefix), "# statistics at %llu ms: ", (unsigned long long)at_ms);
+	put_ours(streams->out.out, false, prefix, json,
+		 length < HARNESS_LINE_MAX ? length : HARNESS_LINE_MAX);
+	fflush(streams->out.out);
+}
+
 /* A run that could not be prepared or went wrong in the monitor. */
 static void judge_host_error(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     const struct ktstr_error *error, FILE *out,
@@ -451,6 +465,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.cancel_fd = cancel_fd;
 	config.output = relay_output;
 	config.output_opaque = streams;
+	config.stats = show_stats;
+	config.stats_opaque = streams;
 	err = attrs->scheduler ? find_scheduler(attrs->scheduler, binary_dir, scheduler, &error)
 			       : 0;
 	if (err)
@@ -468,6 +484,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		goto failed;
 	}
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
+	if (result.stats_problem)
+		say(out, false, "statistics: %s", result.stats_problem);
 	if (record)
 		finish_record(ops, record, where, name, id, attrs, vm, &result, out, outcome);
 	goto out;

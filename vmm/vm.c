@@ -249,6 +249,10 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "cpu_vendor",
 					"%u is not an enum ktstr_cpu_vendor",
 					(uint32_t)config->cpu_vendor);
+	if (config->stats_interval_ms && !config->scheduler)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config",
+					"stats_interval_ms",
+					"there is no scheduler to ask for statistics");
 	return 0;
 }
 
@@ -400,6 +404,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;
+	vm_io__stats_result(vm, result);
 }
 
 static void stop_vcpus(struct vm *vm)

@@ -85,6 +85,8 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 		if (c->scheduler_ops)
 			put(f, "scheduler_ops", c->scheduler_ops);
 		fprintf(f, "attach_timeout_ms=%llu%c", c->attach_timeout_s * 1000ull, '\0');
+		if (c->stats_interval_ms)
+			put(f, "stats", "1");
 	}
 	return fclose(f) ? -errno : 0;
 }

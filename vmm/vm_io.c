@@ -18,6 +18,7 @@
 #include "channel.h"
 #include "com2.h"
 #include "console_scan.h"
+#include "stats.h"
 #include "virtio/attach.h"
 #include "virtio/console.h"
 #include "virtio/mmio.h"
@@ -37,6 +38,8 @@ struct vm_io {
 	bool test_started;
 	struct com2 com2;
 	struct channel channel; /* port 1 */
+	struct stats stats;	/* port 2 */
+	char stats_problem[320];
 	struct virtio_console *console;
 	struct virtio_mmio_wiring wiring;
 
@@ -88,6 +91,21 @@ static uint64_t limit_from_init_ms(const struct vm *vm)
 	return s * 1000;
 }
 
+/* Requests have their time from the start of the test to its end, or to the end of hope. */
+static void note_stats(struct vm *vm)
+{
+	const struct outcome *o = &vm->outcome;
+
+	if (!vm->config.stats_interval_ms)
+		return;
+	if (o->last_step >= KTSTR_LIFE_TEST_ENDED || o->complete ||
+	    o->verdict != KTSTR_VERDICT_NONE)
+		stats__end(&vm->io->stats);
+	else if (o->last_step >= KTSTR_LIFE_TEST_STARTED)
+		/* what fails is in its report */
+		(void)stats__start(&vm->io->stats, vm->loop, vm->config.stats_interval_ms);
+}
+
 /* Called after everything that was seen: the first word of PID 1, a failure, the end. */
 static void note_progress(struct vm *vm)
 {
@@ -106,6 +124,7 @@ static void note_progress(struct vm *vm)
 		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
 			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
+	note_stats(vm);
 	if (o->have_status && !vm->times.result_at_ns)
 		vm->times.result_at_ns = vm__now_ns();
 	if (o->complete)
@@ -290,12 +309,21 @@ static size_t on_port_output(void *opaque, uint32_t port, const struct iovec *io
 		/* Out of memory is damage, which the channel remembers. */
 		if (port == KTSTR_PORT_TLV)
 			(void)channel__feed(&vm->io->channel, iov[i].iov_base, iov[i].iov_len);
+		else
+			stats__feed(&vm->io->stats, iov[i].iov_base, iov[i].iov_len);
 	}
 	if (port == KTSTR_PORT_TLV) {
 		check_channel(vm);
 		note_progress(vm);
 	}
 	return total;
+}
+
+static size_t send_to_pipe(void *opaque, const char *data, size_t length)
+{
+	struct vm *vm = opaque;
+
+	return virtio_console__input(vm->io->console, KTSTR_PORT_PIPE, data, length);
 }
 
 static void on_terminal_input(void *opaque, uint32_t events)
@@ -460,6 +488,10 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 	pthread_mutex_init(&io->broken_lock, NULL);
 	io->broken_fd = -1;
 	channel__init(&io->channel, on_frame, vm);
+	stats__init(&io->stats, &(struct stats_ops){.opaque = vm,
+						    .send = send_to_pipe,
+						    .response = vm->config.stats,
+						    .response_opaque = vm->config.stats_opaque});
 	console_scan__init(&io->scan);
 	if (com2__init(&io->com2, on_com2_output, vm))
 		return ktstr_error__set(error, ENOMEM, "allocate", "devices", NULL);
@@ -532,6 +564,25 @@ void vm_io__drain(struct vm *vm)
 	note_progress(vm);
 }
 
+void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result)
+{
+	struct vm_io *io = vm->io;
+	char *problem = io->stats_problem;
+	size_t size = sizeof(io->stats_problem);
+
+	if (!vm->config.stats_interval_ms)
+		return;
+	result->stats_responses = io->stats.responses;
+	if (!io->stats.requests && result->by_com2)
+		snprintf(problem, size, "not asked for: the virtio console is not there");
+	else if (!io->stats.requests && vm->outcome.last_step >= KTSTR_LIFE_TEST_ENDED)
+		snprintf(problem, size, "not asked for: the test was over at once");
+	else
+		stats__report(&io->stats, problem, size);
+	if (problem[0])
+		result->stats_problem = problem;
+}
+
 void vm_io__destroy(struct vm *vm)
 {
 	struct vm_io *io = vm->io;
@@ -544,6 +595,7 @@ void vm_io__destroy(struct vm *vm)
 	}
 	virtio_console__destroy(io->console);
 	channel__destroy(&io->channel);
+	stats__destroy(&io->stats);
 	com2__destroy(&io->com2);
 	for (int n = 0; n < 2; n++) {
 		byte_queue__fini(&vm->com_bytes[n]);

@@ -5,6 +5,7 @@
 
 #include <ktstr/error.h>
 
+struct ktstr_result;
 struct vm;
 
 /* Serial ports and virtio console as devices of the machine; before the tables are written. */
@@ -14,5 +15,7 @@ void vm_io__destroy(struct vm *vm);
 int vm_io__start(struct vm *vm, struct ktstr_error *error);
 /* After the last vCPU: takes in what is still on its way, and ends the streams. */
 void vm_io__drain(struct vm *vm);
+/* What came of the statistics; lives as long as the machine. */
+void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result);
 
 #endif /* KTSTR_VMM_VM_IO_H */

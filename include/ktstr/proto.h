@@ -185,6 +185,8 @@ struct ktstr_exit_payload {
  *   hostname=NAME
  *   kernel_log=1    send the kernel's log after a test that passed, too
  *   tty=ROWSxCOLS   role shell: size of the terminal on /dev/hvc0
+ *   stats=1         relay KTSTR_PORT_PIPE to the scheduler's statistics (ktstr/stats.h): a line of
+ *                   JSON from the host is a request, one line from the guest is its response
  */
 #define KTSTR_GUEST_CONFIG "/ktstr/config"
 /* Kernel modules of the base, one path a line in load order; written by initramfs/. */
