@@ -133,6 +133,21 @@ static void vcpu__count(struct vcpu *vcpu)
 	atomic_fetch_add_explicit(&vcpu->total_exits, 1, memory_order_relaxed);
 }
 
+/*
+ * A kick stays pending after KVM_RUN, and would end the next one. Those of a pause were all sent
+ * before it ended; one of the machine's end that is taken here came after vm__ending() was set.
+ */
+static void forget_kicks(void)
+{
+	const struct timespec now = {0};
+	sigset_t kick;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, VCPU_KICK_SIGNAL);
+	while (sigtimedwait(&kick, NULL, &now) >= 0)
+		;
+}
+
 static void *vcpu__thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -142,8 +157,14 @@ static void *vcpu__thread(void *opaque)
 	pthread_setname_np(pthread_self(), name);
 	vm__mark_first_run(vcpu->vm);
 	while (!vm__ending(vcpu->vm)) {
-		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+		int ret;
 
+		if (vm_pause__wanted(&vcpu->vm->pause)) {
+			vm_pause__park(vcpu->vm);
+			forget_kicks();
+			continue;
+		}
+		ret = ioctl(vcpu->fd, KVM_RUN, 0);
 		if (ret < 0) {
 			/* -EAGAIN: an AP that waits for its SIPI was kicked. */
 			if (errno == EINTR || errno == EAGAIN)

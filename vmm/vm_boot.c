@@ -87,7 +87,7 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 	return fclose(f) ? -errno : 0;
 }
 
-static int prepare_initramfs(const struct vm *vm, const struct kernel *kernel,
+static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 			     struct initramfs_image *image, struct ktstr_error *error)
 {
 	char self[PATH_MAX], cache[PATH_MAX];
@@ -111,12 +111,15 @@ static int prepare_initramfs(const struct vm *vm, const struct kernel *kernel,
 		self[n] = '\0';
 		spec.init = self;
 	}
+	vm->init_path = strdup(spec.init);
+	if (!vm->init_path)
+		return ktstr_error__set(error, ENOMEM, "allocate", "path of /init", NULL);
 	return initramfs__base(&spec, image, error);
 }
 
-static int load_kernel(struct vm *vm, struct kernel *kernel, struct arch_payload *payload,
-		       struct ktstr_error *error)
+static int load_kernel(struct vm *vm, struct arch_payload *payload, struct ktstr_error *error)
 {
+	struct kernel *kernel = &vm->kernel;
 	int err = kernel__resolve(vm->config.kernel, kernel, error);
 
 	if (!err)
@@ -165,18 +168,17 @@ int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
 	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
 	uint64_t start = vm__now_ns(), loaded;
-	struct kernel kernel;
 	char cmdline[CMDLINE_MAX];
 	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
 
 	if (err)
 		return err;
 	payload.cmdline = cmdline;
-	err = load_kernel(vm, &kernel, &payload, error);
+	err = load_kernel(vm, &payload, error);
 	loaded = vm__now_ns();
 	vm->times.kernel_ns = loaded - start;
 	if (!err)
-		err = load_initramfs(vm, &kernel, &payload, error);
+		err = load_initramfs(vm, &vm->kernel, &payload, error);
 	vm->times.initramfs_ns = vm__now_ns() - loaded;
 	if (payload.kernel_fd >= 0)
 		close(payload.kernel_fd);

@@ -53,7 +53,7 @@ struct vm_io {
 
 /* ---- clock ---- */
 
-static void set_timer(struct vm *vm, uint64_t ms)
+void vm_io__set_timer(struct vm *vm, uint64_t ms)
 {
 	struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(ms / 1000),
 					       .tv_nsec = (long)(ms % 1000) * 1000000}};
@@ -70,12 +70,12 @@ static void on_timer(void *opaque, uint32_t events)
 	(void)events;
 	if (read(vm->timer_fd, &count, sizeof(count)) < 0)
 		return; /* set anew in the meantime */
-	if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
+	if (vm_hang__active(vm))
+		vm_hang__timer(vm);
+	else if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
 		vm__end(vm, VM_END_VERDICT, "the outcome was clear");
-	else if (!vm->outcome.init_seen)
-		vm__end(vm, VM_END_BOOT_TIMEOUT, "boot took too long");
 	else
-		vm__end(vm, VM_END_TIMEOUT, "the run took too long");
+		vm_hang__begin(vm, !vm->outcome.init_seen);
 }
 
 /* Until the test starts, the scheduler's own limit, which init keeps, must come before ours. */
@@ -92,19 +92,20 @@ static uint64_t limit_from_init_ms(const struct vm *vm)
 static void note_progress(struct vm *vm)
 {
 	const struct outcome *o = &vm->outcome;
+	bool hangs = vm_hang__active(vm); /* then the timer is not ours */
 
 	if (o->init_seen && !vm->times.init_at_ns) {
 		vm->times.init_at_ns = vm__now_ns();
 		/* What failed before init spoke has its grace already. */
-		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, limit_from_init_ms(vm));
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
+			vm_io__set_timer(vm, limit_from_init_ms(vm));
 		if (vm->config.progress)
 			vm->config.progress(vm->config.progress_opaque, "running");
 	}
 	if (o->last_step >= KTSTR_LIFE_TEST_STARTED && !vm->io->test_started) {
 		vm->io->test_started = true;
-		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
+			vm_io__set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
 	if (o->have_status && !vm->times.result_at_ns)
 		vm->times.result_at_ns = vm__now_ns();
@@ -114,9 +115,9 @@ static void note_progress(struct vm *vm)
 		vm->io->seen_verdict = o->verdict;
 		/* A scheduler's failure is PID 1's to report and clean up; it has its time for
 		 * that. */
-		if (o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
+		if (!hangs && o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
 		    o->verdict != KTSTR_VERDICT_SCHED_NOT_ATTACHED)
-			set_timer(vm, GRACE_MS);
+			vm_io__set_timer(vm, GRACE_MS);
 	}
 }
 
@@ -503,7 +504,7 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 			    &vm->io->terminal_source);
 	if (err)
 		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
-	set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
+	vm_io__set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
 	return 0;
 }
 
