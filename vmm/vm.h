@@ -59,7 +59,7 @@ struct vm {
 	void *arch_data;
 	struct gmem mem;
 	struct kernel kernel;
-	char *init_path;     /* host file that became /init */
+	char *init_path;     /* host file that became /init; NULL: not known */
 	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
 	struct layout layout;
 	struct bus bus;

@@ -111,9 +111,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 		self[n] = '\0';
 		spec.init = self;
 	}
-	vm->init_path = strdup(spec.init);
-	if (!vm->init_path)
-		return ktstr_error__set(error, ENOMEM, "allocate", "path of /init", NULL);
+	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
 	return initramfs__base(&spec, image, error);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "backtrace.h"
 #include "channel.h"
 #include "com2.h"
 #include "console_scan.h"
@@ -527,6 +528,8 @@ void vm_io__drain(struct vm *vm)
 	if (io->scan_decided)
 		outcome__amend(&vm->outcome, io->scan.first.cause);
 	outcome_text__add(&vm->outcome.com2, io->com2.log, io->com2.log_length);
+	if (io->com2.panicked)
+		vm->backtrace = backtrace__resolve(io->com2.panic, vm->init_path);
 	note_progress(vm);
 }
 

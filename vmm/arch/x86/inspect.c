@@ -80,6 +80,9 @@ void x86__inspect(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place)
 		return;
 	place->state = read_state(vcpu);
 	place->pc = regs.rip;
+	/* 64-bit mode has no base of the code segment. */
+	if (!(sregs.efer & EFER_LMA) || !sregs.cs.l)
+		place->pc += sregs.cs.base;
 	/* The CPL is SS.DPL (Intel SDM vol. 3 §24.4.1 on guest-state access rights; AMD APM vol. 2
 	 * §15.5.1 has it apart, and KVM puts it there); real mode has none. */
 	place->user = (sregs.cr0 & CR0_PE) && sregs.ss.dpl == USER_CPL;
