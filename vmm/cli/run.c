@@ -22,7 +22,7 @@
 #define MAX_INCLUDES 256
 #define DEFAULT_RUN_TIMEOUT_S 3600u
 #define NO_TIMEOUT_S 0x7fffffffu
-#define CONSOLE_TAIL_LINES 30
+#define CONSOLE_TAIL_LINES 40
 
 struct run_options {
 	const char *command; /* "run" or "shell", for messages */
