@@ -282,12 +282,13 @@ static bool expand(const struct view *v, const uint8_t *name, size_t length, cha
 	for (size_t i = 0; i < length; i++) {
 		const char *token = (const char *)v->data + v->token_table +
 				    get16(v, v->token_index + sizeof(uint16_t) * name[i]);
-		size_t size = strlen(token); /* is_table(): it ends before the index */
 
-		if (size > SYMBOLS_NAME_MAX - n)
-			return false;
-		memcpy(out + n, token, size);
-		n += size;
+		/* is_table(): it ends before the index */
+		for (; *token; token++) {
+			if (n == SYMBOLS_NAME_MAX)
+				return false;
+			out[n++] = *token;
+		}
 	}
 	*used = n;
 	return n > 1;

@@ -31,6 +31,7 @@
 #define SECTION_MAX (UINT64_C(512) << 20)
 
 /* "nm" has its own line length; a name is below SYMBOLS_NAME_MAX. */
+#define MAP_ADDRESS_DIGITS 16
 #define MAP_LINE_MAX (SYMBOLS_NAME_MAX + 32u)
 
 /* A table of a build that is not the image's would mislead; an installed copy is a bit newer. */
@@ -134,18 +135,30 @@ int symbols__from_elf(int fd, struct symbols **out)
 /* "ffffffff81000000 T _text" */
 static int add_map_line(const char *line, struct symbols *symbols)
 {
-	unsigned long long address;
-	char type, name[SYMBOLS_NAME_MAX];
-	int end = 0;
+	char *end;
+	uint64_t address = strtoull(line, &end, 16);
 	uint8_t rank;
 
-	if (sscanf(line, "%16llx %c %511s%n", &address, &type, name, &end) != 3 ||
-	    (line[end] && line[end] != '\n'))
+	if (end - line != MAP_ADDRESS_DIGITS || end[0] != ' ' || !end[1] || end[2] != ' ')
 		return -ENOEXEC;
-	if (type == 'A' || type == 'a')
+	switch (end[1]) {
+	case 'A': /* absolute: no address */
+	case 'a':
 		return 0;
-	rank = type == 'T' ? 0 : type == 't' ? 1 : type == 'W' || type == 'w' ? 2 : 3;
-	return symbols__add(symbols, address, name, strlen(name), rank);
+	case 'T':
+		rank = 0;
+		break;
+	case 't':
+		rank = 1;
+		break;
+	case 'W':
+	case 'w':
+		rank = 2;
+		break;
+	default:
+		rank = 3;
+	}
+	return symbols__add(symbols, address, end + 3, strcspn(end + 3, "\n"), rank);
 }
 
 int symbols__from_system_map(int fd, struct symbols **out)

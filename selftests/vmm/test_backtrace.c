@@ -6,6 +6,7 @@
 #include "kselftest_harness.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,9 +198,34 @@ TEST(guests_cannot_make_the_host_open_what_is_no_library)
 	expect_same(_metadata, line, NULL);
 	unlink(fifo);
 	rmdir(dir);
-	/* This is a program with symbols, but neither /init nor a library. */
-	expect_same(_metadata, "#0 /bin/sh+0x1000\n", NULL);
 	expect_same(_metadata, "#0 ../lib.so+0x1\n", NULL);
+}
+
+/* One file by two names: what it is taken for is in the name. */
+TEST(a_program_that_is_not_init_stays_as_it_came_and_a_library_has_names)
+{
+	char report[8192], line[PATH_MAX + 64], dir[] = "/tmp/ktstr-test-XXXXXX", link[64];
+	char *self = realpath("/proc/self/exe", NULL), *text;
+	unsigned long address;
+
+	ASSERT_EQ(128 + SIGSEGV, crash("null", report, sizeof(report)));
+	ASSERT_NE(NULL, strstr(report, "\n#0 /init+0x"));
+	address = strtoul(strstr(report, "\n#0 /init+0x") + 10, NULL, 16);
+	ASSERT_NE(NULL, self);
+	snprintf(line, sizeof(line), "#0 %s+0x%lx\n", self, address);
+	expect_same(_metadata, line, self);
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(link, sizeof(link), "%s/a.so.1", dir);
+	ASSERT_EQ(0, symlink(self, link));
+	snprintf(line, sizeof(line), "#0 %s+0x%lx\n", link, address);
+	text = backtrace__resolve(line, NULL);
+	EXPECT_NE(NULL, text);
+	EXPECT_IN("#0 write_to_null (test_backtrace.c:", text ? text : "");
+	unlink(link);
+	rmdir(dir);
+	free(text);
+	free(self);
 }
 
 TEST(reports_that_are_none_do_no_harm)

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/kernel.h"
@@ -535,6 +538,74 @@ TEST(files_that_are_no_images_have_no_symbols)
 	close(fd);
 }
 
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "we");
+
+	if (!f)
+		abort();
+	fputs(text, f);
+	fclose(f);
+}
+
+static void copy_to(const char *path, int from)
+{
+	int to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (to < 0 || sendfile(to, from, &(off_t){0}, 1 << 20) <= 0)
+		abort();
+	close(to);
+}
+
+/* What each source of @kernel gives: the count of its symbols, or -errno. */
+static int source(const struct kernel *kernel, unsigned int number)
+{
+	struct symbols *s;
+	int err = symbols__of_kernel(kernel, number, &s), count = err ? 0 : (int)symbols__count(s);
+
+	symbols__destroy(s);
+	return err ? err : count;
+}
+
+TEST(sources_of_a_build_tree_are_its_vmlinux_then_its_map_unless_they_are_newer)
+{
+	char dir[] = "/tmp/ktstr-test-XXXXXX", path[64], command[64];
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
+	struct timespec later[2] = {{.tv_sec = time(NULL) + 3600}, {.tv_sec = time(NULL) + 3600}};
+	int elf = write_elf();
+
+	ASSERT_NE(NULL, kernel);
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(command, sizeof(command), "mkdir -p %s/arch/x86/boot", dir);
+	ASSERT_EQ(0, system(command));
+	snprintf(kernel->image, sizeof(kernel->image), "%s/arch/x86/boot/bzImage", dir);
+	snprintf(kernel->system_map, sizeof(kernel->system_map), "%s/System.map", dir);
+	write_file(kernel->image, "nothing that could be unpacked");
+	write_file(kernel->system_map, "ffffffff81000000 T _text\nffffffff81000010 T _end\n");
+	snprintf(path, sizeof(path), "%s/vmlinux", dir);
+	copy_to(path, elf);
+
+	EXPECT_EQ(-ENOEXEC, source(kernel, 0));
+	EXPECT_EQ(-ENOENT, source(kernel, 1));
+	EXPECT_EQ(4, source(kernel, 2));
+	EXPECT_EQ(2, source(kernel, 3));
+	EXPECT_EQ(-ENOEXEC, source(kernel, 4));
+	EXPECT_EQ(-ENODATA, source(kernel, 5));
+	/* Built again, and the image was not. */
+	ASSERT_EQ(0, utimensat(AT_FDCWD, path, later, 0));
+	ASSERT_EQ(0, utimensat(AT_FDCWD, kernel->system_map, later, 0));
+	EXPECT_EQ(-ESTALE, source(kernel, 2));
+	EXPECT_EQ(-ESTALE, source(kernel, 3));
+	/* The image is a vmlinux itself. */
+	strcpy(kernel->image, path);
+	EXPECT_EQ(4, source(kernel, 0));
+
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	EXPECT_EQ(0, system(command));
+	close(elf);
+	free(kernel);
+}
+
 /* include/linux/export-internal.h: offsets, each from its own place */
 struct kernel_symbol {
 	int32_t value, name, namespace;
@@ -575,7 +646,7 @@ TEST_F_TIMEOUT(kallsyms, real_kernel_agrees_with_its_exported_symbols, 120)
 	struct section table, strings;
 	struct kernel *kernel = calloc(1, sizeof(*kernel));
 	struct kernel_symbol entry;
-	struct symbols *s = NULL;
+	struct symbols *s = NULL, *unpacked;
 	uint32_t wrong = 0, nr = 0;
 	char path[PATH_MAX + 16];
 	Elf *elf;
@@ -604,6 +675,11 @@ TEST_F_TIMEOUT(kallsyms, real_kernel_agrees_with_its_exported_symbols, 120)
 		ASSERT_NE(-ENODATA, err);
 	}
 	EXPECT_GT(symbols__count(s), 20000);
+	/* The file itself gives what the image has packed. */
+	EXPECT_EQ(0, symbols__from_image(fd, &unpacked));
+	ASSERT_NE(NULL, unpacked);
+	EXPECT_EQ(symbols__count(s), symbols__count(unpacked));
+	symbols__destroy(unpacked);
 	for (uint64_t at = 0; at < table.size; at += sizeof(entry), nr++) {
 		uint64_t here = table.address + at, address, offset;
 		const char *name, *found;

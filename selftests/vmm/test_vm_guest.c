@@ -789,6 +789,26 @@ TEST_F(machine, cpus_get_their_nmi_when_the_first_says_nothing)
 	EXPECT_STREQ("a", self->result.console);
 }
 
+TEST_F(machine, of_many_cpus_the_cause_has_the_first_few_and_the_text_all)
+{
+	unsigned int shown = 0, more = 0, lines = 0;
+
+	self->config.timeout_s = 1;
+	self->config.topology = TOPO(1, 2, 16, 1);
+	BOOT(spin_and_tell);
+	ASSERT_NE(NULL, self->result.cause);
+	for (const char *at = self->result.cause; (at = strstr(at, "vCPU ")); at++)
+		shown++;
+	ASSERT_NE(NULL, strstr(self->result.cause, ", and "));
+	ASSERT_EQ(1, sscanf(strstr(self->result.cause, ", and "), ", and %u more", &more));
+	EXPECT_GT(shown, 3);
+	EXPECT_EQ(32, shown + more);
+	for (const char *at = self->result.vcpus; *at; at++)
+		lines += *at == '\n';
+	EXPECT_EQ(32, lines);
+	EXPECT_IN("\nvCPU 31 not started\n", self->result.vcpus);
+}
+
 /* vCPUs are held back by a full queue when they are to stop. */
 TEST_F(machine, a_timeout_stops_a_guest_that_writes_without_end)
 {
