@@ -182,6 +182,17 @@ static void put_ours(FILE *out, bool as_it_is, const char *prefix, const char *l
 	fputc('\n', out);
 }
 
+/* All lines of @text, which may be NULL: they explain the line before them. */
+static void put_whole(FILE *out, bool as_it_is, const char *text)
+{
+	while (text && *text) {
+		size_t length = strcspn(text, "\n");
+
+		put_ours(out, as_it_is, "# | ", text, length);
+		text += length + (text[length] == '\n');
+	}
+}
+
 /* The last lines of @text, which may be NULL. */
 static void put_evidence(FILE *out, bool as_it_is, const char *title, const char *text)
 {
@@ -211,6 +222,8 @@ static void put_all_evidence(FILE *out, const struct ktstr_result *result)
 {
 	bool as_it_is = verdict_is_kernel_trouble(result->verdict);
 
+	put_whole(out, as_it_is, result->backtrace);
+	put_whole(out, as_it_is, result->vcpus);
 	put_evidence(out, as_it_is, "scheduler output", result->scheduler_output);
 	put_evidence(out, as_it_is, "kernel console", result->console);
 	/* It holds the test's output, too, when that came this way. */

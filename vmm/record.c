@@ -529,6 +529,10 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	put_member(f, "scheduler_ops", result->scheduler_ops);
 	fputs(", ", f);
 	put_member(f, "kernel_release", result->kernel_release);
+	fputs(", ", f);
+	put_member(f, "backtrace", result->backtrace);
+	fputs(", ", f);
+	put_member(f, "vcpus", result->vcpus);
 	fputs(",\n ", f);
 	put_config(f, config);
 	fputs(",\n ", f);

@@ -15,6 +15,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "backtrace.h"
 #include "channel.h"
 #include "com2.h"
 #include "console_scan.h"
@@ -56,7 +57,7 @@ struct vm_io {
 
 /* ---- clock ---- */
 
-static void set_timer(struct vm *vm, uint64_t ms)
+void vm_io__set_timer(struct vm *vm, uint64_t ms)
 {
 	struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(ms / 1000),
 					       .tv_nsec = (long)(ms % 1000) * 1000000}};
@@ -73,12 +74,12 @@ static void on_timer(void *opaque, uint32_t events)
 	(void)events;
 	if (read(vm->timer_fd, &count, sizeof(count)) < 0)
 		return; /* set anew in the meantime */
-	if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
+	if (vm_hang__active(vm))
+		vm_hang__timer(vm);
+	else if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
 		vm__end(vm, VM_END_VERDICT, "the outcome was clear");
-	else if (!vm->outcome.init_seen)
-		vm__end(vm, VM_END_BOOT_TIMEOUT, "boot took too long");
 	else
-		vm__end(vm, VM_END_TIMEOUT, "the run took too long");
+		vm_hang__begin(vm, !vm->outcome.init_seen);
 }
 
 /* Until the test starts, the scheduler's own limit, which init keeps, must come before ours. */
@@ -110,19 +111,20 @@ static void note_stats(struct vm *vm)
 static void note_progress(struct vm *vm)
 {
 	const struct outcome *o = &vm->outcome;
+	bool hangs = vm_hang__active(vm); /* then the timer is not ours */
 
 	if (o->init_seen && !vm->times.init_at_ns) {
 		vm->times.init_at_ns = vm__now_ns();
 		/* What failed before init spoke has its grace already. */
-		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, limit_from_init_ms(vm));
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
+			vm_io__set_timer(vm, limit_from_init_ms(vm));
 		if (vm->config.progress)
 			vm->config.progress(vm->config.progress_opaque, "running");
 	}
 	if (o->last_step >= KTSTR_LIFE_TEST_STARTED && !vm->io->test_started) {
 		vm->io->test_started = true;
-		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
+			vm_io__set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
 	note_stats(vm);
 	if (o->have_status && !vm->times.result_at_ns)
@@ -133,9 +135,9 @@ static void note_progress(struct vm *vm)
 		vm->io->seen_verdict = o->verdict;
 		/* A scheduler's failure is PID 1's to report and clean up; it has its time for
 		 * that. */
-		if (o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
+		if (!hangs && o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
 		    o->verdict != KTSTR_VERDICT_SCHED_NOT_ATTACHED)
-			set_timer(vm, GRACE_MS);
+			vm_io__set_timer(vm, GRACE_MS);
 	}
 }
 
@@ -538,7 +540,7 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 			    &vm->io->terminal_source);
 	if (err)
 		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
-	set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
+	vm_io__set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
 	return 0;
 }
 
@@ -561,6 +563,8 @@ void vm_io__drain(struct vm *vm)
 	if (io->scan_decided)
 		outcome__amend(&vm->outcome, io->scan.first.cause);
 	outcome_text__add(&vm->outcome.com2, io->com2.log, io->com2.log_length);
+	if (io->com2.panicked)
+		vm->backtrace = backtrace__resolve(io->com2.panic, vm->init_path);
 	note_progress(vm);
 }
 

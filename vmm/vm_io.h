@@ -5,6 +5,8 @@
 
 #include <ktstr/error.h>
 
+#include <stdint.h>
+
 struct ktstr_result;
 struct vm;
 
@@ -13,6 +15,8 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error);
 void vm_io__destroy(struct vm *vm);
 /* Event sources and the boot timer; right before the vCPUs start. */
 int vm_io__start(struct vm *vm, struct ktstr_error *error);
+/* The timer, which ends the machine: in @ms, 0 never. In the event loop. */
+void vm_io__set_timer(struct vm *vm, uint64_t ms);
 /* After the last vCPU: takes in what is still on its way, and ends the streams. */
 void vm_io__drain(struct vm *vm);
 /* What came of the statistics; lives as long as the machine. */

@@ -161,7 +161,9 @@ struct ktstr_exit_payload {
  * PID 1's own lines begin with KTSTR_COM2_LOG. While port 1 is not open the test's output stands
  * between RESULT_START and RESULT_END, its result follows. A line of the test that begins like any
  * of these gets KTSTR_COM2_ESCAPE before it; a line that is KTSTR_COM2_ESCAPE alone says that the
- * newline before it is not the test's.
+ * newline before it is not the test's. After PANIC comes the backtrace, innermost first, one line a
+ * frame: "#NUMBER FILE+ADDRESS", where FILE is a path of the guest and ADDRESS one of its ELF
+ * headers.
  */
 #define KTSTR_COM2_RESULT_START "===KTSTR_TEST_RESULT_START==="
 #define KTSTR_COM2_RESULT_END "===KTSTR_TEST_RESULT_END==="

@@ -55,6 +55,14 @@ ok panic_shows_the_console grep -q '^# | .*sysrq' err
 
 ktstr run --timeout 1 -- sleep 1000
 ok timeout_has_its_verdict lost TIMEOUT
+ok timeout_says_where_the_cpu_was grep -qE \
+	'^ktstr: TIMEOUT: .*; vCPU 0 (halted )?at [a-z_][a-z0-9_.]*\+0x[0-9a-f]+$' err
+ok timeout_shows_each_cpu grep -qE '^# \| vCPU 0 (halted )?at [a-z_][a-z0-9_.]*\+0x[0-9a-f]+$' err
+ok timeout_makes_the_kernel_print_a_backtrace grep -q '^# | .*exc_nmi+0x' err
+
+ktstr run -- sh -c 'kill -s SEGV 1; sleep 1000'
+ok crash_of_init_has_its_verdict lost INIT_DIED
+ok crash_of_init_has_functions_and_lines grep -qE '^# \| #[0-9]+ be_pid1 \(dispatch\.c:[0-9]+\)$' err
 
 printf '%s\n' '#!/bin/sh' 'echo no rights >&2' 'exit 9' >scheduler
 chmod +x scheduler

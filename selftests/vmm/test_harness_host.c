@@ -345,6 +345,34 @@ TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 	EXPECT_NE(NULL, strstr(printed(self), "] RIP: 0010:x"));
 }
 
+TEST_F(harness, where_it_was_comes_right_after_the_cause_and_whole)
+{
+	char vcpus[64 * 32], *at = vcpus;
+
+	for (unsigned int i = 0; i < 64; i++)
+		at += sprintf(at, "vCPU %u halted at idle+0x1\n", i);
+	self->result.verdict = KTSTR_VERDICT_TIMEOUT;
+	self->result.cause = "no end after 10 s";
+	self->result.console = "console\n";
+	self->result.vcpus = vcpus;
+	judge(self, false);
+	EXPECT_NE(NULL, strstr(printed(self), "# TIMEOUT: no end after 10 s\n"
+					      "# | vCPU 0 halted at idle+0x1\n"
+					      "# | vCPU 1 halted at idle+0x1\n"));
+	EXPECT_NE(NULL, strstr(printed(self), "# | vCPU 63 halted at idle+0x1\n"
+					      "# kernel console:\n"));
+
+	self->result.verdict = KTSTR_VERDICT_INIT_DIED;
+	self->result.cause = "init crashed";
+	self->result.backtrace = "#0 f (a.c:1)\n#1 main (a.c:2)\n";
+	self->result.vcpus = "";
+	judge(self, false);
+	EXPECT_NE(NULL, strstr(printed(self), "# INIT_DIED: init crashed\n"
+					      "# | #0 f (a.c:1)\n"
+					      "# | #1 main (a.c:2)\n"
+					      "# kernel console:\n"));
+}
+
 /* ---- a whole run ---- */
 
 struct ktstr_vm {

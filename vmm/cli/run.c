@@ -25,7 +25,7 @@
 #define MAX_INCLUDES 256
 #define DEFAULT_RUN_TIMEOUT_S 3600u
 #define NO_TIMEOUT_S 0x7fffffffu
-#define CONSOLE_TAIL_LINES 30
+#define CONSOLE_TAIL_LINES 40
 #define STATS_MIN_MS 10u
 #define STATS_MAX_MS 3600000u
 
@@ -438,6 +438,17 @@ static void on_progress(void *opaque, const char *step)
 	fflush(stderr);
 }
 
+/* All lines of @text: they explain the line before them. */
+static void print_whole(const char *text)
+{
+	while (*text) {
+		int n = (int)strcspn(text, "\n");
+
+		fprintf(stderr, "# | %.*s\n", n, text);
+		text += n + (text[n] == '\n');
+	}
+}
+
 /* The last lines of @text, each behind "# | ". */
 static void print_tail(const char *text)
 {
@@ -469,6 +480,8 @@ static int report(struct run_options *o, const struct ktstr_result *r)
 	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);
 	if (r->verdict == KTSTR_VERDICT_INTERRUPTED)
 		return CLI_EXIT_LOST;
+	print_whole(r->backtrace);
+	print_whole(r->vcpus);
 	if (!o->verbose) {
 		print_tail(r->console);
 		print_tail(r->com2);

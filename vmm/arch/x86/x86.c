@@ -15,6 +15,10 @@
 /* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
 #define TSS_GPA UINT64_C(0xfeb00000)
 
+/* Documentation/arch/x86/x86_64/mm.rst: with KASLR the same. */
+#define X86_MODULES_START UINT64_C(0xffffffffc0000000)
+#define X86_MODULES_END UINT64_C(0xffffffffff000000)
+
 static int ioctl_failed(const char *operation, struct ktstr_error *error)
 {
 	return ktstr_error__set(error, errno, operation, "/dev/kvm", NULL);
@@ -156,4 +160,9 @@ const struct arch_ops arch_x86_ops = {
 	.connect_irq = x86__connect_irq,
 	.handle_exit = x86__handle_exit,
 	.program_counter = x86__program_counter,
+	.inspect = x86__inspect,
+	.kernel_offset = x86__kernel_offset,
+	.send_nmi = x86__send_nmi,
+	.modules_start = X86_MODULES_START,
+	.modules_end = X86_MODULES_END,
 };
