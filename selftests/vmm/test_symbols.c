@@ -637,11 +637,22 @@ static bool find_section(Elf *elf, const char *name, struct section *out)
 	return false;
 }
 
+/* Slow, so with a time limit of its own, which a fixture alone can have. */
+FIXTURE(real_kernel){};
+
+FIXTURE_SETUP(real_kernel)
+{
+}
+
+FIXTURE_TEARDOWN(real_kernel)
+{
+}
+
 /*
  * Exported symbols stand in __ksymtab by name and address, for the module loader: written by the
  * linker, not by scripts/kallsyms.c. Both tables must say the same of each.
  */
-TEST_F_TIMEOUT(kallsyms, real_kernel_agrees_with_its_exported_symbols, 120)
+TEST_F_TIMEOUT(real_kernel, agrees_with_its_exported_symbols, 120)
 {
 	struct section table, strings;
 	struct kernel *kernel = calloc(1, sizeof(*kernel));
@@ -652,8 +663,6 @@ TEST_F_TIMEOUT(kallsyms, real_kernel_agrees_with_its_exported_symbols, 120)
 	Elf *elf;
 	int fd;
 
-	if (variant->encoding != FROM_PLACE)
-		SKIP(return, "once is enough");
 	ASSERT_NE(NULL, kernel);
 	if (kernel__resolve(NULL, kernel, NULL))
 		SKIP(return, "no kernel here");
