@@ -104,6 +104,14 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
 
+# Fails on purpose, for selftests/cli/consumers.t.
+mixed := $(out)/selftests/consumers/mixed
+$(mixed): selftests/consumers/mixed.c $(out)/libktstr.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
+		$(out)/libktstr.a $(LDLIBS_ALL)
+
 unit: $(unit_bin) $(out)/ktstr
 	$(PROVE) --exec '' $(unit_bin)
 
@@ -117,10 +125,10 @@ sched_ext: $(out)/libktstr.a
 do-run_tests: all sched_ext
 	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
 
-do-check: all unit check-debug sched_ext
+do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr $(PROVE) --exec '' selftests/topology/tools.t selftests/topology/tables.t
-	$(call with_kvm,env KTSTR=$(out)/ktstr $(call max_cpus,16,8) $(PROVE) --exec '' \
-		$(topology_tests) $(cli_tests) $(sched_bin))
+	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(call max_cpus,16,8) \
+		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
 long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t))
@@ -166,4 +174,4 @@ install: all
 clean:
 	rm -rf $(out)
 
--include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(unit_bin:=.d)
+-include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(unit_bin:=.d) $(mixed).d
