@@ -848,6 +848,20 @@ TEST_F_TIMEOUT(machine, a_hostile_stream_breaks_the_channel_and_says_by_what, 12
 	}
 }
 
+/* The first 16 bytes break it, and are not all that is lost. */
+TEST_F(machine, the_report_is_of_the_whole_stream)
+{
+	struct port_data data;
+
+	put_run(&data);
+	data.frames[0] ^= 1;
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_interrupt, &data, sizeof(data)));
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->result.verdict);
+	EXPECT_STREQ("no frame at byte 0; in all 2 damages, 36 bytes skipped, 1 frames missing "
+		     "(first 0 to 0), 0 repeated",
+		     self->result.cause);
+}
+
 static long peak_rss_kb(void)
 {
 	FILE *f = fopen("/proc/self/status", "re");
