@@ -182,11 +182,11 @@ lint: prepare
 	@scripts/setup lint
 	scripts/lint $(out) $(KSRC)
 
-bench: all $(out)/bench-vm
+bench: all $(out)/bench-vm $(out)/bench-channel
 	scripts/bench $(out)
 
-# Boots machines with itself as /init, and times other monitors.
-$(out)/bench-vm: scripts/bench-vm.c $(out)/libktstr.a
+# Boot machines with themselves as /init; the first times other monitors, too.
+$(out)/bench-vm $(out)/bench-channel: $(out)/bench-%: scripts/bench-%.c $(out)/libktstr.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 

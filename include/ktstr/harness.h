@@ -151,8 +151,8 @@ static inline int __ktstr_guest_main(void)
 	char **argv = ktstr_guest__argv(&argc);
 
 	/*
-	 * At once: the body of a TEST_F() ends by _exit(), and others by abort(). Neither may lose what
-	 * was printed before, a line without its newline included.
+	 * At once: the body of a TEST_F() ends by _exit(), and others by abort(). Neither may lose
+	 * what was printed before, a line without its newline included.
 	 */
 	setvbuf(stdout, NULL, _IONBF, 0);
 	ret = test_harness_argv_check(argc, argv);

@@ -134,6 +134,8 @@ for what in clean troubled bailed; do
 done
 
 compare clean
+ok line_without_newline_at_the_end_of_a_body_is_shown \
+	grep -qx '# | not ok 6 without an end' "$tmp/clean.tap"
 # An expected failure is one to kselftest, too: it says so by its status, and the directive is TAP's.
 ok clean_as_a_whole_by_prove of_all_is clean prove 'binary pass;'
 ok clean_as_a_whole_by_runner of_all_is clean runner 'binary pass;binary pass;'
