@@ -70,10 +70,10 @@ read_by_all() { # read_by_all WHAT
 	done
 	"$read_pl" prove <"$tmp/$1.tap" >"$tmp/$1.by.prove"
 	# kunit.py does not read what is behind "# " in the log of all; in that of one binary it does.
-	python3 "$KSRC/tools/testing/kunit/kunit.py" parse "$tmp/$1.tap" >"$tmp/$1.kunit"
+	python3 -B "$KSRC/tools/testing/kunit/kunit.py" parse "$tmp/$1.tap" >"$tmp/$1.kunit"
 	echo $? >"$tmp/$1.kunit.status"
 	"$read_pl" kunit <"$tmp/$1.kunit" >"$tmp/$1.by.kunit"
-	python3 "$KSRC/tools/testing/kunit/kunit.py" parse "$tmp/$1/log/mixed" 2>&1 |
+	python3 -B "$KSRC/tools/testing/kunit/kunit.py" parse "$tmp/$1/log/mixed" 2>&1 |
 		"$read_pl" kunit >"$tmp/$1.by.kunit_log"
 }
 
