@@ -1180,7 +1180,7 @@ TEST_F_TIMEOUT(machine, a_hostile_stream_breaks_the_channel_and_says_by_what, 12
 			break;
 		default:
 			h = frame_at(&data, 2);
-			h->type = KTSTR_FRAME_STIMULUS;
+			h->type = KTSTR_FOURCC('N', 'E', 'W', '!');
 			seal(h);
 			break;
 		}
