@@ -92,6 +92,7 @@ static void be_pid1(void)
 		fail("shared memory", strerror(errno));
 	params.shared = guest.shared;
 	setup__limits_and_network(guest.config.hostname ? guest.config.hostname : "ktstr");
+	setup__console_level();
 	params.uevents = setup__uevent_socket();
 	if (params.uevents < 0)
 		guest__log("uevents: %s", strerror(-params.uevents));

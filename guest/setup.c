@@ -167,8 +167,8 @@ static void add_names_and_links(void)
 }
 
 /*
- * A run's own files may lie below /tmp or /run (a tree built there): a mount would hide them. What is
- * there already is in RAM as well.
+ * A run's own files may lie below /tmp or /run (a tree built there): a mount would hide them. What
+ * is there already is in RAM as well.
  */
 static bool has_files(const char *path)
 {
@@ -247,6 +247,31 @@ void setup__limits_and_network(const char *hostname)
 	if (sethostname(hostname, strlen(hostname)))
 		guest__log("hostname %s: %s", hostname, strerror(errno));
 	loopback_up();
+}
+
+/*
+ * "quiet" (level 4) is for the boot. Reports of lockups and stalls are errors, which it lets
+ * through, but their registers and backtraces, and all of WARN(), are warnings or have no level of
+ * their own, which is 4 as well. No kernel that is well prints such lines: level 5 costs no exit.
+ * Level 7 would add 100 exits for each scheduler that attaches, and 16,000 to the report of an OOM
+ * kill, before the line that matters.
+ */
+#define CONSOLE_LEVEL 5
+
+void setup__console_level(void)
+{
+	static const char path[] = "/proc/sys/kernel/printk";
+	char line[64], level[16];
+	int fd, n;
+
+	if (guest__read_line(path, line, sizeof(line)) || strtol(line, NULL, 10) >= CONSOLE_LEVEL)
+		return;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	n = snprintf(level, sizeof(level), "%d", CONSOLE_LEVEL);
+	if (fd < 0 || write(fd, level, (size_t)n) != n)
+		guest__log("%s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 int setup__uevent_socket(void)
