@@ -76,6 +76,7 @@ static void be_pid1(void)
 		.port = -1,
 		.terminal = -1,
 		.scx_dir = INIT_SCX_DIR,
+		.kernel_log = INIT_KERNEL_LOG,
 	};
 	int ret;
 

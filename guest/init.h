@@ -12,6 +12,7 @@
 #include "config.h"
 
 #define INIT_SCX_DIR "/sys/kernel/sched_ext"
+#define INIT_KERNEL_LOG "/dev/kmsg"
 
 /* Shared by PID 1 and everything that it forks. */
 struct guest_shared {
@@ -26,6 +27,7 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
+	const char *kernel_log; /* "/dev/kmsg"; NULL: none */
 };
 
 enum init_end {

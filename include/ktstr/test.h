@@ -46,6 +46,8 @@ struct ktstr_test_attrs {
 	 */
 	enum ktstr_verdict expect_verdict;
 	const char *expect_cause;
+	/* Passes when the scheduler ended during the test, and sched_ext ended it in this way. */
+	enum ktstr_scx_exit expect_sched_exit;
 };
 
 /* One test of a binary. @variant is "" where the fixture has none. */

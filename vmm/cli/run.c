@@ -428,6 +428,8 @@ static int write_report(const char *path, const struct ktstr_result *r)
 		(double)t->vcpus_ns / 1e3);
 	fprintf(f, "\"create_to_first_run\": %.1f, ", span_us(t->create_at_ns, t->first_run_at_ns));
 	fprintf(f, "\"first_run_to_init\": %.1f, ", span_us(t->first_run_at_ns, t->init_at_ns));
+	if (r->attach_ns)
+		fprintf(f, "\"scheduler_attach\": %.1f, ", (double)r->attach_ns / 1e3);
 	fprintf(f, "\"init_to_result\": %.1f, ", span_us(t->init_at_ns, t->result_at_ns));
 	fprintf(f, "\"result_to_exit\": %.1f}, ", span_us(t->result_at_ns, t->exit_at_ns));
 	fprintf(f, "\"total_exits\": %llu, \"exits\": [", (unsigned long long)r->total_exits);
