@@ -240,6 +240,13 @@ static enum ktstr_verdict expected_verdict(const struct ktstr_test_attrs *attrs)
 	return attrs->expect_verdict;
 }
 
+/* What it needs to fail as expected is not there. */
+static bool skips_itself(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result)
+{
+	return result->verdict == KTSTR_VERDICT_SKIP &&
+	       expected_verdict(attrs) != KTSTR_VERDICT_SKIP;
+}
+
 static bool is_expected(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
 			bool cause_printed)
 {
@@ -316,7 +323,7 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 		say(out, false, "INTERRUPTED: %s", result->cause ? result->cause : "stopped");
 		/* Never the signal that the test is to end by: that would be its pass. */
 		outcome->signal = id->termsig == SIGTERM ? SIGKILL : SIGTERM;
-	} else if (expected_verdict(attrs)) {
+	} else if (expected_verdict(attrs) && !skips_itself(attrs, result)) {
 		judge_expected(attrs, result, cause_printed, out, outcome);
 	} else if (replay(result, outcome)) {
 		/* The test has said itself why it failed; what the kernel said then may help. */

@@ -42,7 +42,7 @@ struct ktstr_test_attrs {
 	/*
 	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the
 	 * cause; for KTSTR_VERDICT_FAIL also in a line that the test printed. Any other end is a
-	 * failure.
+	 * failure; but a test that skips itself is skipped.
 	 */
 	enum ktstr_verdict expect_verdict;
 	const char *expect_cause;

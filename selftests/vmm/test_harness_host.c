@@ -318,6 +318,24 @@ TEST_F(harness, expected_end_of_the_scheduler_passes_and_any_other_end_fails)
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
 }
 
+TEST_F(harness, a_test_that_cannot_fail_as_expected_is_skipped)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_KERNEL_OOPS;
+	self->attrs.expect_cause = "x";
+	self->result.verdict = KTSTR_VERDICT_SKIP;
+	self->result.have_status = true;
+	self->result.exit_code = KSFT_SKIP;
+	self->result.skip_reason = "no module";
+	judge(self, false);
+	EXPECT_EQ(KSFT_SKIP, self->outcome.exit_code);
+	EXPECT_STREQ("no module", self->outcome.reason);
+
+	/* Where SKIP is what is expected, its cause is looked at. */
+	self->attrs.expect_verdict = KTSTR_VERDICT_SKIP;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+}
+
 TEST_F(harness, end_of_the_scheduler_that_is_not_expected_fails)
 {
 	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
