@@ -94,6 +94,7 @@ static void be_pid1(void)
 	params.shared = guest.shared;
 	setup__limits_and_network(guest.config.hostname ? guest.config.hostname : "ktstr");
 	setup__console_level();
+	setup__priority();
 	params.uevents = setup__uevent_socket();
 	if (params.uevents < 0)
 		guest__log("uevents: %s", strerror(-params.uevents));

@@ -9,6 +9,7 @@
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,6 +248,19 @@ void setup__limits_and_network(const char *hostname)
 	if (sethostname(hostname, strlen(hostname)))
 		guest__log("hostname %s: %s", hostname, strerror(errno));
 	loopback_up();
+}
+
+/*
+ * What a test has written is to be on its way before the test goes on: the last line before a crash
+ * of the kernel is the one that matters. And PID 1 is no task of the scheduler under test: that one
+ * neither sees it nor keeps it from reporting.
+ */
+void setup__priority(void)
+{
+	const struct sched_param param = {.sched_priority = 1};
+
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param))
+		guest__log("SCHED_FIFO: %s", strerror(errno));
 }
 
 /*
