@@ -300,7 +300,7 @@ TEST(the_kernels_log_tells_how_a_scheduler_ended)
 		"6,1,10,-;sched_ext: BPF scheduler \"sim\" enabled\n"
 		"3,2,20,-;sched_ext: BPF scheduler \"sim\" disabled (runnable task stall)\n"
 		"3,3,21,-;sched_ext: sim: a[1] failed to run for 2.1s\n"
-		" sched_ext: BPF scheduler \"sim\" disabled (a value)\n"
+		" KEY=x;sched_ext: BPF scheduler \"sim\" disabled (a value)\n"
 		"6,4,30,-;sched_ext: BPF scheduler \"other\" disabled (disabled by sysrq-S)\n";
 	struct scx_exit exit = {.kind = 7};
 

@@ -432,6 +432,10 @@ TEST_F(init, the_end_of_a_scheduler_comes_with_all_that_is_known)
 TEST_F(init, events_are_those_at_the_end_of_the_test)
 {
 	prepare_scx(self);
+	/* of a scheduler before this one */
+	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
+	put(self->dir, "log",
+	    "3,1,1,-;sched_ext: BPF scheduler \"sim\" disabled (runtime error)\n");
 	RUN(SCHEDULER(
 		"trap '" DETACH "exit 0' TERM; " ATTACH
 		"while :; do sleep 0.1; done") "role=command\0argv=sh\0argv=-c\0argv=echo EV 4 "
