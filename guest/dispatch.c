@@ -95,7 +95,7 @@ static void be_pid1(void)
 		.port = -1,
 		.terminal = -1,
 		.scx_dir = INIT_SCX_DIR,
-		.kmsg = "/dev/kmsg",
+		.kmsg = INIT_KERNEL_LOG,
 		.report_fd = &guest.report_fd,
 		.stats_path = KTSTR_STATS_SOCKET,
 	};
@@ -114,6 +114,8 @@ static void be_pid1(void)
 		fail("shared memory", strerror(errno));
 	params.shared = guest.shared;
 	setup__limits_and_network(guest.config.hostname ? guest.config.hostname : "ktstr");
+	setup__console_level();
+	setup__priority();
 	params.uevents = setup__uevent_socket();
 	if (params.uevents < 0)
 		guest__log("uevents: %s", strerror(-params.uevents));

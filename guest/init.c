@@ -43,6 +43,10 @@
 #define KERNEL_LOG_MAX (4u << 20)
 /* Where a test does not look for a free one; RLIMIT_NOFILE is 1024 at least. */
 #define REPORT_FD 1000
+#define SCHED_LINE_MAX 2048u /* what PID 1 saw of the scheduler's end */
+#define SCX_TEXTS_MAX                                                                           \
+	(SCHED_LINE_MAX + KTSTR_SCX_REASON_MAX + KTSTR_SCX_MESSAGE_MAX + KTSTR_SCX_EVENTS_MAX + \
+	 KTSTR_SCX_DUMP_MAX)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* One frame of output is two full writes of the port. */
@@ -76,6 +80,11 @@ struct init {
 	struct scx_state scx_before, scx_attached;
 	struct scx_exit_line exit_line;
 	struct relay relay;
+	int kernel_log; /* read from the scheduler's start on; -1: none */
+	bool log_tells; /* exit is what it says */
+	struct scx_exit exit;
+	char events[KTSTR_SCX_EVENTS_MAX + 1];
+	char texts[SCX_TEXTS_MAX]; /* of one SCDX frame */
 	char buf[READ_SIZE];
 };
 
@@ -163,19 +172,67 @@ static void split_status(const struct child *child, uint32_t *signo, uint32_t *c
 	*code = WIFEXITED(child->status) ? (uint32_t)WEXITSTATUS(child->status) : 0;
 }
 
+/*
+ * How sched_ext ended the scheduler. The kernel's own word is the better one, but a scheduler's has
+ * the CPU, and the message that the kernel keeps out of its log when it is no error.
+ */
+static void learn_exit(struct init *init)
+{
+	struct scx_exit printed;
+
+	if (init->kernel_log >= 0 &&
+	    scx_exit__read_log(&init->exit, init->kernel_log, init->scx_attached.ops))
+		init->log_tells = true;
+	if (!init->exit_line.exit[0])
+		return;
+	scx_exit__parse(&printed, init->exit_line.exit);
+	if (!init->log_tells || printed.kind == init->exit.kind)
+		init->exit = printed;
+}
+
+static uint32_t add_text(struct init *init, size_t *used, const char *text, size_t length,
+			 size_t most)
+{
+	if (length > most)
+		length = most;
+	memcpy(init->texts + *used, text, length);
+	*used += length;
+	return (uint32_t)length;
+}
+
 static void send_sched_exit(struct init *init, enum ktstr_sched_exit_kind kind, const char *text)
 {
 	struct ktstr_sched_exit_payload head = {.kind = kind, .boot_ns = guest__boot_ns()};
+	const struct scx_exit *exit = &init->exit;
+	const struct scx_exit_line *output = &init->exit_line;
+	struct scx_state now;
 	char line[1100];
+	size_t used = 0;
 
+	learn_exit(init);
 	if (init->sched.ended)
 		split_status(&init->sched, &head.signal, &head.exit_code);
 	else
 		head.still_alive = init->sched.pid != 0;
+	scx_state__read(init->params->scx_dir, &now);
+	head.enable_seq = now.have_seq ? now.enable_seq : -1;
+	head.hotplug_seq = now.present ? now.hotplug_seq : -1;
+	head.nr_rejected = now.present ? now.nr_rejected : -1;
+	head.scx_kind = exit->kind;
+	head.scx_cpu = exit->cpu;
+	head.text_length = add_text(init, &used, text, strlen(text), SCHED_LINE_MAX);
+	head.reason_length =
+		add_text(init, &used, exit->reason, strlen(exit->reason), KTSTR_SCX_REASON_MAX);
+	head.message_length =
+		add_text(init, &used, exit->message, strlen(exit->message), KTSTR_SCX_MESSAGE_MAX);
+	head.events_length =
+		add_text(init, &used, init->events, strlen(init->events), KTSTR_SCX_EVENTS_MAX);
+	head.dump_length =
+		add_text(init, &used, output->dump, output->dump_used, KTSTR_SCX_DUMP_MAX);
 	snprintf(line, sizeof(line), "%d %s", kind, text);
 	if (by_com2(init))
 		com2_line(KTSTR_COM2_SCHED, line);
-	send_frame(init, KTSTR_FRAME_SCHED_EXIT, &head, sizeof(head), text, strlen(text));
+	send_frame(init, KTSTR_FRAME_SCHED_EXIT, &head, sizeof(head), init->texts, used);
 }
 
 static uint32_t send_result(struct init *init)
@@ -613,7 +670,7 @@ static void drain_scheduler(struct init *init, uint64_t deadline)
 }
 
 /* "exited with code 1; EXIT: unregistered from BPF (...)" */
-static void describe_sched(const struct init *init, const char *what, char *text, size_t size)
+static void describe_sched(struct init *init, const char *what, char *text, size_t size)
 {
 	const struct scx_exit_line *line = &init->exit_line;
 	const struct child *sched = &init->sched;
@@ -624,8 +681,13 @@ static void describe_sched(const struct init *init, const char *what, char *text
 			 strsignal(WTERMSIG(sched->status)));
 	else if (sched->ended)
 		snprintf(end, sizeof(end), "exited with code %d", WEXITSTATUS(sched->status));
+	learn_exit(init);
 	if (line->exit[0])
 		snprintf(text, size, "%s%s; EXIT: %s", what, end, line->exit);
+	else if (init->log_tells)
+		snprintf(text, size, "%s%s; the kernel says: %s%s%s%s", what, end,
+			 init->exit.reason, init->exit.message[0] ? " (" : "", init->exit.message,
+			 init->exit.message[0] ? ")" : "");
 	else if (line->last[0])
 		snprintf(text, size, "%s%s; its last line: %s", what, end, line->last);
 	else
@@ -726,7 +788,7 @@ static bool wait_attached(struct init *init, char *text, size_t size)
 static bool bring_up_scheduler(struct init *init)
 {
 	const char *path = init->params->config->scheduler[0];
-	char text[1024];
+	char text[SCHED_LINE_MAX];
 	int ret;
 
 	scx_state__read(init->params->scx_dir, &init->scx_before);
@@ -734,6 +796,11 @@ static bool bring_up_scheduler(struct init *init)
 		send_sched_exit(init, KTSTR_SCHED_NOT_ATTACHED,
 				"the kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT)");
 		return false;
+	}
+	if (init->params->kmsg) {
+		init->kernel_log = open(init->params->kmsg, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+		if (init->kernel_log < 0 || lseek(init->kernel_log, 0, SEEK_END) < 0)
+			guest__log("%s: %s", init->params->kmsg, strerror(errno));
 	}
 	ret = start_scheduler(init);
 	if (ret) {
@@ -774,7 +841,7 @@ static bool wait_test(struct init *init)
 static void report_sched_loss(struct init *init)
 {
 	bool detached = !init->sched.ended;
-	char text[1024];
+	char text[SCHED_LINE_MAX];
 
 	/* a detached scheduler notices it and says why */
 	wait_sched_end(init, SCHED_REPORT_MS);
@@ -833,6 +900,8 @@ static int run_test(struct init *init)
 		kill(init->test.pid, SIGKILL);
 		relay__set_scheduler(&init->relay, false);
 		report_sched_loss(init);
+	} else if (init->sched.pid) {
+		scx__read_events(init->params->scx_dir, init->events);
 	}
 	drain_test(init);
 	if (by_com2(init))
@@ -842,7 +911,7 @@ static int run_test(struct init *init)
 		code = send_result(init);
 	stop_scheduler(init);
 	if (sched_lived && init->sched.pid) {
-		char text[1024];
+		char text[SCHED_LINE_MAX];
 
 		describe_sched(init, "", text, sizeof(text));
 		send_sched_exit(init, KTSTR_SCHED_STOPPED, text);
@@ -889,7 +958,11 @@ enum init_end init__run(const struct init_params *params)
 	init->out.fd = init->err.fd = init->sched_out.fd = -1;
 	init->reports[0] = init->reports[1] = -1;
 	relay__init(&init->relay, -1, -1, NULL);
+	init->kernel_log = -1;
+	init->exit.cpu = -1;
 	end = run(init);
+	if (end == INIT_DONE && init->kernel_log >= 0) /* a child has closed it */
+		close(init->kernel_log);
 	free(init);
 	return end;
 }

@@ -12,6 +12,7 @@
 #include "config.h"
 
 #define INIT_SCX_DIR "/sys/kernel/sched_ext"
+#define INIT_KERNEL_LOG "/dev/kmsg"
 
 /* Shared by PID 1 and everything that it forks. */
 struct guest_shared {

@@ -9,6 +9,7 @@
 #include <linux/netlink.h>
 #include <net/if.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,6 +267,44 @@ void setup__limits_and_network(const char *hostname)
 	if (sethostname(hostname, strlen(hostname)))
 		guest__log("hostname %s: %s", hostname, strerror(errno));
 	loopback_up();
+}
+
+/*
+ * What a test has written is to be on its way before the test goes on: the last line before a crash
+ * of the kernel is the one that matters. And PID 1 is no task of the scheduler under test: that one
+ * neither sees it nor keeps it from reporting.
+ */
+void setup__priority(void)
+{
+	const struct sched_param param = {.sched_priority = 1};
+
+	if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param))
+		guest__log("SCHED_FIFO: %s", strerror(errno));
+}
+
+/*
+ * "quiet" (level 4) is for the boot. Reports of lockups and stalls are errors, which it lets
+ * through, but their registers and backtraces, and all of WARN(), are warnings or have no level of
+ * their own, which is 4 as well. No kernel that is well prints such lines: level 5 costs no exit.
+ * Level 7 would add 100 exits for each scheduler that attaches, and 16,000 to the report of an OOM
+ * kill, before the line that matters.
+ */
+#define CONSOLE_LEVEL 5
+
+void setup__console_level(void)
+{
+	static const char path[] = "/proc/sys/kernel/printk";
+	char line[64], level[16];
+	int fd, n;
+
+	if (guest__read_line(path, line, sizeof(line)) || strtol(line, NULL, 10) >= CONSOLE_LEVEL)
+		return;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	n = snprintf(level, sizeof(level), "%d", CONSOLE_LEVEL);
+	if (fd < 0 || write(fd, level, (size_t)n) != n)
+		guest__log("%s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
 }
 
 int setup__uevent_socket(void)

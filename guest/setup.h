@@ -11,6 +11,10 @@ void setup__console(void);
 /* Everything else is mounted. What fails is logged; -errno when /proc or /sys is not there. */
 int setup__mounts(void);
 void setup__limits_and_network(const char *hostname);
+/* The caller runs before every task that is not real-time; what it forks does not. */
+void setup__priority(void);
+/* From here on the kernel's warnings come to the console, too. */
+void setup__console_level(void);
 /* NETLINK_KOBJECT_UEVENT, non-blocking; -errno. */
 int setup__uevent_socket(void);
 /* Loads the modules that the list @path names, in order; one that fails is logged. */

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An oops' RIP stands within its first lines: the modules and the CPU line come before it. */
+/*
+ * An oops' RIP stands within its first lines, the modules and the CPU line come before it; so does
+ * that of a CPU that is stuck, found by itself or made to say so by an NMI.
+ */
 #define RIP_LINES 40u
 
 struct pattern {
@@ -151,7 +154,9 @@ static bool look_at_line(struct console_scan *scan, uint64_t position)
 	scan->first.position = position;
 	scan->first.line = scan->nr_line;
 	snprintf(scan->first.cause, sizeof(scan->first.cause), "%.200s", text);
-	if (verdict == KTSTR_VERDICT_KERNEL_OOPS)
+	/* a hung task is on no CPU: what comes then is another's */
+	if (verdict == KTSTR_VERDICT_KERNEL_OOPS ||
+	    (verdict == KTSTR_VERDICT_GUEST_STALL && strncmp(text, "INFO: task ", 11)))
 		scan->rip_lines = RIP_LINES;
 	return true;
 }

@@ -27,7 +27,7 @@ struct console_scan {
 	bool panicked; /* "Kernel panic - not syncing" came, first or later: no more will run */
 	/* Parser: */
 	uint64_t received, position, nr_line; /* position: where the line in hand begins */
-	uint32_t rip_lines; /* lines in which the RIP of the first oops is still looked for */
+	uint32_t rip_lines; /* lines in which the RIP of the first oops or stall is looked for */
 	size_t length;
 	char buf[CONSOLE_SCAN_LINE + 1];
 };

@@ -54,6 +54,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(timeout_s);
 	MERGE(expect_verdict);
 	MERGE(expect_cause);
+	MERGE(expect_sched_exit);
 #undef MERGE
 }
 
@@ -328,32 +329,64 @@ static void say(FILE *out, bool as_it_is, const char *format, ...)
 	put_ours(out, as_it_is, "# ", line, strlen(line));
 }
 
+/* KTSTR_VERDICT_NONE: the test itself decides. */
+static enum ktstr_verdict expected_verdict(const struct ktstr_test_attrs *attrs)
+{
+	if (!attrs->expect_verdict && attrs->expect_sched_exit)
+		return KTSTR_VERDICT_SCHED_EXITED;
+	return attrs->expect_verdict;
+}
+
+/* What it needs to fail as expected is not there. */
+static bool skips_itself(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result)
+{
+	return result->verdict == KTSTR_VERDICT_SKIP &&
+	       expected_verdict(attrs) != KTSTR_VERDICT_SKIP;
+}
+
 static bool is_expected(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
 			bool cause_printed)
 {
-	if (result->verdict != attrs->expect_verdict)
+	if (result->verdict != expected_verdict(attrs))
+		return false;
+	if (attrs->expect_sched_exit && (result->verdict != KTSTR_VERDICT_SCHED_EXITED ||
+					 result->scheduler_end.kind != attrs->expect_sched_exit))
 		return false;
 	return !attrs->expect_cause ||
 	       (result->cause && strstr(result->cause, attrs->expect_cause)) ||
 	       (result->verdict == KTSTR_VERDICT_FAIL && cause_printed);
 }
 
+/* "SCHED_EXITED by ERROR_STALL", "TIMEOUT" */
+static void describe_end(char *text, size_t size, enum ktstr_verdict verdict,
+			 enum ktstr_scx_exit kind)
+{
+	const char *name = ktstr_verdict__name(verdict);
+
+	if (kind)
+		snprintf(text, size, "%s by %s", name, ktstr_scx_exit__name(kind));
+	else
+		snprintf(text, size, "%s", name);
+}
+
 static void judge_expected(const struct ktstr_test_attrs *attrs, const struct ktstr_result *result,
 			   bool cause_printed, FILE *out, struct ktstr_test_outcome *outcome)
 {
 	const char *cause = result->cause ? result->cause : "";
+	char expected[80], was[80];
 
+	describe_end(expected, sizeof(expected), expected_verdict(attrs), attrs->expect_sched_exit);
+	describe_end(was, sizeof(was), result->verdict,
+		     attrs->expect_sched_exit ? result->scheduler_end.kind : KTSTR_SCX_EXIT_NONE);
 	if (is_expected(attrs, result, cause_printed)) {
-		say(out, false, "as expected, %s (%s)", ktstr_verdict__name(result->verdict),
-		    cause);
+		say(out, false, "as expected, %s (%s)", was, cause);
 		outcome->exit_code = EXIT_PASS;
 		return;
 	}
 	say(out, verdict_is_kernel_trouble(result->verdict),
-	    "%s%s%s was expected, but the run ended with %s (%s)",
-	    ktstr_verdict__name(attrs->expect_verdict), attrs->expect_cause ? " because of " : "",
-	    attrs->expect_cause ? attrs->expect_cause : "", ktstr_verdict__name(result->verdict),
-	    cause);
+	    "%s%s%s was expected, but the run ended with %s (%s)", expected,
+	    attrs->expect_cause ? " because of " : "",
+	    attrs->expect_cause ? attrs->expect_cause : "", was, cause);
 	put_all_evidence(out, result);
 }
 
@@ -407,7 +440,7 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 		say(out, false, "INTERRUPTED: %s", result->cause ? result->cause : "stopped");
 		/* Never the signal that the test is to end by: that would be its pass. */
 		outcome->signal = id->termsig == SIGTERM ? SIGKILL : SIGTERM;
-	} else if (attrs->expect_verdict) {
+	} else if (expected_verdict(attrs) && !skips_itself(attrs, result)) {
 		judge_expected(attrs, result, cause_printed, out, outcome);
 	} else if (replay(result, outcome)) {
 		/* The test has said itself why it failed; what the kernel said then may help. */

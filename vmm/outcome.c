@@ -42,6 +42,37 @@ const char *ktstr_verdict__name(enum ktstr_verdict verdict)
 	return names[verdict];
 }
 
+const char *ktstr_scx_exit__name(enum ktstr_scx_exit kind)
+{
+	switch (kind) {
+	case KTSTR_SCX_EXIT_NONE:
+		return "NONE";
+	case KTSTR_SCX_EXIT_UNREG:
+		return "UNREG";
+	case KTSTR_SCX_EXIT_UNREG_BPF:
+		return "UNREG_BPF";
+	case KTSTR_SCX_EXIT_UNREG_KERN:
+		return "UNREG_KERN";
+	case KTSTR_SCX_EXIT_SYSRQ:
+		return "SYSRQ";
+	case KTSTR_SCX_EXIT_PARENT:
+		return "PARENT";
+	case KTSTR_SCX_EXIT_PARENT_KILL:
+		return "PARENT_KILL";
+	case KTSTR_SCX_EXIT_ERROR:
+		return "ERROR";
+	case KTSTR_SCX_EXIT_ERROR_BPF:
+		return "ERROR_BPF";
+	case KTSTR_SCX_EXIT_ERROR_STALL:
+		return "ERROR_STALL";
+	case KTSTR_SCX_EXIT_ERROR_REENQ:
+		return "ERROR_REENQ";
+	case KTSTR_SCX_EXIT_ERROR_RESCUE:
+		return "ERROR_RESCUE";
+	}
+	return "UNKNOWN";
+}
+
 void outcome_text__add(struct outcome_text *text, const void *data, size_t length)
 {
 	if (length > OUTCOME_TEXT_MAX) {
@@ -93,6 +124,8 @@ void outcome_text__free(struct outcome_text *text)
 void outcome__init(struct outcome *o)
 {
 	memset(o, 0, sizeof(*o));
+	o->sched.cpu = -1;
+	o->sched.enable_seq = o->sched.hotplug_seq = o->sched.nr_rejected = -1;
 }
 
 void outcome__free(struct outcome *o)
@@ -100,6 +133,8 @@ void outcome__free(struct outcome *o)
 	outcome_text__free(&o->console);
 	outcome_text__free(&o->com2);
 	outcome_text__free(&o->scheduler);
+	outcome_text__free(&o->sched.events);
+	outcome_text__free(&o->sched.dump);
 }
 
 /* A cause stands behind a TAP "# ". */
@@ -171,9 +206,14 @@ static int outcome__life(struct outcome *o, const uint8_t *payload, uint32_t len
 	if (life.step == KTSTR_LIFE_INIT)
 		copy_text(o->kernel_release, sizeof(o->kernel_release), payload + sizeof(life),
 			  length - sizeof(life));
-	if (life.step == KTSTR_LIFE_SCHED_ATTACHED)
-		copy_text(o->scheduler_ops, sizeof(o->scheduler_ops), payload + sizeof(life),
-			  length - sizeof(life));
+	if (life.step == KTSTR_LIFE_SCHED_STARTED)
+		o->sched_started_ns = life.boot_ns;
+	if (life.step != KTSTR_LIFE_SCHED_ATTACHED)
+		return 0;
+	if (o->sched_started_ns && life.boot_ns > o->sched_started_ns)
+		o->attach_ns = life.boot_ns - o->sched_started_ns;
+	copy_text(o->scheduler_ops, sizeof(o->scheduler_ops), payload + sizeof(life),
+		  length - sizeof(life));
 	return 0;
 }
 
@@ -194,15 +234,49 @@ static int outcome__test(struct outcome *o, const uint8_t *payload, uint32_t len
 	return 0;
 }
 
+/* Takes the data of the one SCDX frame of a run. -EPROTO: there was one, or its lengths are wrong.
+ */
+static int take_sched_exit(struct outcome *o, const uint8_t *payload, uint32_t length,
+			   struct ktstr_sched_exit_payload *exit)
+{
+	struct outcome_sched *s = &o->sched;
+	const uint8_t *at = payload + sizeof(*exit);
+	uint64_t texts;
+
+	if (length < sizeof(*exit) || o->sched_ended)
+		return -EPROTO;
+	memcpy(exit, payload, sizeof(*exit));
+	texts = (uint64_t)exit->text_length + exit->reason_length + exit->message_length +
+		exit->events_length + exit->dump_length;
+	if (texts != length - sizeof(*exit) || exit->kind < KTSTR_SCHED_NOT_ATTACHED ||
+	    exit->kind > KTSTR_SCHED_STOPPED)
+		return -EPROTO;
+	o->sched_ended = true;
+	s->kind = exit->scx_kind;
+	s->cpu = exit->scx_cpu < 0 ? -1 : exit->scx_cpu;
+	s->enable_seq = exit->enable_seq;
+	s->hotplug_seq = exit->hotplug_seq;
+	s->nr_rejected = exit->nr_rejected;
+	at += exit->text_length;
+	copy_text(s->reason, sizeof(s->reason), at, exit->reason_length);
+	at += exit->reason_length;
+	copy_text(s->message, sizeof(s->message), at, exit->message_length);
+	at += exit->message_length;
+	outcome_text__add(&s->events, at, exit->events_length);
+	at += exit->events_length;
+	outcome_text__add(&s->dump, at, exit->dump_length);
+	return 0;
+}
+
 static int outcome__sched_exit(struct outcome *o, const uint8_t *payload, uint32_t length)
 {
 	struct ktstr_sched_exit_payload exit;
 	char text[384], how[48];
+	int err = take_sched_exit(o, payload, length, &exit);
 
-	if (length < sizeof(exit))
-		return -EPROTO;
-	memcpy(&exit, payload, sizeof(exit));
-	copy_text(text, sizeof(text), payload + sizeof(exit), length - sizeof(exit));
+	if (err)
+		return err;
+	copy_text(text, sizeof(text), payload + sizeof(exit), exit.text_length);
 	if (exit.still_alive)
 		snprintf(how, sizeof(how), "its process lives");
 	else if (exit.signal)
@@ -210,8 +284,6 @@ static int outcome__sched_exit(struct outcome *o, const uint8_t *payload, uint32
 	else
 		snprintf(how, sizeof(how), "exited with code %u", exit.exit_code);
 	switch (exit.kind) {
-	case KTSTR_SCHED_STOPPED:
-		return 0;
 	case KTSTR_SCHED_NOT_ATTACHED:
 		outcome__fail(o, KTSTR_VERDICT_SCHED_NOT_ATTACHED,
 			      "the scheduler did not attach (%s)%s%s", how, text[0] ? ": " : "",
@@ -222,8 +294,8 @@ static int outcome__sched_exit(struct outcome *o, const uint8_t *payload, uint32
 			      "the scheduler ended during %s (%s)%s%s",
 			      outcome__step_name(o->last_step), how, text[0] ? ": " : "", text);
 		return 0;
-	default:
-		return -EPROTO;
+	default: /* KTSTR_SCHED_STOPPED */
+		return 0;
 	}
 }
 

@@ -26,6 +26,15 @@ struct outcome_text {
 void outcome_text__add(struct outcome_text *text, const void *data, size_t length);
 void outcome_text__free(struct outcome_text *text);
 
+/* SCDX, as far as it is data: see struct ktstr_scheduler_end. */
+struct outcome_sched {
+	uint32_t kind; /* enum ktstr_scx_exit */
+	int32_t cpu;   /* -1: not known */
+	char reason[KTSTR_SCX_REASON_MAX + 1], message[KTSTR_SCX_MESSAGE_MAX + 1];
+	struct outcome_text events, dump;
+	int64_t enable_seq, hotplug_seq, nr_rejected; /* -1: not there */
+};
+
 struct outcome {
 	enum ktstr_verdict verdict; /* KTSTR_VERDICT_NONE until something happened */
 	char cause[OUTCOME_CAUSE_MAX];
@@ -39,9 +48,12 @@ struct outcome {
 	uint32_t run_code; /* EXIT's */
 	char skip_reason[1024];
 	char scheduler_ops[128];
-	char kernel_release[72]; /* struct utsname has 65 bytes for it */
-	uint32_t last_step;	 /* enum ktstr_life_step; 0: none */
-	char scenario[128];	 /* the one that runs; "": none */
+	char kernel_release[72];	      /* struct utsname has 65 bytes for it */
+	uint32_t last_step;		      /* enum ktstr_life_step; 0: none */
+	char scenario[128];		      /* the one that runs; "": none */
+	uint64_t sched_started_ns, attach_ns; /* guest CLOCK_BOOTTIME; how long; 0: none */
+	bool sched_ended;		      /* SCDX came */
+	struct outcome_sched sched;
 
 	struct outcome_text console, com2, scheduler;
 };

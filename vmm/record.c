@@ -33,8 +33,9 @@ static const char *const sink_names[NR_SINKS] = {
 	[MONITOR] = "monitor.jsonl", [STATS] = "stats.jsonl",
 };
 /* The others that a record can have, beside raw-N.txt and profile-N.profraw. */
-static const char *const other_names[] = {"result.json", "console.txt", "com2.txt",    "machine",
-					  "kernel",	 "initramfs",	"guest.config"};
+static const char *const other_names[] = {
+	"result.json", "console.txt", "com2.txt",     "machine",
+	"kernel",      "initramfs",   "guest.config", "scheduler-dump.txt"};
 
 struct sink {
 	int fd;		     /* a file of the directory, or a memfd; -1: nothing came */
@@ -424,8 +425,10 @@ static void put_us(FILE *f, const char *name, uint64_t from_ns, uint64_t to_ns)
 		from_ns && to_ns > from_ns ? (double)(to_ns - from_ns) / 1e3 : 0);
 }
 
-static void put_times(FILE *f, const struct ktstr_times *t)
+static void put_times(FILE *f, const struct ktstr_result *result)
 {
+	const struct ktstr_times *t = &result->times;
+
 	fprintf(f, "\"us\": {\"memory\": %.1f, \"devices\": %.1f, \"kernel\": %.1f, ",
 		(double)t->memory_ns / 1e3, (double)t->devices_ns / 1e3,
 		(double)t->kernel_ns / 1e3);
@@ -433,6 +436,8 @@ static void put_times(FILE *f, const struct ktstr_times *t)
 		(double)t->vcpus_ns / 1e3);
 	put_us(f, "create_to_first_run", t->create_at_ns, t->first_run_at_ns);
 	put_us(f, "first_run_to_init", t->first_run_at_ns, t->init_at_ns);
+	if (result->attach_ns)
+		put_us(f, "scheduler_attach", 1, result->attach_ns + 1);
 	put_us(f, "init_to_result", t->init_at_ns, t->result_at_ns);
 	put_us(f, "result_to_exit", t->result_at_ns, t->exit_at_ns);
 	fputs("}", f);
@@ -464,6 +469,21 @@ static void put_strings(FILE *f, const char *name, const char *const *strings)
 		json__text(f, strings[i]);
 	}
 	fputs("]", f);
+}
+
+static void put_scheduler_end(FILE *f, const struct ktstr_scheduler_end *end)
+{
+	fprintf(f, "\"scheduler_end\": {\"kind\": \"%s\", \"cpu\": %d, ",
+		ktstr_scx_exit__name(end->kind), end->cpu);
+	put_member(f, "reason", end->reason);
+	fputs(", ", f);
+	put_member(f, "message", end->message);
+	fputs(", ", f);
+	put_member(f, "events", end->events);
+	fprintf(f,
+		", \"enable_seq\": %" PRId64 ", \"hotplug_seq\": %" PRId64
+		", \"nr_rejected\": %" PRId64 "}",
+		end->enable_seq, end->hotplug_seq, end->nr_rejected);
 }
 
 static void put_config(FILE *f, const struct ktstr_vm_config *c)
@@ -534,11 +554,15 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	fputs(", ", f);
 	put_member(f, "vcpus", result->vcpus);
 	fputs(",\n ", f);
+	if (result->scheduler_end.kind) {
+		put_scheduler_end(f, &result->scheduler_end);
+		fputs(",\n ", f);
+	}
 	put_config(f, config);
 	fputs(",\n ", f);
 	put_host(f);
 	fputs(",\n ", f);
-	put_times(f, &result->times);
+	put_times(f, result);
 	fputs(",\n ", f);
 	put_exits(f, result);
 	fputs("}\n", f);
@@ -583,8 +607,11 @@ static int write_result(struct record *r, const struct ktstr_result *result,
 
 static int write_texts(struct record *r, const struct ktstr_result *result)
 {
+	const char *dump = result->scheduler_end.dump;
 	int err = write_file(r, "console.txt", result->console, strlen(result->console));
 
+	if (!err && dump && *dump)
+		err = write_file(r, "scheduler-dump.txt", dump, strlen(dump));
 	return err ? err : write_file(r, "com2.txt", result->com2, strlen(result->com2));
 }
 

@@ -43,10 +43,12 @@ static void put_sched_exit(FILE *f, const void *payload, uint32_t length)
 	memcpy(&exit, payload, sizeof(exit));
 	fprintf(f,
 		", \"boot_ns\": %" PRIu64 ", \"kind\": %u, \"signal\": %u, \"exit_code\": %u, "
-		"\"still_alive\": %s",
+		"\"still_alive\": %s, \"scx_kind\": %u",
 		exit.boot_ns, exit.kind, exit.signal, exit.exit_code,
-		exit.still_alive ? "true" : "false");
-	put_rest(f, "text", payload, length, sizeof(exit));
+		exit.still_alive ? "true" : "false", exit.scx_kind);
+	/* The other texts are in result.json. */
+	put_rest(f, "text", payload, (uint32_t)sizeof(exit) + exit.text_length, sizeof(exit));
+	(void)length;
 }
 
 static void put_scenario(FILE *f, const void *payload, uint32_t length)

@@ -347,6 +347,21 @@ static uint64_t count_exits(struct vm *vm)
 	return total;
 }
 
+static struct ktstr_scheduler_end scheduler_end(const struct outcome_sched *s)
+{
+	return (struct ktstr_scheduler_end){
+		.kind = (enum ktstr_scx_exit)s->kind,
+		.cpu = s->cpu,
+		.reason = s->reason,
+		.message = s->message,
+		.dump = s->dump.data ? s->dump.data : "",
+		.events = s->events.data ? s->events.data : "",
+		.enable_seq = s->enable_seq,
+		.hotplug_seq = s->hotplug_seq,
+		.nr_rejected = s->nr_rejected,
+	};
+}
+
 static void fill_result(struct vm *vm, struct ktstr_result *result)
 {
 	const struct outcome *o = &vm->outcome;
@@ -362,6 +377,8 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.by_com2 = o->by_com2,
 		.scheduler_ops = o->scheduler_ops,
 		.kernel_release = o->kernel_release,
+		.attach_ns = o->attach_ns,
+		.scheduler_end = scheduler_end(&o->sched),
 		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
 		.console = o->console.data ? o->console.data : "",
 		.com2 = o->com2.data ? o->com2.data : "",

@@ -14,7 +14,10 @@
 #include "kernel.h"
 #include "vm.h"
 
-/* A panic prints and ends the VM at once (panic=-1); nothing here changes what is tested. */
+/*
+ * A panic prints and ends the VM at once (panic=-1); nothing here changes what is tested. "quiet"
+ * is before the console, which begins with what is in the log by then.
+ */
 #define DEFAULT_CMDLINE "quiet panic=-1"
 #define CMDLINE_MAX 4096
 
@@ -24,7 +27,7 @@ static const char *const device_modules[] = {"virtio_mmio", "virtio_console", NU
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
 {
-	int n = snprintf(cmdline, size, "console=%s %s%s%s%s", vm->arch->console, DEFAULT_CMDLINE,
+	int n = snprintf(cmdline, size, "%s %s%s%s%s", DEFAULT_CMDLINE, vm->arch->console_cmdline,
 			 vm->arch->host_cmdline(), vm->config.append ? " " : "",
 			 vm->config.append ? vm->config.append : "");
 

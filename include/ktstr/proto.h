@@ -86,10 +86,24 @@ struct ktstr_sched_exit_payload {
 	uint32_t exit_code;   /* 0-255, when signal is 0 */
 	uint32_t still_alive; /* 1: it had not ended (never attached, or detached by the kernel) */
 	uint64_t boot_ns;     /* when PID 1 noticed */
-	/* then one line of text: what PID 1 saw (state, scx exit kind, ops), UTF-8, not terminated
-	 */
+	uint32_t scx_kind;    /* enum ktstr_scx_exit; 0: not known */
+	int32_t scx_cpu;      /* that caused the end; -1: not known */
+	/* Bytes of the texts that follow, in this order; UTF-8, not terminated. */
+	uint32_t text_length;	 /* one line: what PID 1 saw */
+	uint32_t reason_length;	 /* the kernel's words for scx_kind */
+	uint32_t message_length; /* the details to it */
+	uint32_t events_length;	 /* root/events */
+	uint32_t dump_length;	 /* the debug dump */
+	uint32_t reserved;	 /* 0 */
+	/* /sys/kernel/sched_ext; -1: not there */
+	int64_t enable_seq, hotplug_seq, nr_rejected;
 };
 
+/* Most bytes of each: what a kernel writes (SCX_EXIT_MSG_LEN and the like), what is more is cut. */
+#define KTSTR_SCX_REASON_MAX 127u
+#define KTSTR_SCX_MESSAGE_MAX 1023u
+#define KTSTR_SCX_EVENTS_MAX 4095u
+#define KTSTR_SCX_DUMP_MAX (64u << 10)
 /* SCST, SCEN: a scenario of the test begins or ends. The pairs do not nest. */
 struct ktstr_scenario_payload {
 	uint64_t boot_ns;   /* guest CLOCK_BOOTTIME */

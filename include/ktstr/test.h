@@ -43,10 +43,12 @@ struct ktstr_test_attrs {
 	/*
 	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the
 	 * cause; for KTSTR_VERDICT_FAIL also in a line that the test printed. Any other end is a
-	 * failure.
+	 * failure; but a test that skips itself is skipped.
 	 */
 	enum ktstr_verdict expect_verdict;
 	const char *expect_cause;
+	/* Passes when the scheduler ended during the test, and sched_ext ended it in this way. */
+	enum ktstr_scx_exit expect_sched_exit;
 };
 
 /* One test of a binary. @variant is "" where the fixture has none. */

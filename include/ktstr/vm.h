@@ -42,6 +42,26 @@ enum ktstr_verdict {
 /* "KERNEL_PANIC" and the like; never NULL. */
 const char *ktstr_verdict__name(enum ktstr_verdict verdict);
 
+/* How sched_ext ended a scheduler: the kernel's enum scx_exit_kind (kernel/sched/ext/internal.h).
+ */
+enum ktstr_scx_exit {
+	KTSTR_SCX_EXIT_NONE = 0,     /* it did not, or nobody said how */
+	KTSTR_SCX_EXIT_UNREG = 64,   /* user space took it off, or died */
+	KTSTR_SCX_EXIT_UNREG_BPF,    /* scx_bpf_exit() */
+	KTSTR_SCX_EXIT_UNREG_KERN,   /* the kernel, as at CPU hotplug */
+	KTSTR_SCX_EXIT_SYSRQ,	     /* sysrq S */
+	KTSTR_SCX_EXIT_PARENT,	     /* its parent ended */
+	KTSTR_SCX_EXIT_PARENT_KILL,  /* its parent killed it */
+	KTSTR_SCX_EXIT_ERROR = 1024, /* it broke a rule */
+	KTSTR_SCX_EXIT_ERROR_BPF,    /* scx_bpf_error() */
+	KTSTR_SCX_EXIT_ERROR_STALL,  /* a runnable task did not run in time */
+	KTSTR_SCX_EXIT_ERROR_REENQ,  /* a task was enqueued again and again */
+	KTSTR_SCX_EXIT_ERROR_RESCUE, /* too many tasks had to be rescued */
+};
+
+/* "ERROR_STALL" and the like; "UNKNOWN"; never NULL. */
+const char *ktstr_scx_exit__name(enum ktstr_scx_exit kind);
+
 /* A host file that is to be in the guest. @guest_path NULL: the same path there. */
 struct ktstr_file {
 	const char *host_path;
@@ -187,17 +207,34 @@ struct ktstr_times {
 	uint64_t exit_at_ns;	  /* last vCPU out of KVM_RUN */
 };
 
+/*
+ * The end of the run's scheduler: what it printed (tools/sched_ext/include/scx/user_exit_info.h)
+ * and what the kernel says of it. Strings are never NULL.
+ */
+struct ktstr_scheduler_end {
+	enum ktstr_scx_exit kind;
+	int cpu;	     /* that caused it; -1: not known */
+	const char *reason;  /* the kernel's words for @kind, "runnable task stall" */
+	const char *message; /* details, one line */
+	const char *dump;    /* debug dump, its first 64 KiB */
+	const char *events;  /* root/events at the end of the test, where it was attached then */
+	/* /sys/kernel/sched_ext at the end; -1: not there */
+	int64_t enable_seq, hotplug_seq, nr_rejected;
+};
+
 /* What came back. Strings and arrays belong to the VM and live until ktstr_vm__destroy(). */
 struct ktstr_result {
 	enum ktstr_verdict verdict;
-	const char *cause;	      /* one line: the first cause; NULL when PASS */
-	bool have_status;	      /* the child ended and said how */
-	int exit_code;		      /* of the child; -1 when a signal ended it */
-	int signal;		      /* 0: it exited */
-	const char *skip_reason;      /* "" when it gave none */
-	bool by_com2;		      /* the result came by COM2: port 1 never opened */
-	const char *scheduler_ops;    /* root/ops when the test started; "" for EEVDF */
-	const char *kernel_release;   /* of the guest, as PID 1 said it; "" when it did not */
+	const char *cause;	    /* one line: the first cause; NULL when PASS */
+	bool have_status;	    /* the child ended and said how */
+	int exit_code;		    /* of the child; -1 when a signal ended it */
+	int signal;		    /* 0: it exited */
+	const char *skip_reason;    /* "" when it gave none */
+	bool by_com2;		    /* the result came by COM2: port 1 never opened */
+	const char *kernel_release; /* of the guest, as PID 1 said it; "" when it did not */
+	const char *scheduler_ops;  /* root/ops when the test started; "" for EEVDF */
+	uint64_t attach_ns; /* guest time from the scheduler's start to its attachment; 0: none */
+	struct ktstr_scheduler_end scheduler_end;
 	const char *scheduler_output; /* both streams */
 	const char *console;	      /* COM1 from the first byte (bounded, oldest dropped) */
 	const char *com2;	      /* COM2, likewise */

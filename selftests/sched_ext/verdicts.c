@@ -5,6 +5,7 @@
  */
 #include <ktstr/harness.h>
 
+#include <dirent.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -17,9 +18,29 @@ static void __attribute__((noreturn)) wait_for_the_end(void)
 		pause();
 }
 
+/* The first process of this name; 0: there is none. */
+static pid_t find_process(const char *name)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	pid_t pid = 0;
+
+	while (proc && !pid && (entry = readdir(proc))) {
+		char path[300], comm[32];
+
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    !file__read(path, comm, sizeof(comm)) && !strcmp(comm, name))
+			pid = (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	if (proc)
+		closedir(proc);
+	return pid;
+}
+
 KTSTR_TEST(scheduler_that_exits_by_itself, .scheduler = "scx_ktstr",
 	   .scheduler_args = KTSTR_ARGS("--fault", "exit", "--fault-after-ms", "3000"),
-	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED, .expect_cause = "told to exit")
+	   .expect_sched_exit = KTSTR_SCX_EXIT_UNREG_BPF, .expect_cause = "told to exit")
 {
 	wait_for_the_end();
 }
@@ -36,7 +57,8 @@ KTSTR_TEST(scheduler_that_never_attaches, .scheduler = "scx_ktstr",
 
 KTSTR_TEST(scheduler_that_stalls_a_task, .scheduler = "scx_ktstr",
 	   .scheduler_args = KTSTR_ARGS("--fault", "stall", "--timeout-ms", "2000"),
-	   .expect_verdict = KTSTR_VERDICT_SCHED_EXITED, .expect_cause = "runnable task stall")
+	   .expect_sched_exit = KTSTR_SCX_EXIT_ERROR_STALL,
+	   .expect_cause = "EXIT: runnable task stall (")
 {
 	pid_t pid = fork();
 
@@ -47,6 +69,24 @@ KTSTR_TEST(scheduler_that_stalls_a_task, .scheduler = "scx_ktstr",
 		for (;;)
 			sleep_ms(1);
 	}
+	wait_for_the_end();
+}
+
+KTSTR_TEST(scheduler_that_sysrq_takes_off, .scheduler = "scx_ktstr",
+	   .expect_sched_exit = KTSTR_SCX_EXIT_SYSRQ)
+{
+	ASSERT_EQ(0, file__write("/proc/sysrq-trigger", "S"));
+	wait_for_the_end();
+}
+
+/* It has no time to say anything: the kernel does. Its program is /scheduler in the guest. */
+KTSTR_TEST(scheduler_that_is_killed, .scheduler = "scx_ktstr",
+	   .expect_sched_exit = KTSTR_SCX_EXIT_UNREG, .expect_cause = "killed by signal 9")
+{
+	pid_t pid = find_process("scheduler");
+
+	ASSERT_LT(1, pid);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
 	wait_for_the_end();
 }
 

@@ -24,6 +24,7 @@ FIXTURE(loader)
 {
 	struct vm *vm;
 	struct x86_vm x86;
+	struct kvm_cpuid2 cpuid; /* of a CPU that has nothing */
 	struct ktstr_error error;
 	struct arch_payload payload;
 };
@@ -42,6 +43,7 @@ FIXTURE_SETUP(loader)
 	ASSERT_NE(NULL, self->vm);
 	memset(&self->x86, 0, sizeof(self->x86));
 	memset(&self->error, 0, sizeof(self->error));
+	self->x86.cpuid = &self->cpuid;
 	self->vm->arch_data = &self->x86;
 	self->payload = (struct arch_payload){
 		.kernel_fd = memfd_create("kernel", MFD_CLOEXEC),

@@ -76,6 +76,11 @@ SAMPLE(bug_on, KERNEL_OOPS, "kernel BUG at kernel/sched/core.c:123!; in schedule
        "[    5.1] RIP: 0010:schedule+0x1/0x2\n");
 SAMPLE(soft_lockup, GUEST_STALL, NULL,
        "[   40.1] watchdog: BUG: soft lockup - CPU#1 stuck for 22s! [swapper/1:0]\n");
+SAMPLE(soft_lockup_has_its_place, GUEST_STALL,
+       "watchdog: BUG: soft lockup - CPU#0 stuck for 3s! [init:90]; in spin+0x12/0x1000",
+       "[   40.1] watchdog: BUG: soft lockup - CPU#0 stuck for 3s! [init:90]\n"
+       "[   40.1] CPU: 0 UID: 0 PID: 90 Comm: init Tainted: G           OE       7.3.4\n"
+       "[   40.1] RIP: 0010:spin+0x12/0x1000 [module]\n");
 SAMPLE(hard_lockup, GUEST_STALL, NULL,
        "[   40.1] watchdog: Watchdog detected hard LOCKUP on cpu 2\n");
 SAMPLE(hard_lockup_new, GUEST_STALL, NULL,
@@ -88,6 +93,12 @@ SAMPLE(rcu_self_stall, GUEST_STALL, NULL,
        "[   60.1] rcu: INFO: rcu_sched self-detected stall on CPU\n");
 SAMPLE(hung_task, GUEST_STALL, NULL,
        "[  242.6] INFO: task kworker/0:1:12 blocked for more than 120 seconds.\n");
+SAMPLE(hung_task_is_on_no_cpu, GUEST_STALL, "INFO: task init:91 blocked for more than 1 seconds.",
+       "[  242.6] INFO: task init:91 blocked for more than 1 seconds.\n"
+       "[  242.6] RIP: 0010:other+0x12/0x1000\n");
+SAMPLE(invalid_opcode_new, KERNEL_OOPS, "Oops: invalid opcode: 0000 [#1] SMP NOPTI; in f+0x4/0x10",
+       "[    5.1] Oops: invalid opcode: 0000 [#1] SMP NOPTI\n"
+       "[    5.1] RIP: 0010:f+0x4/0x10 [module]\n");
 SAMPLE(workqueue_lockup, GUEST_STALL, NULL,
        "[   90.1] BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 40s!\n");
 SAMPLE(first_event_wins, GUEST_STALL, NULL,

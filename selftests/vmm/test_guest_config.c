@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <ktstr/vm.h>
 
 #include "guest/config.h"
 #include "guest/scx.h"
@@ -186,6 +190,136 @@ TEST(exit_line_is_found_in_any_chunking)
 			     parser.exit);
 		ASSERT_STREQ("bye", parser.last);
 	}
+}
+
+#define RULE "================================================================================\n"
+
+TEST(debug_dump_is_found_in_any_chunking)
+{
+	static const char out[] =
+		"before\n\nDEBUG DUMP\n" RULE "\nold\n\n" RULE
+		"\nEXIT: unregistered from user space\n"
+		"\nDEBUG DUMP\n" RULE "\nCPU states\n----------\n\n  R a[1]\n\n\n" RULE
+		"\nEXIT: runnable task stall (x)\nafter\n";
+	static const char dump[] = "CPU states\n----------\n\n  R a[1]";
+
+	for (size_t piece = 1; piece < sizeof(out); piece++) {
+		struct scx_exit_line parser = {0};
+
+		for (size_t at = 0; at < sizeof(out) - 1; at += piece)
+			scx_exit_line__feed(&parser, out + at,
+					    sizeof(out) - 1 - at < piece ? sizeof(out) - 1 - at
+									 : piece);
+		scx_exit_line__end(&parser);
+		ASSERT_EQ(sizeof(dump) - 1, parser.dump_used);
+		ASSERT_EQ(0, memcmp(dump, parser.dump, sizeof(dump) - 1));
+		ASSERT_STREQ("runnable task stall (x)", parser.exit);
+	}
+}
+
+TEST(a_dump_without_end_stops_at_the_exit_line_and_one_without_bounds_is_cut)
+{
+	static const char head[] = "DEBUG DUMP\n" RULE "first\n";
+	struct scx_exit_line parser = {0};
+	char line[500];
+
+	scx_exit_line__feed(&parser, head, sizeof(head) - 1);
+	scx_exit_line__feed(&parser, "EXIT: x\nno dump\n", 16);
+	EXPECT_EQ(6, parser.dump_used);
+
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\n';
+	scx_exit_line__feed(&parser, head, sizeof(head) - 1);
+	for (int i = 0; i < 1000; i++)
+		scx_exit_line__feed(&parser, line, sizeof(line));
+	scx_exit_line__feed(&parser, "\nshort\n", 7);
+	EXPECT_EQ(KTSTR_SCX_DUMP_MAX, parser.dump_used);
+	EXPECT_EQ(0, memcmp(parser.dump, "first\nxxx", 9));
+	EXPECT_EQ('x', parser.dump[KTSTR_SCX_DUMP_MAX - 1]);
+	scx_exit_line__feed(&parser, "EXIT: y\n", 8);
+	EXPECT_STREQ("y", parser.exit);
+}
+
+TEST(exit_lines_are_taken_apart)
+{
+	static const struct {
+		const char *line, *reason, *message;
+		uint32_t kind;
+		int cpu;
+	} lines[] = {
+		{"unregistered from user space", "unregistered from user space", "",
+		 KTSTR_SCX_EXIT_UNREG, -1},
+		{"unregistered from BPF (told (by x)) on CPU 12", "unregistered from BPF",
+		 "told (by x)", KTSTR_SCX_EXIT_UNREG_BPF, 12},
+		{"unregistered from the main kernel (cpu 1 going offline)",
+		 "unregistered from the main kernel", "cpu 1 going offline",
+		 KTSTR_SCX_EXIT_UNREG_KERN, -1},
+		{"disabled by sysrq-S on CPU 0", "disabled by sysrq-S", "", KTSTR_SCX_EXIT_SYSRQ,
+		 0},
+		{"parent exiting", "parent exiting", "", KTSTR_SCX_EXIT_PARENT, -1},
+		{"killed by parent scheduler", "killed by parent scheduler", "",
+		 KTSTR_SCX_EXIT_PARENT_KILL, -1},
+		{"runtime error (invalid DSQ)", "runtime error", "invalid DSQ",
+		 KTSTR_SCX_EXIT_ERROR, -1},
+		{"scx_bpf_error (on CPU 3)", "scx_bpf_error", "on CPU 3", KTSTR_SCX_EXIT_ERROR_BPF,
+		 -1},
+		{"runnable task stall (a[1] failed)", "runnable task stall", "a[1] failed",
+		 KTSTR_SCX_EXIT_ERROR_STALL, -1},
+		{"reenqueue limit", "reenqueue limit", "", KTSTR_SCX_EXIT_ERROR_REENQ, -1},
+		{"rescue bandwidth overload", "rescue bandwidth overload", "",
+		 KTSTR_SCX_EXIT_ERROR_RESCUE, -1},
+		{"something new (x) on CPU 99999999", "something new (x) on CPU 99999999", "",
+		 KTSTR_SCX_EXIT_NONE, -1},
+		{"", "", "", KTSTR_SCX_EXIT_NONE, -1},
+		{" on CPU 1", "", "", KTSTR_SCX_EXIT_NONE, 1},
+	};
+	struct scx_exit exit;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		scx_exit__parse(&exit, lines[i].line);
+		EXPECT_EQ(lines[i].kind, exit.kind);
+		EXPECT_STREQ(lines[i].reason, exit.reason);
+		EXPECT_STREQ(lines[i].message, exit.message);
+		EXPECT_EQ(lines[i].cpu, exit.cpu);
+	}
+}
+
+static bool read_log(struct scx_exit *exit, const char *text, const char *ops)
+{
+	int fd = memfd_create("log", MFD_CLOEXEC);
+	bool seen;
+
+	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text) || lseek(fd, 0, SEEK_SET))
+		abort();
+	seen = scx_exit__read_log(exit, fd, ops);
+	close(fd);
+	return seen;
+}
+
+TEST(the_kernels_log_tells_how_a_scheduler_ended)
+{
+	static const char log[] =
+		"6,1,10,-;sched_ext: BPF scheduler \"sim\" enabled\n"
+		"3,2,20,-;sched_ext: BPF scheduler \"sim\" disabled (runnable task stall)\n"
+		"3,3,21,-;sched_ext: sim: a[1] failed to run for 2.1s\n"
+		" KEY=x;sched_ext: BPF scheduler \"sim\" disabled (a value)\n"
+		"6,4,30,-;sched_ext: BPF scheduler \"other\" disabled (disabled by sysrq-S)\n";
+	struct scx_exit exit = {.kind = 7};
+
+	EXPECT_TRUE(read_log(&exit, log, "sim"));
+	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR_STALL, exit.kind);
+	EXPECT_STREQ("runnable task stall", exit.reason);
+	EXPECT_STREQ("a[1] failed to run for 2.1s", exit.message);
+	EXPECT_EQ(-1, exit.cpu);
+	EXPECT_TRUE(read_log(&exit, log, ""));
+	EXPECT_EQ(KTSTR_SCX_EXIT_SYSRQ, exit.kind);
+	EXPECT_STREQ("", exit.message);
+
+	exit.kind = 7;
+	EXPECT_FALSE(read_log(&exit, log, "si"));
+	EXPECT_FALSE(read_log(&exit, "x;sched_ext: BPF scheduler \"sim\" disabled (\n", "sim"));
+	EXPECT_FALSE(read_log(&exit, "", "sim"));
+	EXPECT_EQ(7, exit.kind);
 }
 
 TEST(an_endless_exit_line_is_cut)

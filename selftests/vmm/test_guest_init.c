@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <ktstr/proto.h>
+#include <ktstr/vm.h>
 
 #include "guest/init.h"
 #include "guest/report.h"
@@ -35,7 +36,8 @@ struct outcome {
 	struct ktstr_test_payload test;
 	char skip[1100];
 	struct ktstr_sched_exit_payload scdx;
-	char scdx_text[1100];
+	char scdx_text[1100], reason[200], message[1100], events[200], dump[200];
+	bool scdx_is_whole;
 	char ops[64];
 	uint32_t exit_code;
 	struct channel channel;
@@ -44,7 +46,7 @@ struct outcome {
 
 FIXTURE(init)
 {
-	char dir[32];
+	char dir[32], log[64]; /* log: instead of the kernel's; "": none */
 	struct outcome seen;
 	struct guest_shared *shared;
 	void (*body)(struct guest_shared * shared);
@@ -82,6 +84,12 @@ static void on_life(struct outcome *seen, const uint8_t *payload, uint32_t lengt
 		 "LIFE%u ", life.step);
 }
 
+static void take(char *to, size_t size, const char **at, uint32_t length)
+{
+	snprintf(to, size, "%.*s", (int)length, *at);
+	*at += length;
+}
+
 static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8_t *payload,
 		     uint32_t length)
 {
@@ -110,10 +118,15 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 		snprintf(seen->skip, sizeof(seen->skip), "%.*s", (int)(length - sizeof(seen->test)),
 			 (const char *)payload + sizeof(seen->test));
 	} else if (type == KTSTR_FRAME_SCHED_EXIT) {
+		const char *at = (const char *)payload + sizeof(seen->scdx);
+
 		memcpy(&seen->scdx, payload, sizeof(seen->scdx));
-		snprintf(seen->scdx_text, sizeof(seen->scdx_text), "%.*s",
-			 (int)(length - sizeof(seen->scdx)),
-			 (const char *)payload + sizeof(seen->scdx));
+		take(seen->scdx_text, sizeof(seen->scdx_text), &at, seen->scdx.text_length);
+		take(seen->reason, sizeof(seen->reason), &at, seen->scdx.reason_length);
+		take(seen->message, sizeof(seen->message), &at, seen->scdx.message_length);
+		take(seen->events, sizeof(seen->events), &at, seen->scdx.events_length);
+		take(seen->dump, sizeof(seen->dump), &at, seen->scdx.dump_length);
+		seen->scdx_is_whole = at == (const char *)payload + length;
 	} else if (type == KTSTR_FRAME_EXIT) {
 		memcpy(&seen->exit_code, payload, sizeof(seen->exit_code));
 	}
@@ -190,6 +203,7 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 		.terminal = -1,
 		.scx_dir = self->dir,
 		.report_fd = self->report_fd,
+		.kmsg = self->log[0] ? self->log : NULL,
 	};
 	char *text = malloc(length), why[256];
 
@@ -496,6 +510,79 @@ TEST_F(init, scheduler_that_exits_during_the_test_ends_it)
 			       "exited with code 2; EXIT: unregistered from BPF (bye)"));
 	EXPECT_STREQ("before\n", self->seen.out);
 	EXPECT_NE(0, self->seen.exit_code);
+}
+
+/* What is in the directory and in a scheduler's report all comes with the frame. */
+TEST_F(init, the_end_of_a_scheduler_comes_with_all_that_is_known)
+{
+	prepare_scx(self);
+	put(self->dir, "hotplug_seq", "3\n");
+	put(self->dir, "nr_rejected", "5\n");
+	RUN(SCHEDULER(ATTACH
+		      "while [ ! -e go ]; do sleep 0.1; done; " DETACH
+		      "echo; echo DEBUG DUMP; echo =============================; echo;"
+		      "echo 'CPU 0'; echo; echo =============================; echo;"
+		      "echo 'EXIT: runnable task stall (a[1] failed) on CPU 2'; exit "
+		      "1") "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	EXPECT_TRUE(self->seen.scdx_is_whole);
+	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR_STALL, self->seen.scdx.scx_kind);
+	EXPECT_EQ(2, self->seen.scdx.scx_cpu);
+	EXPECT_STREQ("runnable task stall", self->seen.reason);
+	EXPECT_STREQ("a[1] failed", self->seen.message);
+	EXPECT_STREQ("CPU 0", self->seen.dump);
+	EXPECT_STREQ("", self->seen.events);
+	EXPECT_EQ(1, self->seen.scdx.enable_seq);
+	EXPECT_EQ(3, self->seen.scdx.hotplug_seq);
+	EXPECT_EQ(5, self->seen.scdx.nr_rejected);
+}
+
+TEST_F(init, events_are_those_at_the_end_of_the_test)
+{
+	prepare_scx(self);
+	/* of a scheduler before this one */
+	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
+	put(self->dir, "log",
+	    "3,1,1,-;sched_ext: BPF scheduler \"sim\" disabled (runtime error)\n");
+	RUN(SCHEDULER(
+		"trap '" DETACH "exit 0' TERM; " ATTACH
+		"while :; do sleep 0.1; done") "role=command\0argv=sh\0argv=-c\0argv=echo EV 4 "
+					       ">$DIR/root/events\0");
+	EXPECT_EQ(KTSTR_SCHED_STOPPED, self->seen.scdx.kind);
+	EXPECT_STREQ("EV 4\n", self->seen.events);
+	EXPECT_EQ(KTSTR_SCX_EXIT_NONE, self->seen.scdx.scx_kind);
+	EXPECT_EQ(-1, self->seen.scdx.hotplug_seq);
+}
+
+/* A scheduler that is killed says nothing; one that lies is found out. */
+TEST_F(init, the_kernels_log_is_believed_rather_than_the_scheduler)
+{
+	prepare_scx(self);
+	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
+	put(self->dir, "log",
+	    "6,1,1,-;sched_ext: BPF scheduler \"sim\" disabled (disabled by sysrq-S)\n");
+	RUN(SCHEDULER(ATTACH "while [ ! -e go ]; do sleep 0.1; done; " DETACH
+			     "echo '3,2,2,-;sched_ext: BPF scheduler \"sim\" disabled (runtime "
+			     "error)' >>log; echo '3,3,2,-;sched_ext: sim: bad DSQ' >>log;"
+			     "kill -KILL $$") "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; "
+					      "sleep 1000\0");
+	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR, self->seen.scdx.scx_kind);
+	EXPECT_STREQ("bad DSQ", self->seen.message);
+	EXPECT_STREQ("killed by signal 9 (Killed); the kernel says: runtime error (bad DSQ)",
+		     self->seen.scdx_text);
+}
+
+TEST_F(init, a_scheduler_that_lies_about_its_end_is_found_out)
+{
+	prepare_scx(self);
+	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
+	put(self->dir, "log", "");
+	RUN(SCHEDULER(ATTACH
+		      "while [ ! -e go ]; do sleep 0.1; done; " DETACH
+		      "echo '3,2,2,-;sched_ext: BPF scheduler \"sim\" disabled (runtime "
+		      "error)' >>log; echo 'EXIT: unregistered from user space'; exit "
+		      "0") "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
+	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR, self->seen.scdx.scx_kind);
+	EXPECT_STREQ("runtime error", self->seen.reason);
 }
 
 TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)

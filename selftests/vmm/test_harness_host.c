@@ -154,7 +154,8 @@ TEST(declared_attributes_replace_and_others_stay)
 					      .topology = TOPO(2, 2, 1, 1),
 					      .cpu_vendor = KTSTR_VENDOR_AMD,
 					      .expect_verdict = KTSTR_VERDICT_FAIL,
-					      .stats_interval_ms = 9};
+					      .stats_interval_ms = 9,
+					      .expect_sched_exit = KTSTR_SCX_EXIT_SYSRQ};
 
 	ktstr_test_attrs__merge(&attrs, &over);
 	EXPECT_EQ(KTSTR_VENDOR_AMD, attrs.cpu_vendor);
@@ -165,6 +166,7 @@ TEST(declared_attributes_replace_and_others_stay)
 	EXPECT_EQ(2, attrs.topology.numa_nodes);
 	EXPECT_EQ(1, attrs.topology.cores_per_llc);
 	EXPECT_EQ(KTSTR_VERDICT_FAIL, attrs.expect_verdict);
+	EXPECT_EQ(KTSTR_SCX_EXIT_SYSRQ, attrs.expect_sched_exit);
 }
 
 TEST(a_topology_is_declared_by_any_of_its_fields_and_replaces_the_whole)
@@ -313,6 +315,74 @@ TEST_F(harness, expected_verdict_passes_and_any_other_fails)
 	self->result.have_status = true;
 	judge(self, false);
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+}
+
+TEST_F(harness, expected_end_of_the_scheduler_passes_and_any_other_end_fails)
+{
+	self->attrs.expect_sched_exit = KTSTR_SCX_EXIT_ERROR_STALL;
+	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
+	self->result.cause = "a stall";
+	self->result.scheduler_end.kind = KTSTR_SCX_EXIT_ERROR_STALL;
+	judge(self, false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_STREQ("# as expected, SCHED_EXITED by ERROR_STALL (a stall)\n", printed(self));
+
+	self->attrs.expect_cause = "of a task";
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	self->attrs.expect_cause = NULL;
+
+	self->result.scheduler_end.kind = KTSTR_SCX_EXIT_ERROR;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "# SCHED_EXITED by ERROR_STALL was expected, but the "
+					      "run ended with SCHED_EXITED by ERROR (a stall)\n"));
+	self->result.scheduler_end.kind = KTSTR_SCX_EXIT_NONE; /* nobody said how */
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+
+	/* The end that is expected came, but after the test, or not first. */
+	self->result.scheduler_end.kind = KTSTR_SCX_EXIT_ERROR_STALL;
+	self->result.verdict = KTSTR_VERDICT_PASS;
+	self->result.have_status = true;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	self->result.verdict = KTSTR_VERDICT_KERNEL_OOPS;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+
+	/* Two expectations that no run can meet. */
+	self->result.verdict = self->attrs.expect_verdict = KTSTR_VERDICT_TIMEOUT;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+}
+
+TEST_F(harness, a_test_that_cannot_fail_as_expected_is_skipped)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_KERNEL_OOPS;
+	self->attrs.expect_cause = "x";
+	self->result.verdict = KTSTR_VERDICT_SKIP;
+	self->result.have_status = true;
+	self->result.exit_code = KSFT_SKIP;
+	self->result.skip_reason = "no module";
+	judge(self, false);
+	EXPECT_EQ(KSFT_SKIP, self->outcome.exit_code);
+	EXPECT_STREQ("no module", self->outcome.reason);
+
+	/* Where SKIP is what is expected, its cause is looked at. */
+	self->attrs.expect_verdict = KTSTR_VERDICT_SKIP;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+}
+
+TEST_F(harness, end_of_the_scheduler_that_is_not_expected_fails)
+{
+	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
+	self->result.cause = "x";
+	self->result.scheduler_end.kind = KTSTR_SCX_EXIT_UNREG;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_STREQ("# SCHED_EXITED: x\n", printed(self));
 }
 
 TEST_F(harness, expected_failure_is_found_in_the_tests_own_output)

@@ -51,6 +51,7 @@ static int sched_exit(struct outcome *o, struct ktstr_sched_exit_payload p, cons
 {
 	uint8_t buf[1024];
 
+	p.text_length = (uint32_t)strlen(text);
 	memcpy(buf, &p, sizeof(p));
 	memcpy(buf + sizeof(p), text, strlen(text));
 	return outcome__frame(o, KTSTR_FRAME_SCHED_EXIT, buf, (uint32_t)(sizeof(p) + strlen(text)));
@@ -203,6 +204,81 @@ TEST_F(run, schedulers_end_by_their_kind)
 	}
 }
 
+static int timed_life(struct outcome *o, uint32_t step, uint64_t boot_ns)
+{
+	struct ktstr_life_payload p = {.step = step, .boot_ns = boot_ns};
+
+	return outcome__frame(o, KTSTR_FRAME_LIFECYCLE, (const uint8_t *)&p, sizeof(p));
+}
+
+TEST_F(run, time_to_attach_is_from_the_start_of_the_scheduler)
+{
+	timed_life(&self->o, KTSTR_LIFE_SCHED_STARTED, 1000);
+	timed_life(&self->o, KTSTR_LIFE_SCHED_ATTACHED, 3500);
+	timed_life(&self->o, KTSTR_LIFE_TEST_STARTED, 9000);
+	EXPECT_EQ(2500, self->o.attach_ns);
+}
+
+TEST_F(run, time_to_attach_is_none_where_the_guest_tells_nonsense)
+{
+	timed_life(&self->o, KTSTR_LIFE_SCHED_ATTACHED, 3500);
+	EXPECT_EQ(0, self->o.attach_ns);
+	timed_life(&self->o, KTSTR_LIFE_SCHED_STARTED, 4000);
+	timed_life(&self->o, KTSTR_LIFE_SCHED_ATTACHED, 3500);
+	EXPECT_EQ(0, self->o.attach_ns);
+}
+
+TEST_F(run, the_end_of_the_scheduler_is_kept_as_data)
+{
+	static const char texts[] = "lineruntime errorbad\nDSQEV 1\ndump of\nall";
+	struct ktstr_sched_exit_payload p = {
+		.kind = KTSTR_SCHED_EXITED,
+		.scx_kind = KTSTR_SCX_EXIT_ERROR,
+		.scx_cpu = 3,
+		.text_length = 4,
+		.reason_length = 13,
+		.message_length = 7,
+		.events_length = 5,
+		.dump_length = 11,
+		.enable_seq = 2,
+		.hotplug_seq = -1,
+		.nr_rejected = 7,
+	};
+	uint8_t buf[256];
+	uint32_t length = sizeof(p) + sizeof(texts) - 1;
+
+	EXPECT_EQ(-1, self->o.sched.cpu);
+	EXPECT_EQ(-1, self->o.sched.enable_seq);
+	memcpy(buf, &p, sizeof(p));
+	memcpy(buf + sizeof(p), texts, sizeof(texts) - 1);
+	life(&self->o, KTSTR_LIFE_TEST_STARTED, "");
+	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_SCHED_EXIT, buf, length));
+	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR, self->o.sched.kind);
+	EXPECT_EQ(3, self->o.sched.cpu);
+	EXPECT_STREQ("runtime error", self->o.sched.reason);
+	EXPECT_STREQ("bad DSQ", self->o.sched.message);
+	EXPECT_STREQ("EV 1\n", self->o.sched.events.data);
+	EXPECT_STREQ("dump of\nall", self->o.sched.dump.data);
+	EXPECT_EQ(2, self->o.sched.enable_seq);
+	EXPECT_EQ(-1, self->o.sched.hotplug_seq);
+	EXPECT_EQ(7, self->o.sched.nr_rejected);
+	EXPECT_STREQ("the scheduler ended during the test (exited with code 0): line",
+		     self->o.cause);
+
+	/* A scheduler ends once. */
+	EXPECT_EQ(-EPROTO, outcome__frame(&self->o, KTSTR_FRAME_SCHED_EXIT, buf, length));
+	EXPECT_STREQ("dump of\nall", self->o.sched.dump.data);
+}
+
+TEST(every_way_to_end_has_its_name)
+{
+	EXPECT_STREQ("NONE", ktstr_scx_exit__name(KTSTR_SCX_EXIT_NONE));
+	EXPECT_STREQ("UNREG", ktstr_scx_exit__name((enum ktstr_scx_exit)64));
+	EXPECT_STREQ("SYSRQ", ktstr_scx_exit__name((enum ktstr_scx_exit)67));
+	EXPECT_STREQ("ERROR_STALL", ktstr_scx_exit__name((enum ktstr_scx_exit)1026));
+	EXPECT_STREQ("UNKNOWN", ktstr_scx_exit__name((enum ktstr_scx_exit)1));
+}
+
 TEST_F(run, ops_of_the_attached_scheduler_are_noted)
 {
 	char name[200];
@@ -229,16 +305,21 @@ TEST(malformed_frames_break_the_channel)
 {
 	static const struct {
 		uint32_t type, length;
-		uint8_t payload[40];
+		uint8_t payload[88];
 	} frames[] = {
 		{KTSTR_FRAME_LIFECYCLE, 15, {1}},
 		{KTSTR_FRAME_LIFECYCLE, 0, {0}},
 		{KTSTR_FRAME_TEST_RESULT, 7, {0}},
 		{KTSTR_FRAME_TEST_RESULT, 8, {65}},		  /* no such signal */
 		{KTSTR_FRAME_TEST_RESULT, 8, {0, 0, 0, 0, 0, 1}}, /* exit code 256 */
-		{KTSTR_FRAME_SCHED_EXIT, 23, {1}},
-		{KTSTR_FRAME_SCHED_EXIT, 24, {0}},
-		{KTSTR_FRAME_SCHED_EXIT, 24, {4}},
+		{KTSTR_FRAME_SCHED_EXIT, 79, {1}},
+		{KTSTR_FRAME_SCHED_EXIT, 80, {0}},
+		{KTSTR_FRAME_SCHED_EXIT, 80, {4}},
+		{KTSTR_FRAME_SCHED_EXIT, 80, {1, [32] = 1}}, /* a text that is not there */
+		{KTSTR_FRAME_SCHED_EXIT, 81, {1}},	     /* one that is not told */
+		{KTSTR_FRAME_SCHED_EXIT, 81, {1, [48] = 2}},
+		/* lengths whose sum wraps to 0 in 32 bits */
+		{KTSTR_FRAME_SCHED_EXIT, 80, {1, [35] = 0x80, [39] = 0x80}},
 		{KTSTR_FRAME_EXIT, 3, {0}},
 		{KTSTR_FRAME_EXIT, 5, {0}},
 		{KTSTR_FRAME_OUTPUT, 3, {3}},

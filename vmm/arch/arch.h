@@ -44,7 +44,8 @@ struct vcpu_place {
 
 /* All return 0 or -errno with @error filled, unless said otherwise. */
 struct arch_ops {
-	const char *console; /* "ttyS0" */
+	/* Kernel options that make COM1 its console; in use from its first line on. */
+	const char *console_cmdline;
 	/* Kernel options that this host needs, behind a space; "": none. */
 	const char *(*host_cmdline)(void);
 	/* Where the machine's devices are */

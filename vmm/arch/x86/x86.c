@@ -143,8 +143,17 @@ static uint64_t x86__program_counter(struct vcpu *vcpu)
 	return ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ? 0 : regs.rip;
 }
 
+/*
+ * Not console=ttyS0: in newer kernels (7.3) its driver prints from a kernel thread of its own, so
+ * that a CPU which is stuck says nothing of it. A boot console that is kept makes every console
+ * print in the context of the message's writer, whatever that is. tty0, where there is one, is
+ * /dev/console, and keeps the kernel from adding ttyS0 by itself. Not earlyprintk=: what unpacks
+ * the kernel prints there, too.
+ */
+#define CONSOLE_CMDLINE "console=tty0 earlycon=uart8250,io,0x3f8 keep_bootcon"
+
 const struct arch_ops arch_x86_ops = {
-	.console = "ttyS0",
+	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = x86__host_cmdline,
 	.serial_space = BUS_PIO,
 	.serial_base = {X86_COM1_PORT, X86_COM2_PORT},
