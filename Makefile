@@ -37,8 +37,10 @@ else
   OPT := -O2 -D_FORTIFY_SOURCE=2
 endif
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. \
-	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages)) $(CFLAGS) -MMD -MP
-LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread $(LDLIBS)
+	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages) jansson) $(CFLAGS) -MMD -MP
+# jansson only where something uses it: in a guest, each library is a file more.
+LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread -Wl,--push-state,--as-needed \
+	$(shell $(PKG_CONFIG) --libs jansson) -Wl,--pop-state $(LDLIBS)
 
 lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c \
 	guest/*.c)
