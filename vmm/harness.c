@@ -4,6 +4,7 @@
  * diagnostics, and how the run ended becomes how the test ends.
  */
 #include "harness.h"
+#include "harness_files.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -52,6 +53,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(timeout_s);
 	MERGE(expect_verdict);
 	MERGE(expect_cause);
+	MERGE(files);
 #undef MERGE
 }
 
@@ -346,6 +348,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	struct ktstr_result result = {.verdict = KTSTR_VERDICT_NONE};
 	struct ktstr_error error = {.err = 0};
 	struct ktstr_vm *vm = NULL;
+	struct harness_files files = {.nr = 0};
 	struct streams *streams;
 	int err;
 
@@ -381,6 +384,17 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		}
 		config.scheduler = scheduler;
 	}
+	err = harness_files__resolve(&files, attrs->files, binary_dir, getenv("PATH"), &error);
+	if (err)
+		goto failed;
+	if (files.missing) {
+		say(out, false, "%s: not in PATH; install it to run this test", files.missing);
+		outcome->exit_code = EXIT_SKIP;
+		snprintf(outcome->reason, sizeof(outcome->reason), "%s", KTSTR_SKIP_NO_PROGRAM);
+		goto out;
+	}
+	config.files = files.files;
+	config.nr_files = files.nr;
 
 	err = ops->create(&config, &vm, &error);
 	if (!err)
@@ -397,5 +411,6 @@ failed:
 	judge_host_error(id, attrs, &error, out, outcome);
 out:
 	ops->destroy(vm);
+	harness_files__free(&files);
 	free(streams);
 }

@@ -16,6 +16,10 @@
 
 /* A NULL-terminated list of strings, for .scheduler_args. */
 #define KTSTR_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* The same for .files. */
+#define KTSTR_FILES(...) KTSTR_ARGS(__VA_ARGS__)
+/* Why a test is skipped whose .files name a program that the host does not have. */
+#define KTSTR_SKIP_NO_PROGRAM "payload program not installed"
 
 /* What a test declares. A field that is 0 or NULL is not declared: the default holds. */
 struct ktstr_test_attrs {
@@ -46,6 +50,15 @@ struct ktstr_test_attrs {
 	 */
 	enum ktstr_verdict expect_verdict;
 	const char *expect_cause;
+	/*
+	 * What the guest gets beside the test binary, with the libraries that it needs:
+	 * KTSTR_FILES("fio", "./data", "/path"). A name without a slash is a program of the host's
+	 * PATH and of the guest's; without it on the host the test is skipped. An absolute path is
+	 * the same in the guest. Any other is relative to the test binary's directory on the host
+	 * and to the test's working directory ("/") in the guest. A path that is not there is an
+	 * error. Directories come with all that is in them.
+	 */
+	const char *const *files;
 };
 
 /* One test of a binary. @variant is "" where the fixture has none. */
