@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <ktstr/payload.h>
+
 #define READ_SIZE (64u << 10)
 #define NS_PER_MS UINT64_C(1000000)
 #define NS_PER_S UINT64_C(1000000000)
@@ -130,6 +132,7 @@ struct extractor {
 	const char *command;
 	uint64_t deadline_ns;
 	pid_t pid;
+	int cancel_fd;
 	int end_fd; /* pidfd */
 	int fd;	    /* what it prints */
 	char *text;
@@ -245,21 +248,25 @@ static int take_output(struct extractor *e)
 	}
 }
 
-/* Until the command has ended. -ETIMEDOUT, -EFBIG. */
+/* Until the command has ended. -ETIMEDOUT, -EFBIG, -EINTR. */
 static int watch(struct extractor *e)
 {
 	bool open = true;
 
 	for (;;) {
-		struct pollfd pfd[] = {{e->end_fd, POLLIN, 0}, {open ? e->fd : -1, POLLIN, 0}};
+		struct pollfd pfd[] = {{e->end_fd, POLLIN, 0},
+				       {open ? e->fd : -1, POLLIN, 0},
+				       {e->cancel_fd, POLLIN, 0}};
 		uint64_t now = now_ns();
 		int ret;
 
 		if (now >= e->deadline_ns)
 			return -ETIMEDOUT;
-		ret = poll(pfd, 2, (int)((e->deadline_ns - now) / NS_PER_MS) + 1);
+		ret = poll(pfd, 3, (int)((e->deadline_ns - now) / NS_PER_MS) + 1);
 		if (ret <= 0)
 			continue;
+		if (pfd[2].revents)
+			return -EINTR;
 		ret = take_output(e);
 		if (ret < 0)
 			return ret;
@@ -276,6 +283,8 @@ static int judge(const struct extractor *e, int err, int status, uint32_t timeou
 	if (err == -ETIMEDOUT)
 		return ktstr_error__set(error, ETIMEDOUT, OPERATION, e->command,
 					"it did not end within %u ms", timeout_ms);
+	if (err == -EINTR)
+		return ktstr_error__set(error, EINTR, OPERATION, e->command, "stopped");
 	if (err == -EFBIG)
 		return ktstr_error__set(error, EFBIG, OPERATION, e->command,
 					"it printed more than %u bytes", EXTRACT_MAX_OUTPUT);
@@ -289,9 +298,10 @@ static int judge(const struct extractor *e, int err, int status, uint32_t timeou
 }
 
 int extract__run(const char *command, const char *name, const void *raw, size_t length,
-		 uint32_t timeout_ms, struct extracted *out, struct ktstr_error *error)
+		 uint32_t timeout_ms, int cancel_fd, struct extracted *out,
+		 struct ktstr_error *error)
 {
-	struct extractor e = {.command = command, .fd = -1, .end_fd = -1};
+	struct extractor e = {.command = command, .cancel_fd = cancel_fd, .fd = -1, .end_fd = -1};
 	char *variable = NULL, **env = NULL;
 	int err = 0, status = 0;
 
@@ -326,4 +336,11 @@ out:
 	free(variable);
 	free(env);
 	return err;
+}
+
+int ktstr_extractor__run(const char *command, const char *name, const void *raw, size_t length,
+			 uint32_t timeout_ms, int cancel_fd, struct extracted *out,
+			 struct ktstr_error *error)
+{
+	return extract__run(command, name, raw, length, timeout_ms, cancel_fd, out, error);
 }

@@ -29,11 +29,12 @@ struct extracted {
  * Runs `sh -c @command` with the @length bytes of @raw on its standard input and @name in its
  * environment; its standard error is the caller's. -ETIMEDOUT, -ECHILD: it ended by a signal or
  * with a code that is not 0, -EFBIG: it printed more than EXTRACT_MAX_OUTPUT, -EBADMSG: that is
- * not JSON of the form above, -ENODATA: no metric; or -errno of the kernel. @out needs
- * extracted__free() after success alone.
+ * not JSON of the form above, -EINTR: @cancel_fd (-1: none) became readable, -ENODATA: no metric;
+ * or -errno of the kernel. @out needs extracted__free() after success alone.
  */
 int extract__run(const char *command, const char *name, const void *raw, size_t length,
-		 uint32_t timeout_ms, struct extracted *out, struct ktstr_error *error);
+		 uint32_t timeout_ms, int cancel_fd, struct extracted *out,
+		 struct ktstr_error *error);
 void extracted__free(struct extracted *extracted);
 
 /* Reads what an extractor printed; errors as above. @command: for messages. */

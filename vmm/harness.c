@@ -4,6 +4,7 @@
  * diagnostics, and how the run ended becomes how the test ends.
  */
 #include "harness.h"
+#include "harness_extract.h"
 #include "harness_files.h"
 
 #include <errno.h>
@@ -54,6 +55,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(expect_verdict);
 	MERGE(expect_cause);
 	MERGE(files);
+	MERGE(extractor);
 #undef MERGE
 }
 
@@ -87,7 +89,10 @@ uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
 	/* kselftest counts milliseconds in an int */
 	if (__builtin_add_overflow(config.boot_timeout_s, config.timeout_s, &limit_s) ||
 	    __builtin_add_overflow(limit_s, config.attach_timeout_s, &limit_s) ||
-	    __builtin_add_overflow(limit_s, LIMIT_MARGIN_S, &limit_s) || limit_s > INT_MAX / 1000)
+	    __builtin_add_overflow(limit_s, LIMIT_MARGIN_S, &limit_s) ||
+	    __builtin_add_overflow(
+		    limit_s, attrs->extractor ? HARNESS_EXTRACT_TIMEOUT_MS / 1000u : 0, &limit_s) ||
+	    limit_s > INT_MAX / 1000)
 		limit_s = INT_MAX / 1000;
 	return limit_s;
 }
@@ -312,6 +317,7 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 
 struct streams {
 	struct harness_relay out, err;
+	struct harness_extract extract;
 };
 
 static void relay_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
@@ -361,6 +367,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	}
 	harness_relay__init(&streams->out, out, attrs->expect_cause);
 	harness_relay__init(&streams->err, out, attrs->expect_cause);
+	harness_extract__init(&streams->extract, attrs->extractor);
 
 	snprintf(name, sizeof(name), "%s%s%s.%s", id->fixture, id->variant[0] ? "." : "",
 		 id->variant, id->test);
@@ -371,6 +378,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.cancel_fd = cancel_fd;
 	config.output = relay_output;
 	config.output_opaque = streams;
+	config.frame = harness_extract__frame;
+	config.frame_opaque = &streams->extract;
 	if (attrs->scheduler) {
 		int length =
 			attrs->scheduler[0] == '/'
@@ -405,12 +414,14 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;
 	}
+	harness_extract__finish(&streams->extract, &result, cancel_fd, out);
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
 	goto out;
 failed:
 	judge_host_error(id, attrs, &error, out, outcome);
 out:
 	ops->destroy(vm);
+	harness_extract__free(&streams->extract);
 	harness_files__free(&files);
 	free(streams);
 }

@@ -24,11 +24,14 @@
 #ifndef KTSTR_PAYLOAD_H
 #define KTSTR_PAYLOAD_H
 
+#include <ktstr/error.h>
 #include <ktstr/proto.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct extracted;
 
 #define KTSTR_PAYLOAD_MAX_METRICS 64u
 #define KTSTR_PAYLOAD_MAX_NAME 128u /* bytes of a payload's or a metric's name, and of a unit */
@@ -145,6 +148,19 @@ int ktstr_payload_stop(struct ktstr_payload_process *process, struct ktstr_paylo
 
 /* A metric's value by its name; NaN when it is missing or not declared. */
 double ktstr_payload_result__value(const struct ktstr_payload_result *result, const char *name);
+
+/*
+ * For .extractor: after a test that passed, `sh -c` @command gets on its standard input what each
+ * KTSTR_OUTPUT_RAW payload printed, its name as KTSTR_PAYLOAD in its environment, and prints
+ *	{"metrics": [{"name": "p99", "value": 3.5, "unit": "us", "minimum": 1, "maximum": 10}]}
+ * of which name and value must be there. The test fails when a value is beyond its limit, when the
+ * command fails or finds no metric, or takes more than 2 minutes in all, and when there was no raw
+ * output. The command runs on the machine's host, which may be an emulated one.
+ */
+#define KTSTR_EXTRACTOR(command) (&(const struct ktstr_extractor){(command), ktstr_extractor__run})
+int ktstr_extractor__run(const char *command, const char *name, const void *raw, size_t length,
+			 uint32_t timeout_ms, int cancel_fd, struct extracted *out,
+			 struct ktstr_error *error);
 
 /* In a test's body: the run was as declared, or the test fails and says what was wrong. */
 #define EXPECT_PAYLOAD_OK(result) __KTSTR_PAYLOAD_OK(result, 0)

@@ -21,6 +21,15 @@
 /* Why a test is skipped whose .files name a program that the host does not have. */
 #define KTSTR_SKIP_NO_PROGRAM "payload program not installed"
 
+/* Turns raw output of payloads into metrics: KTSTR_EXTRACTOR() of ktstr/payload.h makes one. */
+struct extracted;
+struct ktstr_extractor {
+	const char *command;
+	int (*run)(const char *command, const char *name, const void *raw, size_t length,
+		   uint32_t timeout_ms, int cancel_fd, struct extracted *out,
+		   struct ktstr_error *error);
+};
+
 /* What a test declares. A field that is 0 or NULL is not declared: the default holds. */
 struct ktstr_test_attrs {
 	/*
@@ -59,6 +68,8 @@ struct ktstr_test_attrs {
 	 * error. Directories come with all that is in them.
 	 */
 	const char *const *files;
+	/* What becomes of the raw output of its payloads, after a pass */
+	const struct ktstr_extractor *extractor;
 };
 
 /* One test of a binary. @variant is "" where the fixture has none. */

@@ -30,7 +30,7 @@ static int run_on(FIXTURE_DATA(extract) * self, const char *command, const void 
 {
 	extracted__free(&self->out);
 	self->error = (struct ktstr_error){.err = 0};
-	return extract__run(command, "prog", raw, length, timeout_ms, &self->out, &self->error);
+	return extract__run(command, "prog", raw, length, timeout_ms, -1, &self->out, &self->error);
 }
 
 static int run(FIXTURE_DATA(extract) * self, const char *command)
