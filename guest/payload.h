@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Reads the metrics of a payload from what it printed: by JSON paths or by patterns. */
+/* Inside of payloads: the supervisor, and what reads metrics by JSON paths or by patterns. */
 #ifndef KTSTR_GUEST_PAYLOAD_H
 #define KTSTR_GUEST_PAYLOAD_H
 
@@ -8,6 +8,7 @@
 #include <regex.h>
 
 #define PAYLOAD_LINE_MAX (64u << 10) /* bytes of a line that patterns are tried on */
+#define PAYLOAD_TAIL_SIZE 4096u
 
 /* The values that a metric's source has led to so far. */
 struct payload_values {
@@ -28,6 +29,31 @@ struct payload_reader {
 	regex_t regexes[KTSTR_PAYLOAD_MAX_METRICS];
 	struct payload_values values[KTSTR_PAYLOAD_MAX_METRICS];
 };
+
+/* The end of a stream, to be shown when something is wrong. */
+struct payload_tail {
+	size_t length;
+	bool cut;
+	char text[PAYLOAD_TAIL_SIZE];
+};
+
+/* What supervisor and test share. */
+struct payload_shared {
+	struct ktstr_payload_result result;
+	struct payload_tail tails[2]; /* standard output and error */
+	bool done;		      /* the result is whole */
+};
+
+/*
+ * Of the process that is the supervisor: runs the payload of @reader. @test_fd: pidfd of the test's
+ * process, with which the payload ends; @stop_fd: eventfd that stops it.
+ */
+void payload__supervise(struct payload_reader *reader, struct payload_shared *shared, int test_fd,
+			int stop_fd) __attribute__((noreturn));
+
+/* Sets the result's @err and problem, unless it has one: the first counts. Returns -err. */
+int payload__problem(struct ktstr_payload_result *result, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Checks the description. -EINVAL with what is wrong with it in @why; then there is nothing to
  * free. */

@@ -290,10 +290,10 @@ static void follow(struct payload_values *values, const json_t *at, const char *
 	} else if (json_is_array(at)) {
 		follow(values, element(at, key), path);
 	} else if (json_is_object(at) && every) {
-		json_t *object = (json_t *)(uintptr_t)at, *member;
-		const char *name;
+		json_t *object = (json_t *)(uintptr_t)at;
 
-		json_object_foreach(object, name, member) follow(values, member, path);
+		for (void *i = json_object_iter(object); i; i = json_object_iter_next(object, i))
+			follow(values, json_object_iter_value(i), path);
 	} else if (json_is_object(at)) {
 		follow(values, json_object_get(at, key), path);
 	}
