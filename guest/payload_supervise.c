@@ -204,6 +204,8 @@ execute(const struct ktstr_payload *payload, int in, int out, int err, int repor
 	setsid();
 	/* A supervisor that is killed takes the program along. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* No descriptor of the test's but the three streams; those here are to last until exec. */
+	close_range(STDERR_FILENO + 1, ~0u, CLOSE_RANGE_CLOEXEC);
 	sigemptyset(&none);
 	/* What is ignored stays so over an exec; SIGPIPE is here. */
 	for (int signo = 1; signo < NSIG; signo++)

@@ -8,6 +8,7 @@
 #include <ktstr/payload.h>
 #include <ktstr/test.h>
 
+#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -183,6 +184,16 @@ TEST_F(payload, signals_are_as_a_program_expects_them)
 	EXPECT_EQ(0, ktstr_payload_result__value(&self->result, "ignored"));
 }
 
+TEST_F(payload, descriptors_of_the_test_stay_with_it)
+{
+	int fd = open("/dev/null", O_RDONLY);
+
+	ASSERT_GT(fd, 2);
+	script(self, "[ \"$(ls /proc/self/fd | tr '\\n' ' ')\" = '0 1 2 3 ' ]"); /* 3: ls's own */
+	EXPECT_EQ(0, run(self));
+	close(fd);
+}
+
 /* ---- time and processes ---- */
 
 static bool is_alive(const char *pid_file)
@@ -311,7 +322,7 @@ TEST_F(payload, payload_ends_with_the_test)
 
 TEST_F(payload, supervisor_that_is_killed_is_no_pass)
 {
-	script(self, "kill -s KILL $PPID; sleep 1000");
+	script(self, "kill -s KILL $PPID; exec sleep 1000");
 	EXPECT_EQ(-EIO, run(self));
 	EXPECT_STREQ("its supervisor was ended by signal 9, and the result is lost",
 		     self->result.problem);
