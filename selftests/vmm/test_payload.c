@@ -25,7 +25,7 @@ FIXTURE(payload)
 {
 	struct ktstr_payload payload;
 	struct ktstr_payload_result result;
-	const char *argv[4], *env[2];
+	const char *argv[5], *env[2];
 	char printed[65536];
 	char dir[64];
 };
@@ -175,7 +175,11 @@ TEST_F(payload, signals_are_as_a_program_expects_them)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN);
-	script(self, "grep -E '^Sig(Blk|Ign):' /proc/self/status");
+	/* No shell: it would set some of this right. */
+	program(self, "grep", "-E");
+	self->argv[2] = "^Sig(Blk|Ign):";
+	self->argv[3] = "/proc/self/status";
+	self->argv[4] = NULL;
 	self->payload.output = KTSTR_OUTPUT_PATTERN;
 	self->payload.metrics = metrics;
 	EXPECT_EQ(0, run(self));
@@ -425,6 +429,20 @@ TEST_F(payload, endless_output_has_a_bound_and_its_lines_are_all_read)
 	EXPECT_FALSE(self->result.output_cut);
 }
 
+/* What is in a pipe when the program ends is more than one read of it. */
+TEST_F(payload, last_of_the_output_is_read_after_the_end)
+{
+	self->payload.output = KTSTR_OUTPUT_PATTERN;
+	self->payload.metrics = a_metric;
+	/* The supervisor stands still until all is written. 1031 is F_SETPIPE_SZ. */
+	script(self, "kill -s STOP $PPID; (sleep 0.5; kill -s CONT $PPID) & "
+		     "exec perl -e 'fcntl(STDOUT, 1031, 1 << 20); "
+		     "print \"x\" x 900000, \"\\na=5\\n\"'");
+	EXPECT_EQ(0, run(self));
+	EXPECT_EQ(5, ktstr_payload_result__value(&self->result, "a"));
+	EXPECT_EQ(900005, self->result.nr_bytes);
+}
+
 TEST_F(payload, output_that_is_to_be_kept_and_too_much_is_an_error)
 {
 	static const enum ktstr_payload_output outputs[] = {KTSTR_OUTPUT_JSON, KTSTR_OUTPUT_RAW};
@@ -444,11 +462,13 @@ TEST_F(payload, output_that_is_to_be_kept_and_too_much_is_an_error)
 
 TEST_F(payload, file_takes_the_place_of_the_streams)
 {
+	static const struct ktstr_metric sum[] = {
+		{.name = "a", .source = "^a=(.*)", .pick = KTSTR_PICK_SUM}, {.name = NULL}};
 	char *path = in_dir(self, "out");
 	FILE *f = fopen(path, "w");
 
 	self->payload.output = KTSTR_OUTPUT_PATTERN;
-	self->payload.metrics = a_metric;
+	self->payload.metrics = sum;
 	self->payload.output_file = path;
 	ASSERT_NE(NULL, f);
 	fputs("a=1\n", f);
