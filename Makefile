@@ -30,8 +30,6 @@ ifdef KERNEL
   export KTSTR_KERNEL := $(KERNEL)
 endif
 packages := libelf zlib
-# Of unit tests alone.
-test_packages := jansson
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 ifeq ($(FUZZ),1)
@@ -43,8 +41,10 @@ else
   OPT := -O2 -D_FORTIFY_SOURCE=2
 endif
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. \
-	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages)) $(CFLAGS) -MMD -MP
-LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread $(LDLIBS)
+	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages) jansson) $(CFLAGS) -MMD -MP
+# jansson only where something uses it: in a guest, each library is a file more.
+LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread -Wl,--push-state,--as-needed \
+	$(shell $(PKG_CONFIG) --libs jansson) -Wl,--pop-state $(LDLIBS)
 
 lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c \
 	guest/*.c)
@@ -112,8 +112,7 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 		exit 1; }
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
-		$(out)/libktstr.a $(LDLIBS_ALL) \
-		-Wl,--as-needed $(shell $(PKG_CONFIG) --libs $(test_packages))
+		$(out)/libktstr.a $(LDLIBS_ALL)
 
 # Fails on purpose, for selftests/cli/consumers.t.
 mixed := $(out)/selftests/consumers/mixed

@@ -4,6 +4,8 @@
  * diagnostics, and how the run ended becomes how the test ends.
  */
 #include "harness.h"
+#include "harness_extract.h"
+#include "harness_files.h"
 #include "record.h"
 
 #include <errno.h>
@@ -55,6 +57,8 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(expect_verdict);
 	MERGE(expect_cause);
 	MERGE(expect_sched_exit);
+	MERGE(files);
+	MERGE(extractor);
 #undef MERGE
 }
 
@@ -89,7 +93,10 @@ uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
 	/* kselftest counts milliseconds in an int */
 	if (__builtin_add_overflow(config.boot_timeout_s, config.timeout_s, &limit_s) ||
 	    __builtin_add_overflow(limit_s, config.attach_timeout_s, &limit_s) ||
-	    __builtin_add_overflow(limit_s, LIMIT_MARGIN_S, &limit_s) || limit_s > INT_MAX / 1000)
+	    __builtin_add_overflow(limit_s, LIMIT_MARGIN_S, &limit_s) ||
+	    __builtin_add_overflow(
+		    limit_s, attrs->extractor ? HARNESS_EXTRACT_TIMEOUT_MS / 1000u : 0, &limit_s) ||
+	    limit_s > INT_MAX / 1000)
 		limit_s = INT_MAX / 1000;
 	return limit_s;
 }
@@ -460,6 +467,7 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 
 struct streams {
 	struct harness_relay out, err;
+	struct harness_extract extract;
 };
 
 static void relay_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
@@ -578,6 +586,36 @@ static int find_scheduler(const char *name, const char *binary_dir, char path[PA
 		       : 0;
 }
 
+/*
+ * What the test declares, with the paths that it means. 0; -errno; 1: it is skipped, which *outcome
+ * says then.
+ */
+static int describe_machine(const struct ktstr_test_attrs *attrs, const char *binary_dir,
+			    char scheduler[PATH_MAX], struct harness_files *files,
+			    struct ktstr_vm_config *config, FILE *out,
+			    struct ktstr_test_outcome *outcome, struct ktstr_error *error)
+{
+	int err;
+
+	ktstr_vm_config__defaults(config);
+	apply(attrs, config);
+	err = attrs->scheduler ? find_scheduler(attrs->scheduler, binary_dir, scheduler, error) : 0;
+	if (!err)
+		err = harness_files__resolve(files, attrs->files, binary_dir, getenv("PATH"),
+					     error);
+	if (err)
+		return err;
+	config->scheduler = attrs->scheduler ? scheduler : NULL;
+	config->files = files->files;
+	config->nr_files = files->nr;
+	if (!files->missing)
+		return 0;
+	say(out, false, "%s: not in PATH; install it to run this test", files->missing);
+	outcome->exit_code = EXIT_SKIP;
+	snprintf(outcome->reason, sizeof(outcome->reason), "%s", KTSTR_SKIP_NO_PROGRAM);
+	return 1;
+}
+
 void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
 		       const struct ktstr_test_attrs *attrs, const char *binary_dir,
 		       const struct harness_record *where, int cancel_fd, FILE *out,
@@ -590,6 +628,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	struct ktstr_result result = {.verdict = KTSTR_VERDICT_NONE};
 	struct ktstr_error error = {.err = 0};
 	struct ktstr_vm *vm = NULL;
+	struct harness_files files = {.nr = 0};
 	struct streams *streams = malloc(sizeof(*streams));
 	struct record *record = NULL;
 	int err;
@@ -602,23 +641,23 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	}
 	harness_relay__init(&streams->out, out, attrs->expect_cause);
 	harness_relay__init(&streams->err, out, attrs->expect_cause);
+	harness_extract__init(&streams->extract, attrs->extractor);
 
 	snprintf(name, sizeof(name), "%s%s%s.%s", id->fixture, id->variant[0] ? "." : "",
 		 id->variant, id->test);
-	ktstr_vm_config__defaults(&config);
-	apply(attrs, &config);
+	err = describe_machine(attrs, binary_dir, scheduler, &files, &config, out, outcome, &error);
+	if (err > 0)
+		goto out;
+	if (err)
+		goto failed;
 	config.role = KTSTR_ROLE_TEST;
 	config.argv = argv;
 	config.cancel_fd = cancel_fd;
 	config.output = relay_output;
-	config.output_opaque = streams;
 	config.stats = show_stats;
-	config.stats_opaque = streams;
-	err = attrs->scheduler ? find_scheduler(attrs->scheduler, binary_dir, scheduler, &error)
-			       : 0;
-	if (err)
-		goto failed;
-	config.scheduler = attrs->scheduler ? scheduler : NULL;
+	config.output_opaque = config.stats_opaque = streams;
+	config.frame = harness_extract__frame;
+	config.frame_opaque = &streams->extract;
 	record = start_record(where, &config, out);
 
 	err = ops->create(&config, &vm, &error);
@@ -630,9 +669,15 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;
 	}
+	harness_extract__finish(&streams->extract, &result, cancel_fd, out);
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
 	if (result.stats_problem)
 		say(out, false, "statistics: %s", result.stats_problem);
+	for (size_t i = 0; record && i < streams->extract.nr; i++) {
+		const struct harness_raw_output *raw = &streams->extract.outputs[i];
+
+		record__metrics(record, raw->name, raw->extracted.metrics, raw->extracted.nr);
+	}
 	if (record)
 		finish_record(ops, record, where, name, id, attrs, vm, &result, out, outcome);
 	goto out;
@@ -641,5 +686,7 @@ failed:
 out:
 	record__destroy(record);
 	ops->destroy(vm);
+	harness_extract__free(&streams->extract);
+	harness_files__free(&files);
 	free(streams);
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "metrics.h"
+
 /* Exit codes of a kselftest (tools/testing/selftests/kselftest.h). */
 #define KSFT_PASS 0
 #define KSFT_XFAIL 2
@@ -337,35 +339,10 @@ static int outcome__raw_output(const uint8_t *payload, uint32_t length)
 	return raw.name_length > length - sizeof(raw) ? -EPROTO : 0;
 }
 
-/* Every metric lies within the frame, and nothing is behind the last one. */
-static int outcome__metrics(const uint8_t *payload, uint32_t length)
-{
-	struct ktstr_metrics_payload metrics;
-	struct ktstr_metric_record record;
-	size_t at;
-
-	if (length < sizeof(metrics))
-		return -EPROTO;
-	memcpy(&metrics, payload, sizeof(metrics));
-	if (metrics.signal > 64 || metrics.exit_code > 255 ||
-	    metrics.name_length > length - sizeof(metrics))
-		return -EPROTO;
-	at = sizeof(metrics) + metrics.name_length;
-	for (uint32_t i = 0; i < metrics.nr_metrics; i++) {
-		if (length - at < sizeof(record))
-			return -EPROTO;
-		memcpy(&record, payload + at, sizeof(record));
-		at += sizeof(record);
-		if (length - at < (size_t)record.name_length + record.unit_length)
-			return -EPROTO;
-		at += (size_t)record.name_length + record.unit_length;
-	}
-	return at == length ? 0 : -EPROTO;
-}
-
 int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uint32_t length)
 {
 	struct ktstr_output_payload out;
+	struct metrics metrics;
 	int err = 0;
 
 	o->init_seen = true;
@@ -404,7 +381,7 @@ int outcome__frame(struct outcome *o, uint32_t type, const uint8_t *payload, uin
 		err = outcome__raw_output(payload, length);
 		break;
 	case KTSTR_FRAME_PAYLOAD_METRICS:
-		err = outcome__metrics(payload, length);
+		err = metrics__open(&metrics, payload, length);
 		break;
 	default: /* types of later versions, and PRAW, which only the record keeps */
 		break;

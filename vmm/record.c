@@ -26,11 +26,11 @@
 #define MEMORY_MAX (UINT64_C(8) << 20)
 #define MEMORY_PIECE (UINT64_C(1) << 20)
 
-enum { FRAMES, EVENTS, OUT, ERR, KERNEL, SCHEDULER, MONITOR, STATS, NR_SINKS };
+enum { FRAMES, EVENTS, OUT, ERR, KERNEL, SCHEDULER, MONITOR, STATS, METRICS, NR_SINKS };
 static const char *const sink_names[NR_SINKS] = {
 	[FRAMES] = "frames.bin",     [EVENTS] = "events.jsonl", [OUT] = "stdout.txt",
 	[ERR] = "stderr.txt",	     [KERNEL] = "kernel.txt",	[SCHEDULER] = "scheduler.txt",
-	[MONITOR] = "monitor.jsonl", [STATS] = "stats.jsonl",
+	[MONITOR] = "monitor.jsonl", [STATS] = "stats.jsonl",	[METRICS] = "metrics.jsonl",
 };
 /* The others that a record can have, beside raw-N.txt and profile-N.profraw. */
 static const char *const other_names[] = {
@@ -178,6 +178,35 @@ static void put_event(struct record *r, uint32_t type, uint32_t sequence, const 
 		sink__put_stream(r, EVENTS, text, size);
 }
 
+void record__metrics(struct record *r, const char *payload, const struct metric *metrics, size_t nr)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	if (!f)
+		return;
+	for (size_t i = 0; i < nr; i++) {
+		record_event__metric(f, payload, &metrics[i]);
+		fputc('\n', f);
+	}
+	if (fclose(f))
+		free(text);
+	else
+		sink__put_stream(r, METRICS, text, size);
+}
+
+static void put_metrics(struct record *r, const void *payload, uint32_t length)
+{
+	struct metrics metrics;
+	struct metric metric;
+
+	if (metrics__open(&metrics, payload, length))
+		return;
+	while (metrics__next(&metrics, &metric))
+		record__metrics(r, metrics.name, &metric, 1);
+}
+
 static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
 		     uint32_t length)
 {
@@ -199,6 +228,8 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const void 
 		put_file(r, "raw-%u.txt", sequence,
 			 (const char *)payload + sizeof(raw) + raw.name_length,
 			 length - sizeof(raw) - raw.name_length);
+	} else if (type == KTSTR_FRAME_PAYLOAD_METRICS) {
+		put_metrics(r, payload, length);
 	} else if (type == KTSTR_FRAME_PROFRAW) {
 		put_file(r, "profile-%u.profraw", sequence, payload, length);
 	}

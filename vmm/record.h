@@ -6,6 +6,7 @@
  *	console.txt      COM1, com2.txt COM2, kernel.txt the kernel's log, scheduler.txt
  *	stdout.txt, stderr.txt   of the test
  *	frames.bin       all frames of port 1; events.jsonl those that are events, as text
+ *	metrics.jsonl    one metric of a payload on a line
  *	monitor.jsonl    the host's samples; stats.jsonl the scheduler's statistics
  *	machine, kernel, initramfs, guest.config   enough to run it again (saved.h)
  *
@@ -21,6 +22,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+struct metric;
 struct record;
 
 /* What a run was, beside its machine. */
@@ -40,6 +42,11 @@ int record__create(const char *dir, bool keep, struct record **record, struct kt
 
 /* Puts itself before the callbacks of @config, which are still called. */
 void record__attach(struct record *record, struct ktstr_vm_config *config);
+
+/* Metrics that were not the guest's: of an extractor. For metrics.jsonl, before the record is
+ * written. */
+void record__metrics(struct record *record, const char *payload, const struct metric *metrics,
+		     size_t nr);
 
 /* ktstr_vm__save(), or what a test has in its place. */
 typedef int (*record_save_fn)(struct ktstr_vm *vm, const char *dir, struct ktstr_error *error);

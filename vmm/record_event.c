@@ -3,6 +3,7 @@
 #include "record_event.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <ktstr/proto.h>
@@ -80,6 +81,27 @@ static void put_raw_output(FILE *f, const void *payload, uint32_t length)
 	fprintf(f, ", \"bytes\": %zu", length - sizeof(raw) - raw.name_length);
 }
 
+static void put_metrics(FILE *f, const void *payload, uint32_t length)
+{
+	struct metrics metrics;
+	struct metric metric;
+	bool first = true;
+
+	if (metrics__open(&metrics, payload, length))
+		return;
+	fputs(", \"payload\": ", f);
+	json__text(f, metrics.name);
+	fprintf(f, ", \"boot_ns\": %" PRIu64 ", \"run_ns\": %" PRIu64, metrics.boot_ns,
+		metrics.run_ns);
+	fprintf(f, ", \"signal\": %u, \"exit_code\": %u, \"metrics\": [", metrics.signal,
+		metrics.exit_code);
+	for (; metrics__next(&metrics, &metric); first = false) {
+		fputs(first ? "" : ", ", f);
+		record_event__metric(f, NULL, &metric);
+	}
+	fputs("]", f);
+}
+
 static void put_exit(FILE *f, const void *payload, uint32_t length)
 {
 	struct ktstr_exit_payload exit;
@@ -87,6 +109,27 @@ static void put_exit(FILE *f, const void *payload, uint32_t length)
 	(void)length;
 	memcpy(&exit, payload, sizeof(exit));
 	fprintf(f, ", \"code\": %u", exit.code);
+}
+
+void record_event__metric(FILE *f, const char *payload, const struct metric *metric)
+{
+	fputs("{", f);
+	if (payload) {
+		fputs("\"payload\": ", f);
+		json__text(f, payload);
+		fputs(", ", f);
+	}
+	fputs("\"name\": ", f);
+	json__text(f, metric->name);
+	fputs(", \"value\": ", f);
+	json__number(f, metric->value);
+	fputs(", \"unit\": ", f);
+	json__text(f, metric->unit);
+	fputs(", \"minimum\": ", f);
+	json__number(f, metric->minimum);
+	fputs(", \"maximum\": ", f);
+	json__number(f, metric->maximum);
+	fprintf(f, ", \"within\": %s}", metric->flags ? "false" : "true");
 }
 
 void record_event__write(FILE *f, uint32_t type, uint32_t sequence, const void *payload,
@@ -103,6 +146,7 @@ void record_event__write(FILE *f, uint32_t type, uint32_t sequence, const void *
 		{KTSTR_FRAME_SCENARIO_END, put_scenario},
 		{KTSTR_FRAME_STIMULUS, put_stimulus},
 		{KTSTR_FRAME_RAW_OUTPUT, put_raw_output},
+		{KTSTR_FRAME_PAYLOAD_METRICS, put_metrics},
 		{KTSTR_FRAME_EXIT, put_exit},
 	};
 

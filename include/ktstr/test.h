@@ -16,6 +16,19 @@
 
 /* A NULL-terminated list of strings, for .scheduler_args. */
 #define KTSTR_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* The same for .files. */
+#define KTSTR_FILES(...) KTSTR_ARGS(__VA_ARGS__)
+/* Why a test is skipped whose .files name a program that the host does not have. */
+#define KTSTR_SKIP_NO_PROGRAM "payload program not installed"
+
+/* Turns raw output of payloads into metrics: KTSTR_EXTRACTOR() of ktstr/payload.h makes one. */
+struct extracted;
+struct ktstr_extractor {
+	const char *command;
+	int (*run)(const char *command, const char *name, const void *raw, size_t length,
+		   uint32_t timeout_ms, int cancel_fd, struct extracted *out,
+		   struct ktstr_error *error);
+};
 
 /* What a test declares. A field that is 0 or NULL is not declared: the default holds. */
 struct ktstr_test_attrs {
@@ -49,6 +62,17 @@ struct ktstr_test_attrs {
 	const char *expect_cause;
 	/* Passes when the scheduler ended during the test, and sched_ext ended it in this way. */
 	enum ktstr_scx_exit expect_sched_exit;
+	/*
+	 * What the guest gets beside the test binary, with the libraries that it needs:
+	 * KTSTR_FILES("fio", "./data", "/path"). A name without a slash is a program of the host's
+	 * PATH and of the guest's; without it on the host the test is skipped. An absolute path is
+	 * the same in the guest. Any other is relative to the test binary's directory on the host
+	 * and to the test's working directory ("/") in the guest. A path that is not there is an
+	 * error. Directories come with all that is in them.
+	 */
+	const char *const *files;
+	/* What becomes of the raw output of its payloads, after a pass */
+	const struct ktstr_extractor *extractor;
 };
 
 /* One test of a binary. @variant is "" where the fixture has none. */

@@ -318,6 +318,45 @@ static void count_call(void *opaque, enum ktstr_stream stream, const char *data,
 	*(size_t *)opaque += length;
 }
 
+TEST_F(record, metrics_are_numbers_or_null)
+{
+	struct {
+		struct ktstr_metrics_payload head;
+		char name[3];
+		struct ktstr_metric_record metric;
+		char metric_name[4], unit[2];
+	} __attribute__((packed)) frame = {
+		.head = {.run_ns = 9, .nr_metrics = 1, .name_length = 3},
+		.name = "fio",
+		.metric = {.value = 1.5,
+			   .minimum = 2,
+			   .maximum = __builtin_nan(""),
+			   .name_length = 4,
+			   .unit_length = 2},
+		.metric_name = "la\"t",
+		.unit = "us",
+	};
+	size_t length;
+	json_t *json;
+	char *text;
+
+	ASSERT_EQ(0, create(self, true));
+	send_frame(&self->config, KTSTR_FRAME_PAYLOAD_METRICS, 1, &frame, sizeof(frame));
+	ASSERT_EQ(0, write_record(self));
+	text = read_file(self->dir, "metrics.jsonl", &length);
+	ASSERT_NE(NULL, text);
+	EXPECT_STREQ(
+		"{\"payload\": \"fio\", \"name\": \"la\\\"t\", \"value\": 1.5, \"unit\": \"us\", "
+		"\"minimum\": 2, \"maximum\": null, \"within\": false}\n",
+		text);
+	free(text);
+	json = event(self->dir, 0);
+	ASSERT_NE(NULL, json);
+	EXPECT_STREQ("fio", string_of(json, "payload"));
+	EXPECT_EQ(1, json_array_size(json_object_get(json, "metrics")));
+	json_decref(json);
+}
+
 TEST_F(record, statistics_have_their_time)
 {
 	size_t length;

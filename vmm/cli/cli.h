@@ -6,12 +6,15 @@
 #include <ktstr/error.h>
 #include <ktstr/vm.h>
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 /* Exit status for bad input, and for a machine that gave no status of the command. */
 #define CLI_EXIT_USAGE 2
 #define CLI_EXIT_LOST 125
+/* A metric of an extractor is beyond its limit. */
+#define CLI_EXIT_LIMIT 1
 
 int cli_run(int argc, char **argv);
 int cli_shell(int argc, char **argv);
@@ -47,6 +50,25 @@ struct cli_machine {
 int cli_machine__option(struct cli_machine *machine, const char *command, int c, const char *value);
 /* When all were taken: 0, and the topology and the RAM are whole, or an exit status. */
 int cli_machine__finish(struct cli_machine *machine, const char *command);
+
+/* `run --extract COMMAND`: what comes out on standard output is passed on and kept. */
+struct cli_extract {
+	const char *command;
+	pthread_t thread;
+	int pipe_out, end_fd, saved_out;
+	char *kept;
+	size_t length;
+	bool cut, reader_gone;
+};
+
+/* From here on standard output is ours. 0, or the exit status. */
+int cli_extract__begin(struct cli_extract *e);
+/*
+ * Gives standard output back. When @status, that of the command @name, is 0, extracts and prints
+ * metrics on standard error. Returns the exit status: CLI_EXIT_LOST when nothing could be
+ * extracted, CLI_EXIT_LIMIT.
+ */
+int cli_extract__end(struct cli_extract *e, const char *name, int status);
 
 /* Path of the program itself, for its own next start; "" when unknown. */
 const char *cli_self(void);

@@ -42,6 +42,7 @@ struct run_options {
 	enum ktstr_verdict verdict; /* of the run, when it is over */
 	const char *stats;	    /* file for statistics; NULL: standard error */
 	FILE *stats_to;
+	struct cli_extract extract; /* no .command: none */
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
 	bool no_emulated_host, verbose, help;
@@ -101,6 +102,7 @@ static void usage(const struct run_options *o, FILE *to)
 		"      --vendor V         show the guest an intel or an amd CPU, for tests of "
 		"topology\n"
 		"                         [the host's]\n"
+		"%s"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
 		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
 		"      --artifacts DIR    leave the run's record in DIR, for ktstr rerun\n"
@@ -110,6 +112,10 @@ static void usage(const struct run_options *o, FILE *to)
 		"\n"
 		"%s",
 		o->command, shell ? "" : " [--] CMD ARGS...", shell ? "none" : "3600",
+		shell ? ""
+		      : "      --extract COMMAND  give CMD's standard output to `sh -c COMMAND` on "
+			"this host,\n"
+			"                         which prints metrics as JSON; see ktstr-run(1)\n",
 		shell ? ""
 		      : "CMD, and arguments that name files, are taken along with the libraries "
 			"that they\n"
@@ -196,6 +202,11 @@ static int parse_option(struct run_options *o, int c)
 		return parse_stats(o, optarg)
 			       ? 0
 			       : bad(o, "--stats", "takes SECONDS or SECONDS:FILE, 0.01 to 3600");
+	case 'x':
+		if (strcmp(o->command, "run") != 0)
+			return bad(o, "--extract", "is for run");
+		o->extract.command = optarg;
+		return 0;
 	case 'E':
 		o->no_emulated_host = true;
 		return 0;
@@ -222,6 +233,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
+		{"extract", required_argument, NULL, 'x'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},
 		{"artifacts", required_argument, NULL, 'A'},
@@ -240,6 +252,13 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 			return cli_bad_option(o->command, c, argv[index]);
 		if (status)
 			return status;
+		if (c == 'x') {
+			/* It is done here, not where the same command may run again. */
+			memmove(argv + index, argv + optind,
+				(size_t)(argc - optind + 1) * sizeof(*argv));
+			argc -= optind - index;
+			optind = index;
+		}
 		index = optind;
 	}
 	if (o->nr_scheduler_args && !o->config.scheduler)
@@ -747,8 +766,16 @@ int cli_run(int argc, char **argv)
 	o.config.argv = (const char *const *)(argv + optind);
 	o.config.env = env;
 	o.config.cwd = getcwd(cwd, sizeof(cwd));
+	if (o.extract.command) {
+		status = cli_extract__begin(&o.extract);
+		if (status)
+			goto out;
+	}
 	if (!enter_host(&o, argv, &status))
 		status = with_signals(&o);
+	if (o.extract.command)
+		status = cli_extract__end(&o.extract, base_name(o.config.argv[0]), status);
+out:
 	free(files);
 	return status;
 }
