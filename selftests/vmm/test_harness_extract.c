@@ -85,12 +85,14 @@ FIXTURE_TEARDOWN(extractor)
 
 static void run(FIXTURE_DATA(extractor) * self, const char *command)
 {
-	static const struct harness_vm_ops fake = {fake_create, fake_run, fake_destroy};
+	static const struct harness_vm_ops fake = {
+		.create = fake_create, .run = fake_run, .destroy = fake_destroy};
 	static const struct ktstr_test_id id = {"fix", "", "name", false, -1};
 	FILE *out = fmemopen(self->text, sizeof(self->text), "w");
 
 	self->attrs.extractor = KTSTR_EXTRACTOR(command);
-	harness__run_test(&fake, &id, &self->attrs, "/", self->cancel_fd, out, &self->outcome);
+	harness__run_test(&fake, &id, &self->attrs, "/", NULL, self->cancel_fd, out,
+			  &self->outcome);
 	fclose(out);
 }
 

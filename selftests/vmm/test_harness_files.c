@@ -161,13 +161,14 @@ static void fake_destroy(struct ktstr_vm *vm)
 static const char *run_test(FIXTURE_DATA(files) * self, const struct ktstr_test_attrs *attrs,
 			    struct ktstr_test_outcome *outcome)
 {
-	static const struct harness_vm_ops fake = {fake_create, fake_run, fake_destroy};
+	static const struct harness_vm_ops fake = {
+		.create = fake_create, .run = fake_run, .destroy = fake_destroy};
 	static const struct ktstr_test_id id = {"fix", "", "name", false, -1};
 	static char text[1024];
 	FILE *out = fmemopen(text, sizeof(text), "w");
 
 	memset(&seen, 0, sizeof(seen));
-	harness__run_test(&fake, &id, attrs, self->beside, -1, out, outcome);
+	harness__run_test(&fake, &id, attrs, self->beside, NULL, -1, out, outcome);
 	fclose(out);
 	return text;
 }
