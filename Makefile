@@ -57,7 +57,7 @@ unit_bin := $(unit_src:%.c=$(out)/%)
 fuzz_names := $(patsubst selftests/fuzz/fuzz_%.c,%,$(wildcard selftests/fuzz/fuzz_*.c))
 fuzz_bin := $(fuzz_names:%=$(out)/selftests/fuzz/fuzz_%)
 replay_bin := $(fuzz_names:%=$(out)/selftests/fuzz/replay_%)
-sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS := //p' \
+sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS [:+]= //p' \
 	selftests/sched_ext/Makefile))
 cli_tests := $(wildcard selftests/cli/*.t)
 # Golden outputs; long-*.t are of more CPUs, and of both CPU vendors.
