@@ -21,6 +21,7 @@
 #include <ktstr/proto.h>
 
 #include "config.h"
+#include "coverage.h"
 #include "crash.h"
 #include "init.h"
 #include "report.h"
@@ -71,9 +72,27 @@ static int open_port(int uevents)
 	return port < 0 ? -1 : port;
 }
 
+/* Before anything is forked. NULL: this program does not count. */
+static struct coverage *start_coverage(struct coverage *coverage)
+{
+	struct coverage_runtime runtime;
+	int ret;
+
+	if (!coverage__runtime(&runtime))
+		return NULL;
+	ret = coverage__start(coverage, &runtime);
+	if (ret == -ENOTSUP)
+		guest__log("coverage: of PID 1 alone: built without "
+			   "-mllvm -runtime-counter-relocation");
+	else if (ret)
+		guest__log("coverage: of PID 1 alone: %s", strerror(-ret));
+	return coverage;
+}
+
 /* Returns in the test's child alone. */
 static void be_pid1(void)
 {
+	struct coverage coverage;
 	struct init_params params = {
 		.config = &guest.config,
 		.port = -1,
@@ -84,6 +103,7 @@ static void be_pid1(void)
 	int ret;
 
 	setup__console();
+	params.coverage = start_coverage(&coverage);
 	ret = crash__install();
 	if (ret)
 		guest__log("crash handlers: %s", strerror(-ret));

@@ -191,6 +191,27 @@ static uint32_t send_result(struct init *init)
 	return head.signal ? 128 + head.signal : head.exit_code;
 }
 
+/* The counts of all that ran, up to here. */
+static void send_profile(struct init *init)
+{
+	void *profile = NULL;
+	size_t length = 0;
+	int ret;
+
+	if (!init->params->coverage)
+		return;
+	ret = coverage__take(init->params->coverage, &profile, &length);
+	if (!ret && length > KTSTR_FRAME_MAX_PAYLOAD)
+		ret = -EFBIG;
+	if (!ret && init->tlv.fd < 0)
+		ret = -ENOTCONN;
+	if (!ret)
+		send_frame(init, KTSTR_FRAME_PROFRAW, profile, length, NULL, 0);
+	else
+		guest__log("coverage: the profile is lost: %s", strerror(-ret));
+	free(profile);
+}
+
 static void send_exit(struct init *init, uint32_t code)
 {
 	struct ktstr_exit_payload head = {.code = code};
@@ -825,6 +846,7 @@ static enum init_end run(struct init *init)
 		code = run_test(init);
 	if (code < 0)
 		return INIT_IN_TEST;
+	send_profile(init);
 	send_exit(init, (uint32_t)code);
 	close(init->epoll);
 	close(init->signals);

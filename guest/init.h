@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "coverage.h"
 
 #define INIT_SCX_DIR "/sys/kernel/sched_ext"
 
@@ -26,6 +27,7 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
+	struct coverage *coverage; /* its profile is sent at the end; NULL: none */
 	int *report_fd; /* gets, in the child of role test, its descriptor for report__send() */
 };
 

@@ -17,6 +17,7 @@
 
 #include <ktstr/proto.h>
 
+#include "fake_profile.h"
 #include "guest/init.h"
 #include "guest/report.h"
 #include "vmm/channel.h"
@@ -32,6 +33,7 @@ struct outcome {
 	size_t out_before_frame; /* bytes of output when the first of the test's frames came */
 	uint32_t bad_bytes;	 /* of RAWO, which is all 'r' */
 	uint32_t raw_length;
+	uint64_t profile[FAKE_COUNTERS]; /* PRAW */
 	struct ktstr_test_payload test;
 	char skip[1100];
 	struct ktstr_sched_exit_payload scdx;
@@ -49,6 +51,7 @@ FIXTURE(init)
 	struct guest_shared *shared;
 	void (*body)(struct guest_shared * shared);
 	int *report_fd; /* shared: the body's descriptor */
+	bool with_coverage;
 };
 
 static void store(char *to, size_t *used, const void *data, size_t length)
@@ -105,6 +108,8 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 		for (uint32_t i = 0; i < length; i++)
 			seen->bad_bytes += payload[i] != 'r';
 	}
+	if (type == KTSTR_FRAME_PROFRAW && length == sizeof(seen->profile))
+		memcpy(seen->profile, payload, length);
 	if (type == KTSTR_FRAME_TEST_RESULT) {
 		memcpy(&seen->test, payload, sizeof(seen->test));
 		snprintf(seen->skip, sizeof(seen->skip), "%.*s", (int)(length - sizeof(seen->test)),
@@ -192,6 +197,7 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 		.report_fd = self->report_fd,
 	};
 	char *text = malloc(length), why[256];
+	struct coverage coverage;
 
 	dup2(com2, 1);
 	dup2(com2, 2);
@@ -199,6 +205,12 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 	if (mount("proc", "/proc", "proc", 0, NULL) ||
 	    guest_config__parse(text, length, &config, why, sizeof(why)))
 		_exit(99);
+	if (self->with_coverage) {
+		if (coverage__start(&coverage, &fake_profile_runtime))
+			_exit(97);
+		params.coverage = &coverage;
+	}
+	fake_profile__count(0);
 	if (init__run(&params) == INIT_IN_TEST) {
 		report_fd = *self->report_fd;
 		self->body(self->shared);
@@ -393,6 +405,49 @@ TEST_F(init, a_frame_that_could_still_change_is_refused)
 	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
 	EXPECT_EQ(0, self->seen.test.exit_code);
 	EXPECT_NE(NULL, strstr(self->seen.com2.log, "frame of the test is lost"));
+}
+
+static void counting_body(struct guest_shared *shared)
+{
+	(void)shared;
+	fake_profile__count(1);
+	if (!fork()) {
+		fake_profile__count(2);
+		abort();
+	}
+	wait(NULL);
+	abort();
+}
+
+TEST_F(init, one_profile_of_pid_1_and_the_test_comes_before_the_end)
+{
+	self->body = counting_body;
+	self->with_coverage = true;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST PRAW LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(SIGABRT, self->seen.test.signal);
+	EXPECT_EQ(1, self->seen.profile[0]);
+	EXPECT_EQ(1, self->seen.profile[1]);
+	EXPECT_EQ(1, self->seen.profile[2]);
+}
+
+TEST_F(init, a_profile_that_is_too_large_is_named_and_breaks_nothing)
+{
+	self->body = counting_body;
+	self->with_coverage = true;
+	fake_profile.size = KTSTR_FRAME_MAX_PAYLOAD + 1;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "the profile is lost: File too large"));
+}
+
+TEST_F(init, a_profile_has_no_way_without_a_port)
+{
+	self->body = counting_body;
+	self->with_coverage = true;
+	RUN_BY_COM2("role=test\0argv=t\0");
+	EXPECT_EQ(128 + SIGABRT, self->seen.com2.exit_code);
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "the profile is lost"));
 }
 
 TEST_F(init, without_a_port_com2_carries_all)
