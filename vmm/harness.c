@@ -4,6 +4,7 @@
  * diagnostics, and how the run ended becomes how the test ends.
  */
 #include "harness.h"
+#include "profraw.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -310,6 +311,8 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 
 struct streams {
 	struct harness_relay out, err;
+	struct profraw profraw;
+	char lost[1500]; /* of profiles; "": nothing */
 };
 
 static void relay_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
@@ -368,6 +371,9 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.cancel_fd = cancel_fd;
 	config.output = relay_output;
 	config.output_opaque = streams;
+	profraw__init(&streams->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
+	config.frame = profraw__frame;
+	config.frame_opaque = &streams->profraw;
 	if (attrs->scheduler) {
 		int length =
 			attrs->scheduler[0] == '/'
@@ -387,6 +393,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		err = ops->run(vm, &result, &error);
 	harness_relay__finish(&streams->out);
 	harness_relay__finish(&streams->err);
+	if (profraw__report(&streams->profraw, streams->lost, sizeof(streams->lost)))
+		say(out, false, "%s", streams->lost);
 	if (err) {
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;

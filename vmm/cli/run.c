@@ -17,6 +17,7 @@
 
 #include "../emulated/emulated.h"
 #include "../kernel.h"
+#include "../profraw.h"
 #include "cli.h"
 
 #define MAX_INCLUDES 256
@@ -33,6 +34,7 @@ struct run_options {
 	const char *report; /* file for what was measured; NULL: none */
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
+	struct profraw profraw;
 	bool no_emulated_host, verbose, help;
 };
 
@@ -456,9 +458,13 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 	struct ktstr_error error = {0};
 	struct ktstr_result result;
 	struct ktstr_vm *vm;
+	char lost[1500];
 	int status;
 
 	o->config.cancel_fd = signal_fd;
+	profraw__init(&o->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
+	o->config.frame = profraw__frame;
+	o->config.frame_opaque = &o->profraw;
 	if (ktstr_vm__create(&o->config, &vm, &error))
 		return cli_error(o->command, &error);
 	if (ktstr_vm__run(vm, &result, &error)) {
@@ -467,6 +473,8 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 		status = report(o, &result);
 		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
 			status = end_by_signal(signal_fd, status);
+		if (profraw__report(&o->profraw, lost, sizeof(lost)))
+			fprintf(stderr, "ktstr: %s: %s\n", o->command, lost);
 		if (o->report && write_report(o->report, &result))
 			status = bad(o, o->report, strerror(errno));
 	}
