@@ -114,7 +114,7 @@ TEST(the_runtime_is_there_exactly_when_it_was_built_with_it)
 	EXPECT_LT(0, runtime.end() - runtime.begin());
 	EXPECT_LT(0, runtime.size());
 	EXPECT_NE(NULL, runtime.bias);
-	EXPECT_NE(NULL, runtime.set_dumped);
+	EXPECT_TRUE(runtime.set_dumped != NULL);
 #else
 	EXPECT_FALSE(coverage__runtime(&runtime));
 	EXPECT_EQ(NULL, runtime.bias);

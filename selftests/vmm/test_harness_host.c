@@ -83,7 +83,7 @@ TEST_F(harness, relay_cuts_a_line_that_never_ends_and_each_piece_is_a_diagnostic
 
 	harness_relay__init(&relay, self->out, NULL);
 	for (i = 0; i < 3 * HARNESS_LINE_MAX; i++)
-		harness_relay__feed(&relay, "# " + i % 2, 1);
+		harness_relay__feed(&relay, &"# "[i % 2], 1);
 	harness_relay__finish(&relay);
 	text = printed(self);
 	for (i = 0; text[i]; i++) {
