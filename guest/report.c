@@ -118,15 +118,26 @@ int report__send(int fd, uint32_t type, const void *head, size_t head_length, co
 	return ret;
 }
 
+/* The descriptor that came along; -1: none, or more than one, which are closed. */
 static int take_fd(struct msghdr *message)
 {
-	struct cmsghdr *c = CMSG_FIRSTHDR(message);
-	int fd;
+	int fd = -1, other;
 
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		size_t nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		if (nr == 1 && fd < 0) {
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+			continue;
+		}
+		/* the padding of one holds a second, and the kernel makes use of it */
+		for (size_t i = 0; i < nr; i++) {
+			memcpy(&other, CMSG_DATA(c) + i * sizeof(int), sizeof(other));
+			close(other);
+		}
+	}
 	return fd;
 }
 
