@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -158,6 +160,16 @@ static int map_memfd(int fd, struct report *report)
 	return 0;
 }
 
+/* recvmsg() says 0 for an empty message, too. */
+static bool is_end(int fd)
+{
+	struct pollfd pfd = {.fd = fd};
+	int waiting = 0;
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) &&
+	       (ioctl(fd, FIONREAD, &waiting) || !waiting);
+}
+
 int report__receive(int fd, struct report *report)
 {
 	struct iovec iov = {report->inline_data, sizeof(report->inline_data)};
@@ -174,9 +186,11 @@ int report__receive(int fd, struct report *report)
 	do {
 		n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n < 0 ? -errno : 0;
+	if (n < 0)
+		return -errno;
 	memfd = take_fd(&message);
+	if (!n && memfd < 0 && is_end(fd))
+		return 0;
 	if ((size_t)n < sizeof(header))
 		goto out;
 	memcpy(&header, report->inline_data, sizeof(header));

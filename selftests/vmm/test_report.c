@@ -71,6 +71,26 @@ TEST_F(report, descriptors_beyond_one_are_refused_and_not_kept)
 	EXPECT_EQ(before, open_files());
 }
 
+TEST_F(report, an_empty_message_is_not_the_end)
+{
+	ASSERT_EQ(0, send(self->fds[1], "", 0, 0));
+	EXPECT_EQ(-EPROTO, report__receive(self->fds[0], &self->report));
+	EXPECT_EQ(-EAGAIN, report__receive(self->fds[0], &self->report));
+	ASSERT_EQ(0, report__send(self->fds[1], KTSTR_FRAME_PROFRAW, "p", 1, NULL, 0));
+	EXPECT_EQ(1, report__receive(self->fds[0], &self->report));
+}
+
+TEST_F(report, what_waits_behind_an_empty_message_of_a_writer_that_has_gone_is_taken)
+{
+	ASSERT_EQ(0, send(self->fds[1], "", 0, 0));
+	ASSERT_EQ(0, report__send(self->fds[1], KTSTR_FRAME_PROFRAW, "p", 1, NULL, 0));
+	close(self->fds[1]);
+	EXPECT_EQ(-EPROTO, report__receive(self->fds[0], &self->report));
+	EXPECT_EQ(1, report__receive(self->fds[0], &self->report));
+	EXPECT_EQ(0, report__receive(self->fds[0], &self->report));
+	self->fds[1] = -1;
+}
+
 TEST_F(report, a_whole_message_and_a_large_one_come_as_they_were)
 {
 	static char large[REPORT_INLINE_MAX + 1];
