@@ -5,7 +5,6 @@
  */
 #include "init.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 
 #include "com2_out.h"
 #include "crash.h"
+#include "processes.h"
 #include "report.h"
 #include "scx.h"
 #include "setup.h"
@@ -511,79 +511,33 @@ static int start_test(struct init *init)
 	return ret;
 }
 
-/* From /proc/PID/stat (proc(5)): state, session and flags; false when the process is gone. */
-static bool read_stat(const char *pid, char *state, int *session, unsigned int *flags)
-{
-	char path[300], line[1024], *at, *end;
-	long fields[6]; /* ppid, pgrp, session, tty_nr, tpgid, flags */
-
-	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	if (guest__read_line(path, line, sizeof(line)))
-		return false;
-	at = strrchr(line, ')'); /* the name before may hold anything */
-	if (!at || at[1] != ' ' || !at[2])
-		return false;
-	*state = at[2];
-	at += 3;
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++, at = end) {
-		fields[i] = strtol(at, &end, 10);
-		if (end == at)
-			return false;
-	}
-	*session = (int)fields[2];
-	*flags = (unsigned int)fields[5];
-	return true;
-}
-
-#define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
-
-/* Kills all processes but PID 1 and the scheduler's session. Returns how many were alive. */
-static int kill_others(const struct init *init)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	int killed = 0;
-
-	while (proc && (entry = readdir(proc))) {
-		int pid = (int)strtol(entry->d_name, NULL, 10), session;
-		unsigned int flags;
-		char state;
-
-		if (pid <= 1 || !read_stat(entry->d_name, &state, &session, &flags))
-			continue;
-		if (state == 'Z' || state == 'X' || (flags & PF_KTHREAD))
-			continue;
-		if (init->sched.pid && (pid == init->sched.pid || session == init->sched.pid))
-			continue;
-		if (!kill(pid, SIGKILL))
-			killed++;
-	}
-	if (proc)
-		closedir(proc);
-	return killed;
-}
-
 /* After the test: nothing of it lives on, and all that it wrote is sent. */
 static void drain_test(struct init *init)
 {
 	uint64_t deadline = in_ms(DRAIN_MS);
+	int proc = processes__open();
 
 	for (;;) {
-		int killed = kill_others(init);
-		int ms = left_ms(deadline, killed ? SEQ_TICK_MS : -1);
+		int alive = processes__kill(proc, init->sched.pid, deadline);
+		int ms = left_ms(deadline, alive ? SEQ_TICK_MS : -1);
 
-		if (!killed && init->out.fd < 0 && init->err.fd < 0 && init->reports[0] < 0 &&
+		if (!alive && init->out.fd < 0 && init->err.fd < 0 && init->reports[0] < 0 &&
 		    init->test.ended)
 			break;
 		if (!ms) {
-			guest__log(
-				"output: still open %d ms after the test's end: a process cannot "
-				"be killed",
-				DRAIN_MS);
+			if (alive < 0)
+				guest__log("processes of the test may live on: /proc: %s",
+					   strerror(-alive));
+			else
+				guest__log("output: still open %d ms after the test's end: "
+					   "a process cannot be killed",
+					   DRAIN_MS);
 			break;
 		}
 		wait_events(init, ms);
 	}
+	if (proc >= 0)
+		close(proc);
 	close_stream(&init->out);
 	close_stream(&init->err);
 	com2_out__end(&init->out.com2, to_com2, NULL);

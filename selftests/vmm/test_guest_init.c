@@ -5,7 +5,9 @@
  */
 #include "kselftest_harness.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,6 +319,97 @@ TEST_F(init, all_output_comes_before_the_result_and_nothing_outlives_the_test)
 	EXPECT_STREQ("end\n", self->seen.out + 3000000);
 	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+/* Says so in @pipe when the first thread has ended. */
+static void *last_thread(void *pipe)
+{
+	char stat[256] = "", *state;
+
+	do {
+		int fd = open("/proc/self/stat", O_RDONLY);
+
+		if (read(fd, stat, sizeof(stat) - 1) < 0)
+			_exit(1);
+		close(fd);
+		state = strrchr(stat, ')');
+	} while (!state || state[2] != 'Z');
+	if (write(((int *)pipe)[1], "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* A process whose first thread has ended is a zombie to look at, and lives. */
+static void leaderless_body(struct guest_shared *shared)
+{
+	static int ends[2];
+	pthread_t thread;
+	char byte;
+
+	(void)shared;
+	if (pipe(ends))
+		_exit(10);
+	if (!fork()) {
+		pthread_create(&thread, NULL, last_thread, ends);
+		pthread_exit(NULL);
+	}
+	_exit(read(ends[0], &byte, 1) != 1);
+}
+
+TEST_F(init, a_process_without_its_first_thread_does_not_outlive_the_test)
+{
+	self->body = leaderless_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+/* Each process lives until it has a child: whoever looks at one after the other comes too late. */
+#ifdef __SANITIZE_ADDRESS__ /* its processes take long to fork */
+#define HOPPERS 8
+#else
+#define HOPPERS 64
+#endif
+static void hopping_body(struct guest_shared *shared)
+{
+	(void)shared;
+	for (int i = 0; i < HOPPERS; i++) {
+		if (fork())
+			continue;
+		while (!fork())
+			;
+		_exit(0);
+	}
+	_exit(0);
+}
+
+TEST_F(init, processes_that_always_are_others_do_not_outlive_the_test)
+{
+	self->body = hopping_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+static void unmounting_body(struct guest_shared *shared)
+{
+	(void)shared;
+	if (!fork()) {
+		setsid();
+		for (;;)
+			pause();
+	}
+	_exit(umount2("/proc", MNT_DETACH) ? 10 : 0);
+}
+
+TEST_F(init, a_test_that_unmounts_proc_leaves_nothing_behind)
+{
+	self->body = unmounting_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_EQ(0, self->seen.exit_code);
 }
 
