@@ -36,7 +36,8 @@
 #define SCHED_KILL_MS 2000
 #define SCHED_DETACH_MS 5000
 #define SCHED_REPORT_MS 5000 /* a detached scheduler prints why and exits */
-#define DRAIN_MS 10000
+#define KILL_MS 2000	     /* one look at all processes */
+#define REPORTS_MAX 1024     /* more than a socket holds */
 /* Where a test does not look for a free one; RLIMIT_NOFILE is 1024 at least. */
 #define REPORT_FD 1000
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -251,23 +252,19 @@ static void on_stream(struct init *init, struct stream *stream)
 		close_stream(stream);
 }
 
-/* What the test printed before it sent a frame comes before the frame. */
-static void take_output_first(struct init *init)
+/* Only what is there now: who prints without end must not hold this up. */
+static void take_waiting(struct init *init, struct stream *stream)
 {
-	struct stream *streams[] = {&init->out, &init->err};
+	int waiting = 0;
 
-	for (size_t i = 0; i < sizeof(streams) / sizeof(*streams); i++) {
-		int waiting = 0;
-
-		/* Only what is there now: a test that prints without end must not hold this up. */
-		if (streams[i]->fd < 0 || ioctl(streams[i]->fd, FIONREAD, &waiting))
-			continue;
-		for (; waiting > 0 && streams[i]->fd >= 0; waiting -= (int)sizeof(init->buf))
-			on_stream(init, streams[i]);
-	}
+	if (stream->fd < 0 || ioctl(stream->fd, FIONREAD, &waiting))
+		return;
+	for (; waiting > 0 && stream->fd >= 0; waiting -= (int)sizeof(init->buf))
+		on_stream(init, stream);
 }
 
-static void on_report(struct init *init)
+/* False when there was none. */
+static bool on_report(struct init *init)
 {
 	struct report *report = &init->report;
 	int ret = report__receive(init->reports[0], report);
@@ -276,7 +273,9 @@ static void on_report(struct init *init)
 		close(init->reports[0]);
 		init->reports[0] = -1;
 	} else if (ret == 1) {
-		take_output_first(init);
+		/* what the test printed before it sent a frame comes before the frame */
+		take_waiting(init, &init->out);
+		take_waiting(init, &init->err);
 		if (by_com2(init) && !init->report_lost)
 			guest__log("frames of the test are lost: there is no port for them");
 		init->report_lost = by_com2(init);
@@ -285,6 +284,7 @@ static void on_report(struct init *init)
 	} else if (ret != -EAGAIN) {
 		guest__log("a frame of the test is lost: %s", strerror(-ret));
 	}
+	return ret > 0 || (ret < 0 && ret != -EAGAIN);
 }
 
 static void on_sigchld(struct init *init)
@@ -338,7 +338,7 @@ static void wait_events(struct init *init, int timeout_ms)
 		else if (tag == &init->scx_event)
 			on_uevent(init);
 		else if (tag == &init->reports)
-			on_report(init);
+			(void)on_report(init);
 		else
 			on_stream(init, tag);
 	}
@@ -511,16 +511,37 @@ static int start_test(struct init *init)
 	return ret;
 }
 
+/* What is there now, and the end behind it. */
+static void take_rest(struct init *init, struct stream *stream)
+{
+	take_waiting(init, stream);
+	if (stream->fd >= 0)
+		on_stream(init, stream);
+}
+
+static void take_rest_of_test(struct init *init)
+{
+	on_sigchld(init);
+	for (int i = 0; i < REPORTS_MAX && init->reports[0] >= 0 && on_report(init); i++)
+		;
+	take_rest(init, &init->out);
+	take_rest(init, &init->err);
+}
+
 /* After the test: nothing of it lives on, and all that it wrote is sent. */
 static void drain_test(struct init *init)
 {
-	uint64_t deadline = in_ms(DRAIN_MS);
+	uint32_t drain_ms = init->params->drain_ms ? init->params->drain_ms : INIT_DRAIN_MS;
+	uint64_t deadline = in_ms(drain_ms);
 	int proc = processes__open();
 
 	for (;;) {
-		int alive = processes__kill(proc, init->sched.pid, deadline);
+		int alive = processes__kill(proc, init->sched.pid, in_ms(KILL_MS));
 		int ms = left_ms(deadline, alive ? SEQ_TICK_MS : -1);
 
+		/* The time may have gone into writing, to a host that reads slowly. */
+		if (!ms)
+			take_rest_of_test(init);
 		if (!alive && init->out.fd < 0 && init->err.fd < 0 && init->reports[0] < 0 &&
 		    init->test.ended)
 			break;
@@ -529,9 +550,9 @@ static void drain_test(struct init *init)
 				guest__log("processes of the test may live on: /proc: %s",
 					   strerror(-alive));
 			else
-				guest__log("output: still open %d ms after the test's end: "
+				guest__log("output: still open %u ms after the test's end: "
 					   "a process cannot be killed",
-					   DRAIN_MS);
+					   drain_ms);
 			break;
 		}
 		wait_events(init, ms);
@@ -552,6 +573,7 @@ static void drain_scheduler(struct init *init, uint64_t deadline)
 
 	while (init->sched_out.fd >= 0 && (ms = left_ms(deadline, -1)))
 		wait_events(init, ms);
+	take_rest(init, &init->sched_out); /* as in drain_test() */
 	scx_exit_line__end(&init->exit_line);
 	com2_out__end(&init->sched_out.com2, to_com2_log, &init->sched_line_start);
 }

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "coverage.h"
 
+#define INIT_DRAIN_MS 10000u
 #define INIT_SCX_DIR "/sys/kernel/sched_ext"
 
 /* Shared by PID 1 and everything that it forks. */
@@ -27,6 +28,7 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
+	uint32_t drain_ms;	   /* for the end of all that the test started; 0: INIT_DRAIN_MS */
 	struct coverage *coverage; /* its profile is sent at the end; NULL: none */
 	int *report_fd; /* gets, in the child of role test, its descriptor for report__send() */
 };

@@ -54,6 +54,8 @@ FIXTURE(init)
 	void (*body)(struct guest_shared * shared);
 	int *report_fd; /* shared: the body's descriptor */
 	bool with_coverage;
+	uint32_t drain_ms;
+	useconds_t pause_us; /* of the host, after all that it reads */
 };
 
 static void store(char *to, size_t *used, const void *data, size_t length)
@@ -196,6 +198,7 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 		.uevents = -1,
 		.terminal = -1,
 		.scx_dir = self->dir,
+		.drain_ms = self->drain_ms,
 		.report_fd = self->report_fd,
 	};
 	char *text = malloc(length), why[256];
@@ -253,6 +256,8 @@ static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) * self, co
 				channel__feed(&self->seen.channel, buf, (size_t)n);
 			else
 				com2__feed(&self->seen.com2, buf, (size_t)n);
+			if (self->pause_us)
+				usleep(self->pause_us);
 		}
 	}
 	channel__end(&self->seen.channel);
@@ -319,6 +324,19 @@ TEST_F(init, all_output_comes_before_the_result_and_nothing_outlives_the_test)
 	EXPECT_STREQ("end\n", self->seen.out + 3000000);
 	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+TEST_F(init, output_is_not_lost_to_a_host_that_reads_slowly)
+{
+	self->drain_ms = 50;
+	self->pause_us = 50000;
+	RUN("role=command\0argv=sh\0argv=-c\0"
+	    "argv=head -c 900000 /dev/zero | tr '\\0' x; echo end; echo end >&2\0");
+	EXPECT_EQ(900004, self->seen.lengths[1]);
+	EXPECT_STREQ("end\n", self->seen.out + 900000);
+	EXPECT_STREQ("end\n", self->seen.err);
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_EQ(0, self->seen.exit_code);
 }
 
@@ -583,6 +601,18 @@ TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
 	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
 		     self->seen.scdx_text);
 	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+TEST_F(init, the_last_words_of_a_scheduler_are_not_lost_to_a_host_that_reads_slowly)
+{
+	prepare_scx(self);
+	self->pause_us = 200000;
+	RUN(SCHEDULER("trap '" DETACH "head -c 900000 /dev/zero | tr \"\\\\0\" x; echo;"
+		      "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=command\0argv=true\0");
+	EXPECT_EQ(900001 + strlen("EXIT: unregistered from user space\n"), self->seen.lengths[3]);
+	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
+		     self->seen.scdx_text);
 }
 
 TEST_F(init, scheduler_that_exits_first_is_not_attached)
