@@ -618,6 +618,7 @@ static void stop_scheduler(struct init *init)
 		return;
 	if (!init->sched.ended) {
 		kill(init->sched.pid, SIGTERM);
+		kill(init->sched.pid, SIGCONT); /* the test may have stopped it */
 		if (!wait_sched_end(init, SCHED_STOP_MS)) {
 			guest__log("scheduler: did not end within %d ms of SIGTERM: SIGKILL",
 				   SCHED_STOP_MS);

@@ -603,6 +603,20 @@ TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
 	EXPECT_EQ(0, self->seen.exit_code);
 }
 
+TEST_F(init, scheduler_that_the_test_has_stopped_still_ends_as_it_should)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(
+		"trap '" DETACH "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
+		"echo $$ >pid; while :; do sleep 0.1; done") "role=command\0argv=sh\0argv=-c\0"
+							     "argv=until [ -s $DIR/pid ]; do sleep "
+							     "0.1; "
+							     "done; kill -STOP $(cat $DIR/pid)\0");
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 LIFE5 TEST SCDX LIFE6 EXIT ", self->seen.order);
+	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
+		     self->seen.scdx_text);
+}
+
 TEST_F(init, the_last_words_of_a_scheduler_are_not_lost_to_a_host_that_reads_slowly)
 {
 	prepare_scx(self);
