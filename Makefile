@@ -6,7 +6,7 @@
 # make coverage     which lines of the host's and the guest's side tests run (clang)
 # make lint, bench, format, install, clean
 #
-# O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; COVERAGE=1 with clang's counters; V=1 shows commands.
+# O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; V=1 shows commands.
 # KSRC=DIR is a kernel source tree, KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
 
 O ?= build

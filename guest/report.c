@@ -80,17 +80,19 @@ static int make_memfd(const void *head, size_t head_length, const void *body, si
 	return ret;
 }
 
-static int send_memfd(int fd, struct msghdr *message, int memfd)
+/* The header alone, and @memfd beside it. */
+static int send_memfd(int fd, struct iovec *header, int memfd)
 {
 	union control control = {.header = {.cmsg_level = SOL_SOCKET,
 					    .cmsg_type = SCM_RIGHTS,
 					    .cmsg_len = CMSG_LEN(sizeof(int))}};
+	const struct msghdr message = {.msg_iov = header,
+				       .msg_iovlen = 1,
+				       .msg_control = &control,
+				       .msg_controllen = sizeof(control.space)};
 
 	memcpy(CMSG_DATA(&control.header), &memfd, sizeof(memfd));
-	message->msg_iovlen = 1;
-	message->msg_control = &control;
-	message->msg_controllen = sizeof(control.space);
-	return send_message(fd, message);
+	return send_message(fd, &message);
 }
 
 int report__send(int fd, uint32_t type, const void *head, size_t head_length, const void *body,
@@ -102,7 +104,7 @@ int report__send(int fd, uint32_t type, const void *head, size_t head_length, co
 		{(void *)(uintptr_t)head, head_length},
 		{(void *)(uintptr_t)body, body_length},
 	};
-	struct msghdr message = {.msg_iov = iov, .msg_iovlen = 3};
+	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = 3};
 	size_t total;
 	int memfd, ret;
 
@@ -115,7 +117,7 @@ int report__send(int fd, uint32_t type, const void *head, size_t head_length, co
 	memfd = make_memfd(head, head_length, body, body_length);
 	if (memfd < 0)
 		return memfd;
-	ret = send_memfd(fd, &message, memfd);
+	ret = send_memfd(fd, iov, memfd);
 	close(memfd);
 	return ret;
 }
