@@ -30,6 +30,8 @@ ifdef KERNEL
   export KTSTR_KERNEL := $(KERNEL)
 endif
 packages := libelf zlib
+# Of unit tests alone.
+test_packages := jansson
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 ifeq ($(DEBUG),1)
@@ -107,7 +109,8 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 		exit 1; }
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
-		$(out)/libktstr.a $(LDLIBS_ALL)
+		$(out)/libktstr.a $(LDLIBS_ALL) \
+		-Wl,--as-needed $(shell $(PKG_CONFIG) --libs $(test_packages))
 
 unit: $(unit_bin) $(out)/ktstr
 	$(PROVE) --exec '' $(unit_bin)

@@ -89,6 +89,8 @@ static int parse_record(const char *key, char *value, struct guest_config *confi
 		config->scheduler_ops = value;
 	else if (!strcmp(key, "hostname"))
 		config->hostname = value;
+	else if (!strcmp(key, "kernel_log"))
+		config->kernel_log = !strcmp(value, "1");
 	else if (!strcmp(key, "attach_timeout_ms"))
 		return parse_u32(value, &config->attach_timeout_ms);
 	else if (!strcmp(key, "tty"))

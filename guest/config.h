@@ -3,6 +3,7 @@
 #ifndef KTSTR_GUEST_CONFIG_H
 #define KTSTR_GUEST_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@ struct guest_config {
 	const char *hostname;	   /* NULL: "ktstr" */
 	uint32_t attach_timeout_ms;
 	uint16_t rows, columns; /* 0: unknown */
+	bool kernel_log;	/* wanted after a test that passed, too */
 };
 
 #define GUEST_ATTACH_TIMEOUT_MS 60000u

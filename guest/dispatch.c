@@ -98,6 +98,7 @@ static void be_pid1(void)
 		.port = -1,
 		.terminal = -1,
 		.scx_dir = INIT_SCX_DIR,
+		.kmsg = "/dev/kmsg",
 		.report_fd = &guest.report_fd,
 	};
 	int ret;

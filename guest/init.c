@@ -17,6 +17,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 
 #include "com2_out.h"
 #include "crash.h"
+#include "kmsg.h"
 #include "processes.h"
 #include "report.h"
 #include "scx.h"
@@ -38,6 +40,7 @@
 #define SCHED_REPORT_MS 5000 /* a detached scheduler prints why and exits */
 #define KILL_MS 2000	     /* one look at all processes */
 #define REPORTS_MAX 1024     /* more than a socket holds */
+#define KERNEL_LOG_MAX (4u << 20)
 /* Where a test does not look for a free one; RLIMIT_NOFILE is 1024 at least. */
 #define REPORT_FD 1000
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -211,6 +214,32 @@ static void send_profile(struct init *init)
 	else
 		guest__log("coverage: the profile is lost: %s", strerror(-ret));
 	free(profile);
+}
+
+/*
+ * The kernel's log, all of it. At the end alone: a reader that follows it would wake at each line,
+ * and be one more task beside those that are tested.
+ */
+static void send_kernel_log(struct init *init)
+{
+	struct ktstr_output_payload head = {.stream = KTSTR_STREAM_KERNEL};
+	size_t n, total = 0;
+	int fd;
+
+	if (by_com2(init) || !init->params->kmsg)
+		return;
+	fd = open(init->params->kmsg, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0) {
+		guest__log("%s: %s", init->params->kmsg, strerror(errno));
+		return;
+	}
+	/* Bounded: a kernel that prints faster than this reads has more to say than anybody wants.
+	 */
+	while (total < KERNEL_LOG_MAX && (n = kmsg__read(fd, init->buf, sizeof(init->buf)))) {
+		send_frame(init, KTSTR_FRAME_OUTPUT, &head, sizeof(head), init->buf, n);
+		total += n;
+	}
+	close(fd);
 }
 
 static void send_exit(struct init *init, uint32_t code)
@@ -814,15 +843,20 @@ static int run_test(struct init *init)
 
 static enum init_end run(struct init *init)
 {
+	struct utsname kernel;
 	int code = 1;
 
 	if (set_up(init))
 		return INIT_DONE;
-	send_life(init, KTSTR_LIFE_INIT, "");
+	if (uname(&kernel))
+		kernel.release[0] = '\0';
+	send_life(init, KTSTR_LIFE_INIT, kernel.release);
 	if (!init->params->config->scheduler[0] || bring_up_scheduler(init))
 		code = run_test(init);
 	if (code < 0)
 		return INIT_IN_TEST;
+	if (code || init->params->config->kernel_log)
+		send_kernel_log(init);
 	send_profile(init);
 	send_exit(init, (uint32_t)code);
 	close(init->epoll);

@@ -28,6 +28,7 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
+	const char *kmsg;	   /* /dev/kmsg; NULL: none */
 	uint32_t drain_ms;	   /* for the end of all that the test started; 0: INIT_DRAIN_MS */
 	struct coverage *coverage; /* its profile is sent at the end; NULL: none */
 	int *report_fd; /* gets, in the child of role test, its descriptor for report__send() */

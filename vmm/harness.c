@@ -5,6 +5,7 @@
  */
 #include "harness.h"
 #include "profraw.h"
+#include "record.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -338,9 +339,91 @@ static void judge_host_error(const struct ktstr_test_id *id, const struct ktstr_
 	harness__judge(id, attrs, &result, false, out, outcome);
 }
 
+/* What the process that stands for the test will end with, in a word. */
+static const char *judged(const struct ktstr_test_id *id, const struct ktstr_test_outcome *outcome)
+{
+	if (outcome->signal)
+		return outcome->signal == id->termsig ? "pass" : "fail";
+	switch (outcome->exit_code) {
+	case EXIT_PASS:
+		return "pass";
+	case EXIT_XFAIL:
+		return "xfail";
+	case EXIT_XPASS:
+		return "xpass";
+	case EXIT_SKIP:
+		return "skip";
+	default:
+		return "fail";
+	}
+}
+
+/* A test that fails leaves its record, and says where; the one that passes takes an old one away.
+ */
+static void finish_record(const struct harness_vm_ops *ops, struct record *record,
+			  const struct harness_record *where, const char *name,
+			  const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+			  struct ktstr_vm *vm, const struct ktstr_result *result, FILE *out,
+			  const struct ktstr_test_outcome *outcome)
+{
+	struct record_about about = {
+		.name = name,
+		.program = where->program,
+		.expect = attrs->expect_verdict,
+		.judged = judged(id, outcome),
+	};
+	struct ktstr_error error = {.err = 0};
+	bool failed = !strcmp(about.judged, "fail");
+	char line[1400];
+
+	if (!failed && !where->keep) {
+		record__remove(where->dir);
+		return;
+	}
+	if (!record__write(record, vm, ops->save, result, &about, &error)) {
+		if (failed)
+			say(out, false, "record: %s (run it again: ktstr rerun)", where->dir);
+		return;
+	}
+	ktstr_error__format(&error, line, sizeof(line));
+	say(out, false, "no record: %s", line);
+}
+
+/* NULL, after saying why, when there can be none: the test goes on without. */
+static struct record *start_record(const struct harness_record *where,
+				   struct ktstr_vm_config *config, FILE *out)
+{
+	struct ktstr_error error = {.err = 0};
+	struct record *record = NULL;
+	char line[1400];
+
+	if (!where || !where->dir)
+		return NULL;
+	if (record__create(where->dir, where->keep, &record, &error)) {
+		ktstr_error__format(&error, line, sizeof(line));
+		say(out, false, "no record: %s", line);
+		return NULL;
+	}
+	record__attach(record, config);
+	return record;
+}
+
+/* The program that is to be the scheduler, beside the test's binary unless its path is whole. */
+static int find_scheduler(const char *name, const char *binary_dir, char path[PATH_MAX],
+			  struct ktstr_error *error)
+{
+	int length = name[0] == '/' ? snprintf(path, PATH_MAX, "%s", name)
+				    : snprintf(path, PATH_MAX, "%s/%s", binary_dir, name);
+
+	return length < 0 || length >= PATH_MAX
+		       ? ktstr_error__set(error, ENAMETOOLONG, "scheduler", name, NULL)
+		       : 0;
+}
+
 void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
-		       const struct ktstr_test_attrs *attrs, const char *binary_dir, int cancel_fd,
-		       FILE *out, struct ktstr_test_outcome *outcome)
+		       const struct ktstr_test_attrs *attrs, const char *binary_dir,
+		       const struct harness_record *where, int cancel_fd, FILE *out,
+		       struct ktstr_test_outcome *outcome)
 {
 	char name[512], scheduler[PATH_MAX];
 	/* The guest finds its test by kselftest's own options. */
@@ -349,11 +432,11 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	struct ktstr_result result = {.verdict = KTSTR_VERDICT_NONE};
 	struct ktstr_error error = {.err = 0};
 	struct ktstr_vm *vm = NULL;
-	struct streams *streams;
+	struct streams *streams = malloc(sizeof(*streams));
+	struct record *record = NULL;
 	int err;
 
 	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
-	streams = malloc(sizeof(*streams));
 	if (!streams) {
 		ktstr_error__set(&error, ENOMEM, "allocate", "output lines", NULL);
 		judge_host_error(id, attrs, &error, out, outcome);
@@ -374,19 +457,12 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	profraw__init(&streams->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
 	config.frame = profraw__frame;
 	config.frame_opaque = &streams->profraw;
-	if (attrs->scheduler) {
-		int length =
-			attrs->scheduler[0] == '/'
-				? snprintf(scheduler, sizeof(scheduler), "%s", attrs->scheduler)
-				: snprintf(scheduler, sizeof(scheduler), "%s/%s", binary_dir,
-					   attrs->scheduler);
-
-		if ((size_t)length >= sizeof(scheduler)) {
-			ktstr_error__set(&error, ENAMETOOLONG, "scheduler", attrs->scheduler, NULL);
-			goto failed;
-		}
-		config.scheduler = scheduler;
-	}
+	err = attrs->scheduler ? find_scheduler(attrs->scheduler, binary_dir, scheduler, &error)
+			       : 0;
+	if (err)
+		goto failed;
+	config.scheduler = attrs->scheduler ? scheduler : NULL;
+	record = start_record(where, &config, out);
 
 	err = ops->create(&config, &vm, &error);
 	if (!err)
@@ -400,10 +476,13 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		goto failed;
 	}
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
+	if (record)
+		finish_record(ops, record, where, name, id, attrs, vm, &result, out, outcome);
 	goto out;
 failed:
 	judge_host_error(id, attrs, &error, out, outcome);
 out:
+	record__destroy(record);
 	ops->destroy(vm);
 	free(streams);
 }

@@ -5,6 +5,7 @@
 
 #include <ktstr/test.h>
 
+#include <stdbool.h>
 #include <stdio.h>
 
 /* The machine behind a test; the unit tests put their own here. */
@@ -12,13 +13,23 @@ struct harness_vm_ops {
 	int (*create)(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
 		      struct ktstr_error *error);
 	int (*run)(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error);
+	int (*save)(struct ktstr_vm *vm, const char *dir, struct ktstr_error *error);
 	void (*destroy)(struct ktstr_vm *vm);
 };
 
-/* ktstr_harness__run_test() with its surroundings: @cancel_fd as in struct ktstr_vm_config. */
+/* Where a test's record goes (record.h). */
+struct harness_record {
+	const char *dir;     /* NULL: nowhere */
+	bool keep;	     /* whatever the end */
+	const char *program; /* the test's binary */
+};
+
+/* ktstr_harness__run_test() with its surroundings: @cancel_fd as in struct ktstr_vm_config. @where
+ * may be NULL. */
 void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
-		       const struct ktstr_test_attrs *attrs, const char *binary_dir, int cancel_fd,
-		       FILE *out, struct ktstr_test_outcome *outcome);
+		       const struct ktstr_test_attrs *attrs, const char *binary_dir,
+		       const struct harness_record *where, int cancel_fd, FILE *out,
+		       struct ktstr_test_outcome *outcome);
 
 /*
  * From how a run ended to how its test does; writes the reason and the evidence to @out.

@@ -5,13 +5,17 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+#define DEFAULT_ARTIFACTS "ktstr-artifacts"
 
 /* From here on these signals arrive as something to read. Returns the descriptor or -1. */
 static int signals_as_fd(void)
@@ -34,13 +38,38 @@ static void unblock_signals(void)
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
 
+/*
+ * KTSTR_ARTIFACTS, or beside the binary: DIR/BINARY/FIXTURE.VARIANT.TEST. True when the user has
+ * asked for records.
+ */
+static bool record_path(const char *binary, const struct ktstr_test_id *id, char *buf, size_t size)
+{
+	const char *asked = getenv("KTSTR_ARTIFACTS"), *slash = strrchr(binary, '/');
+	const char *name = slash ? slash + 1 : binary;
+	char test[512];
+
+	snprintf(test, sizeof(test), "%s%s%s.%s", id->fixture, id->variant[0] ? "." : "",
+		 id->variant, id->test);
+	if (asked && *asked)
+		snprintf(buf, size, "%s/%s/%s", asked, name, test);
+	else
+		snprintf(buf, size, "%.*s/" DEFAULT_ARTIFACTS "/%s/%s",
+			 slash ? (int)(slash - binary) : 1, slash ? binary : ".", name, test);
+	return asked && *asked;
+}
+
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome)
 {
 	static const struct harness_vm_ops ops = {
-		.create = ktstr_vm__create, .run = ktstr_vm__run, .destroy = ktstr_vm__destroy};
+		.create = ktstr_vm__create,
+		.run = ktstr_vm__run,
+		.save = ktstr_vm__save,
+		.destroy = ktstr_vm__destroy,
+	};
 	const struct rlimit no_core = {0, 0};
-	char binary[4096];
+	char binary[PATH_MAX], directory[PATH_MAX], record[2 * PATH_MAX];
+	struct harness_record where = {.dir = record, .program = binary};
 	int cancel_fd;
 	ssize_t length;
 
@@ -53,7 +82,10 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 
 	length = readlink("/proc/self/exe", binary, sizeof(binary) - 1);
 	binary[length < 0 ? 0 : length] = '\0';
-	harness__run_test(&ops, id, attrs, dirname(binary), cancel_fd, stdout, outcome);
+	memcpy(directory, binary, sizeof(directory));
+	dirname(directory);
+	where.keep = record_path(binary, id, record, sizeof(record));
+	harness__run_test(&ops, id, attrs, directory, &where, cancel_fd, stdout, outcome);
 
 	/* The end by the test's signal is a replay: no core of ours, and nothing may hold it up. */
 	setrlimit(RLIMIT_CORE, &no_core);

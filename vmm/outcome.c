@@ -168,6 +168,9 @@ static int outcome__life(struct outcome *o, const uint8_t *payload, uint32_t len
 		return -EPROTO;
 	memcpy(&life, payload, sizeof(life));
 	o->last_step = life.step;
+	if (life.step == KTSTR_LIFE_INIT)
+		copy_text(o->kernel_release, sizeof(o->kernel_release), payload + sizeof(life),
+			  length - sizeof(life));
 	if (life.step == KTSTR_LIFE_SCHED_ATTACHED)
 		copy_text(o->scheduler_ops, sizeof(o->scheduler_ops), payload + sizeof(life),
 			  length - sizeof(life));

@@ -39,8 +39,9 @@ struct outcome {
 	uint32_t run_code; /* EXIT's */
 	char skip_reason[1024];
 	char scheduler_ops[128];
-	uint32_t last_step; /* enum ktstr_life_step; 0: none */
-	char scenario[128]; /* the one that runs; "": none */
+	char kernel_release[72]; /* struct utsname has 65 bytes for it */
+	uint32_t last_step;	 /* enum ktstr_life_step; 0: none */
+	char scenario[128];	 /* the one that runs; "": none */
 
 	struct outcome_text console, com2, scheduler;
 };

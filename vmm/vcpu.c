@@ -3,6 +3,8 @@
 #include "vcpu.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,10 @@ int vcpu__create(struct vm *vm, uint32_t index, uint64_t run_size, struct vcpu *
 	char object[32];
 
 	snprintf(object, sizeof(object), "vCPU %u", index);
-	*vcpu = (struct vcpu){.vm = vm, .index = index, .fd = -1, .run_size = run_size};
+	*vcpu = (struct vcpu){
+		.vm = vm, .index = index, .fd = -1, .schedstat = -1, .run_size = run_size};
+	/* In case /proc/PID/task/TID/schedstat is not there. */
+	vcpu->run_ns = vcpu->steal_ns = KTSTR_UNKNOWN;
 	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0)
 		return ktstr_error__set(error, errno, "KVM_CREATE_VCPU", object, NULL);
@@ -46,8 +51,10 @@ void vcpu__destroy(struct vcpu *vcpu)
 		munmap(vcpu->run, vcpu->run_size);
 	if (vcpu->fd >= 0)
 		close(vcpu->fd);
+	if (vcpu->schedstat >= 0)
+		close(vcpu->schedstat);
 	vcpu->run = NULL;
-	vcpu->fd = -1;
+	vcpu->fd = vcpu->schedstat = -1;
 }
 
 static void vcpu__io(struct vcpu *vcpu)
@@ -133,6 +140,32 @@ static void vcpu__count(struct vcpu *vcpu)
 	atomic_fetch_add_explicit(&vcpu->total_exits, 1, memory_order_relaxed);
 }
 
+static void raise_to(_Atomic uint64_t *to, uint64_t value)
+{
+	uint64_t old = atomic_load(to);
+
+	while ((old == KTSTR_UNKNOWN || old < value) &&
+	       !atomic_compare_exchange_weak(to, &old, value))
+		;
+}
+
+void vcpu__update_times(struct vcpu *vcpu)
+{
+	uint64_t run_ns, steal_ns;
+	char text[96];
+	int fd = atomic_load(&vcpu->schedstat);
+	ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
+
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	/* "RUN_NS WAIT_NS SLICES" (Documentation/scheduler/sched-stats.rst) */
+	if (sscanf(text, "%" SCNu64 " %" SCNu64, &run_ns, &steal_ns) != 2)
+		return;
+	raise_to(&vcpu->run_ns, run_ns);
+	raise_to(&vcpu->steal_ns, steal_ns);
+}
+
 static void *vcpu__thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -140,6 +173,7 @@ static void *vcpu__thread(void *opaque)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
+	atomic_store(&vcpu->schedstat, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
 	vm__mark_first_run(vcpu->vm);
 	while (!vm__ending(vcpu->vm)) {
 		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
@@ -155,6 +189,7 @@ static void *vcpu__thread(void *opaque)
 		if (!vcpu__handle_exit(vcpu))
 			break;
 	}
+	vcpu__update_times(vcpu);
 	return NULL;
 }
 

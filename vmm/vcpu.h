@@ -21,7 +21,10 @@ struct vcpu {
 	struct kvm_run *run;
 	uint64_t run_size;
 	pthread_t thread;
-	bool started; /* the thread exists and was not joined */
+	bool started;	       /* the thread exists and was not joined */
+	_Atomic int schedstat; /* of the thread; -1: none */
+	/* Of the thread: it ran, it waited for a CPU. Never fall. */
+	_Atomic uint64_t run_ns, steal_ns;
 	_Atomic uint64_t exits[VCPU_EXIT_REASONS];
 	_Atomic uint64_t total_exits;
 };
@@ -35,6 +38,8 @@ int vcpu__start(struct vcpu *vcpu, struct ktstr_error *error);
 /* Gets the vCPU out of KVM_RUN; it does not enter again once vm__ending(). From any thread. */
 void vcpu__kick(struct vcpu *vcpu);
 void vcpu__join(struct vcpu *vcpu);
+/* Brings run_ns and steal_ns up to date; a thread that has ended has left its last ones. */
+void vcpu__update_times(struct vcpu *vcpu);
 /* "io", "mmio", ...; "other" for what has no name here. */
 const char *vcpu__exit_name(uint32_t reason);
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monitor.h"
 #include "vm_boot.h"
 #include "vm_io.h"
 
@@ -266,6 +267,7 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 		return ktstr_error__set(error, ENOMEM, "allocate", "VM", NULL);
 	vm->times.create_at_ns = vm__now_ns();
 	vm->config = *config;
+	vm_inputs__init(&vm->inputs);
 	vm->kvm_fd = vm->vm_fd = vm->timer_fd = -1;
 	vm->com_irq[0] = vm->com_irq[1] = -1;
 	vm->com_bytes[0].fd = vm->com_bytes[1].fd = -1;
@@ -388,6 +390,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.skip_reason = o->skip_reason,
 		.by_com2 = o->by_com2,
 		.scheduler_ops = o->scheduler_ops,
+		.kernel_release = o->kernel_release,
 		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
 		.console = o->console.data ? o->console.data : "",
 		.com2 = o->com2.data ? o->com2.data : "",
@@ -417,6 +420,9 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
 	vm->ran = true;
 	err = vm_io__start(vm, error);
+	if (!err && vm->config.sample)
+		err = monitor__create(vm, vm->config.sample_interval_ms, vm->config.sample,
+				      vm->config.sample_opaque, &vm->monitor, error);
 	if (err)
 		return err;
 	if (vm->config.progress)
@@ -435,6 +441,7 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	byte_queue__close(&vm->com_bytes[1]);
 	stop_vcpus(vm);
 	vm->times.exit_at_ns = vm__now_ns();
+	monitor__finish(vm->monitor);
 	vm_io__drain(vm);
 	decide(vm);
 	fill_result(vm, result);
@@ -447,6 +454,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 
 	if (!vm)
 		return;
+	monitor__destroy(vm->monitor);
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
 		vcpu__destroy(&vm->vcpus[i]);
 	free(vm->vcpus);
@@ -463,6 +471,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	bus__fini(&vm->bus);
 	loop__destroy(vm->loop);
 	outcome__free(&vm->outcome);
+	vm_inputs__free(&vm->inputs);
 	free(vm->exits);
 	free(vm);
 }

@@ -17,9 +17,11 @@
 #include "loop.h"
 #include "memory.h"
 #include "outcome.h"
+#include "saved.h"
 #include "serial.h"
 #include "vcpu.h"
 
+struct monitor;
 struct virtio_attachment;
 struct virtio_mmio;
 struct vm_io;
@@ -49,6 +51,7 @@ struct vm_virtio {
 struct vm {
 	/* Description; strings and arrays of the caller are not kept */
 	struct ktstr_vm_config config;
+	struct vm_inputs inputs;
 
 	/* Machine */
 	int kvm_fd, vm_fd;
@@ -69,6 +72,7 @@ struct vm {
 
 	/* Run */
 	struct loop *loop;
+	struct monitor *monitor; /* NULL: nobody asks */
 	int timer_fd;
 	bool ran;
 	_Atomic int end_claimed; /* enum vm_end: who may write @end_text */

@@ -75,6 +75,8 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 	if (c->cwd)
 		put(f, "cwd", c->cwd);
 	put(f, "hostname", "ktstr");
+	if (c->kernel_log)
+		put(f, "kernel_log", "1");
 	if (c->role == KTSTR_ROLE_SHELL && c->terminal_rows && c->terminal_columns)
 		fprintf(f, "tty=%ux%u%c", c->terminal_rows, c->terminal_columns, '\0');
 	if (c->scheduler) {
@@ -114,71 +116,93 @@ static int prepare_initramfs(const struct vm *vm, const struct kernel *kernel,
 	return initramfs__base(&spec, image, error);
 }
 
-static int load_kernel(struct vm *vm, struct kernel *kernel, struct arch_payload *payload,
-		       struct ktstr_error *error)
+/* Finds the kernel, makes the initramfs and the guest's configuration. */
+static int gather(struct vm *vm, struct kernel *kernel, struct ktstr_error *error)
 {
+	struct vm_inputs *in = &vm->inputs;
+	struct initramfs_image image = {.fd = -1};
+	uint64_t start = vm__now_ns();
 	int err = kernel__resolve(vm->config.kernel, kernel, error);
 
 	if (!err)
 		err = check_sched_ext(vm, kernel, error);
 	if (err)
 		return err;
-	payload->kernel_path = kernel->image;
-	payload->kernel_fd = kernel__open(kernel, error);
-	if (payload->kernel_fd < 0)
-		return payload->kernel_fd;
-	return vm->arch->load_kernel(vm, payload, error);
-}
-
-static int load_initramfs(struct vm *vm, const struct kernel *kernel, struct arch_payload *payload,
-			  struct ktstr_error *error)
-{
-	struct initramfs_image image = {.fd = -1};
-	size_t config_length = 0, archive_length = 0;
-	void *archive = NULL;
-	char *config = NULL;
-	int err = prepare_initramfs(vm, kernel, &image, error);
-
+	in->kernel_fd = kernel__open(kernel, error);
+	vm->times.kernel_ns = vm__now_ns() - start;
+	if (in->kernel_fd < 0)
+		return in->kernel_fd;
+	start = vm__now_ns();
+	err = prepare_initramfs(vm, kernel, &image, error);
+	vm->times.initramfs_ns = vm__now_ns() - start;
 	if (err)
 		return err;
-	err = write_run_config(&vm->config, &config, &config_length);
-	if (err)
-		ktstr_error__set(error, -err, "write", "run configuration", NULL);
-	else
-		err = initramfs__run_config(config, config_length, &archive, &archive_length,
-					    error);
+	in->initramfs_fd = image.fd;
+	in->initramfs_size = image.size;
+	in->initramfs_unpacked = image.unpacked;
+	err = write_run_config(&vm->config, &in->guest_config, &in->guest_config_length);
+	return err ? ktstr_error__set(error, -err, "write", "run configuration", NULL) : 0;
+}
+
+static int load_kernel(struct vm *vm, struct arch_payload *payload, struct ktstr_error *error)
+{
+	uint64_t start = vm__now_ns();
+	int err;
+
+	payload->kernel_fd = vm->inputs.kernel_fd;
+	err = vm->arch->load_kernel(vm, payload, error);
+	vm->times.kernel_ns += vm__now_ns() - start;
+	return err;
+}
+
+static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct ktstr_error *error)
+{
+	const struct vm_inputs *in = &vm->inputs;
+	uint64_t start = vm__now_ns();
+	size_t archive_length = 0;
+	void *archive = NULL;
+	int err = initramfs__run_config(in->guest_config, in->guest_config_length, &archive,
+					&archive_length, error);
+
 	if (!err) {
-		payload->initramfs_fd = image.fd;
-		payload->initramfs_size = image.size;
-		payload->initramfs_unpacked = image.unpacked;
+		payload->initramfs_fd = in->initramfs_fd;
+		payload->initramfs_size = in->initramfs_size;
+		payload->initramfs_unpacked = in->initramfs_unpacked;
 		payload->run_config = archive;
 		payload->run_config_size = archive_length;
 		err = vm->arch->load_initramfs(vm, payload, error);
 	}
 	free(archive);
-	free(config);
-	initramfs_image__close(&image);
+	vm->times.initramfs_ns += vm__now_ns() - start;
 	return err;
 }
 
 int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
 	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
-	uint64_t start = vm__now_ns(), loaded;
-	struct kernel kernel;
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
 	char cmdline[CMDLINE_MAX];
-	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
+	int err;
 
-	if (err)
-		return err;
-	payload.cmdline = cmdline;
-	err = load_kernel(vm, &kernel, &payload, error);
-	loaded = vm__now_ns();
-	vm->times.kernel_ns = loaded - start;
+	if (!kernel)
+		return ktstr_error__set(error, ENOMEM, "allocate", "kernel", NULL);
+	err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
 	if (!err)
-		err = load_initramfs(vm, &kernel, &payload, error);
-	vm->times.initramfs_ns = vm__now_ns() - loaded;
-	if (payload.kernel_fd >= 0)
-		close(payload.kernel_fd);
+		err = vm->config.saved ? saved__open(vm->config.saved, &vm->inputs, error)
+				       : gather(vm, kernel, error);
+	if (!err && vm_inputs__describe(&vm->inputs, &vm->config, kernel->image, kernel->release))
+		err = ktstr_error__set(error, ENOMEM, "allocate", "settings", NULL);
+	payload.cmdline = cmdline;
+	payload.kernel_path = vm->config.saved ? vm->config.saved : kernel->image;
+	if (!err)
+		err = load_kernel(vm, &payload, error);
+	if (!err)
+		err = load_initramfs(vm, &payload, error);
+	free(kernel);
 	return err;
+}
+
+int ktstr_vm__save(struct ktstr_vm *public_vm, const char *dir, struct ktstr_error *error)
+{
+	return saved__write(&((struct vm *)public_vm)->inputs, dir, error);
 }

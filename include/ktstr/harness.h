@@ -232,6 +232,10 @@ static inline int ktstr_harness_main(int argc, char **argv)
 	if (ktstr_guest__is_guest())
 		return __ktstr_guest_main();
 
+	if (ktstr_harness__take_options(&argc, argv, &error)) {
+		ktstr_error__format(&error, why, sizeof(why));
+		return __ktstr_bail_out(why);
+	}
 	ret = test_harness_argv_check(argc, argv);
 	if (ret != KSFT_PASS)
 		return ret;

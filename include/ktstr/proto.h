@@ -40,7 +40,7 @@ enum ktstr_frame_type {
 
 /* LIFE: where PID 1 is. Steps come in this order; those of a scheduler only when there is one. */
 enum ktstr_life_step {
-	KTSTR_LIFE_INIT = 1,	       /* first frame: port 1 is open */
+	KTSTR_LIFE_INIT = 1,	       /* first frame: port 1 is open; detail: uname -r */
 	KTSTR_LIFE_SCHED_STARTED = 2,  /* /scheduler was forked */
 	KTSTR_LIFE_SCHED_ATTACHED = 3, /* detail: root/ops */
 	KTSTR_LIFE_TEST_STARTED = 4,
@@ -59,6 +59,7 @@ enum ktstr_output_stream {
 	KTSTR_STREAM_STDOUT = 1,    /* of the test or command */
 	KTSTR_STREAM_STDERR = 2,    /* of the test or command */
 	KTSTR_STREAM_SCHEDULER = 3, /* both streams of /scheduler */
+	KTSTR_STREAM_KERNEL = 4,    /* the kernel's log, once, after the test */
 };
 
 struct ktstr_output_payload {
@@ -182,6 +183,7 @@ struct ktstr_exit_payload {
  *   scheduler_ops=NAME  what /sys/kernel/sched_ext/root/ops must say
  *   attach_timeout_ms=N
  *   hostname=NAME
+ *   kernel_log=1    send the kernel's log after a test that passed, too
  *   tty=ROWSxCOLS   role shell: size of the terminal on /dev/hvc0
  */
 #define KTSTR_GUEST_CONFIG "/ktstr/config"

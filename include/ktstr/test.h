@@ -77,6 +77,12 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 			     struct ktstr_test_outcome *outcome);
 
 /*
+ * Takes ktstr's own options out of the command line, before kselftest reads it: --artifacts DIR
+ * (kept as KTSTR_ARTIFACTS in the environment). -EINVAL: without a directory.
+ */
+int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *error);
+
+/*
  * Makes sure that machines can run here. When /dev/kvm cannot run a kernel, the process is replaced
  * by the same command inside an emulated KVM host, unless KTSTR_NO_EMULATED_HOST is 1; says so in
  * one line on stderr. Returns 0, or -errno with @error when no machine can run.

@@ -77,6 +77,25 @@ typedef void (*ktstr_output_fn)(void *opaque, enum ktstr_stream stream, const ch
 typedef void (*ktstr_frame_fn)(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
 			       uint32_t length);
 
+/* What one vCPU had done since its start. A number that the host does not give is KTSTR_UNKNOWN. */
+#define KTSTR_UNKNOWN UINT64_MAX
+struct ktstr_vcpu_sample {
+	uint64_t user_exits; /* KVM_RUN returned to the monitor */
+	uint64_t exits;	     /* left the guest, for KVM or for the monitor */
+	uint64_t halts;	     /* of these, because the guest's CPU was idle */
+	uint64_t run_ns;     /* its thread ran, in the guest or outside */
+	uint64_t steal_ns;   /* its thread was ready to run and had no CPU */
+};
+
+/* One look at a running machine. */
+struct ktstr_sample {
+	uint64_t at_ns;	  /* host time since the first KVM_RUN */
+	const char *step; /* what the guest was at: "boot", "the test", ...; static */
+	uint32_t nr_vcpus;
+	const struct ktstr_vcpu_sample *vcpus; /* [nr_vcpus]; until the callback returns */
+};
+typedef void (*ktstr_sample_fn)(void *opaque, const struct ktstr_sample *sample);
+
 /*
  * Set it up with KTSTR_VM_CONFIG_INIT or ktstr_vm_config__defaults(), then change fields. Strings
  * and arrays stay the caller's and must live until ktstr_vm__create() returns.
@@ -89,6 +108,11 @@ struct ktstr_vm_config {
 	enum ktstr_cpu_vendor cpu_vendor;
 	const char *
 		kernel; /* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
+	/*
+	 * Directory that ktstr_vm__save() filled: kernel, initramfs and the guest's side of this
+	 * description come from there, whatever is said here; NULL: they are found and built.
+	 */
+	const char *saved;
 	const char *append; /* added to the kernel command line; may be NULL */
 	const char
 		*init; /* program that becomes /init (an ELF with ktstr's guest side); NULL: self */
@@ -110,6 +134,12 @@ struct ktstr_vm_config {
 	void *console_opaque;
 	ktstr_frame_fn frame; /* may be NULL */
 	void *frame_opaque;
+	ktstr_sample_fn
+		sample; /* every @sample_interval_ms of host time, and at the end; may be NULL */
+	void *sample_opaque;
+	uint32_t sample_interval_ms; /* 0: only at the end */
+	bool kernel_log; /* the guest sends its kernel's log whatever the end, not after a
+			  * failure alone */
 	int terminal_in, terminal_out;		  /* role shell: ends of /dev/hvc0; -1: none */
 	uint32_t terminal_rows, terminal_columns; /* 0: unknown */
 	int cancel_fd;				  /* readable: stop the run; -1: none */
@@ -157,6 +187,7 @@ struct ktstr_result {
 	const char *skip_reason;      /* "" when it gave none */
 	bool by_com2;		      /* the result came by COM2: port 1 never opened */
 	const char *scheduler_ops;    /* root/ops when the test started; "" for EEVDF */
+	const char *kernel_release;   /* of the guest, as PID 1 said it; "" when it did not */
 	const char *scheduler_output; /* both streams */
 	const char *console;	      /* COM1 from the first byte (bounded, oldest dropped) */
 	const char *com2;	      /* COM2, likewise */
@@ -181,6 +212,12 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
  * (KTSTR_VERDICT_HOST_ERROR included). A machine runs once: -EALREADY.
  */
 int ktstr_vm__run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error);
+
+/*
+ * Writes into the directory @dir, which exists, what is enough to run the machine again: what it
+ * booted, byte for byte, and its settings. From ktstr_vm__create() on. -errno of a file.
+ */
+int ktstr_vm__save(struct ktstr_vm *vm, const char *dir, struct ktstr_error *error);
 
 /* Frees everything; NULL is allowed. */
 void ktstr_vm__destroy(struct ktstr_vm *vm);

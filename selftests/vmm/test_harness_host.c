@@ -6,10 +6,12 @@
 #include "kselftest_harness.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <ktstr/proto.h>
 
 #include "vmm/harness.h"
+#include "vmm/record.h"
 
 FIXTURE(harness)
 {
@@ -19,6 +21,7 @@ FIXTURE(harness)
 	struct ktstr_test_attrs attrs;
 	struct ktstr_result result;
 	struct ktstr_test_outcome outcome;
+	struct harness_record *where; /* of the test's record; NULL: none */
 };
 
 FIXTURE_SETUP(harness)
@@ -374,8 +377,32 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 	config->output(config->output_opaque, KTSTR_SCHED, "hidden\n", 7);
 	config->output(config->output_opaque, KTSTR_OUT, "\n", 1);
 	config->frame(config->frame_opaque, KTSTR_FRAME_PROFRAW, 0, "profile", 7);
-	*result = (struct ktstr_result){.verdict = KTSTR_VERDICT_PASS, .have_status = true};
+	*result = (struct ktstr_result){.verdict = KTSTR_VERDICT_PASS,
+					.have_status = true,
+					.skip_reason = "",
+					.console = "",
+					.com2 = "",
+					.kernel_release = "7",
+					.scheduler_ops = ""};
+	if (config->memory_mb) {
+		result->verdict = KTSTR_VERDICT_KERNEL_PANIC;
+		result->cause = "it \"panicked\"";
+		result->console = "last words\n";
+	}
 	return 0;
+}
+
+static int fake_save(struct ktstr_vm *vm, const char *dir, struct ktstr_error *error)
+{
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/machine", dir);
+	f = fopen(path, "w");
+	if (!f)
+		return ktstr_error__set(error, errno, "create", path, NULL);
+	fprintf(f, "of %s\n", vm->config.argv[2]);
+	return fclose(f);
 }
 
 static void fake_destroy(struct ktstr_vm *vm)
@@ -383,7 +410,7 @@ static void fake_destroy(struct ktstr_vm *vm)
 	free(vm);
 }
 
-static const struct harness_vm_ops fake = {fake_create, fake_run, fake_destroy};
+static const struct harness_vm_ops fake = {fake_create, fake_run, fake_save, fake_destroy};
 
 static void run(struct _test_data_harness *self, const char *variant, bool debug)
 {
@@ -393,7 +420,8 @@ static void run(struct _test_data_harness *self, const char *variant, bool debug
 					 .debug = debug,
 					 .termsig = -1};
 
-	harness__run_test(&fake, &id, &self->attrs, "/bin/dir", 7, self->out, &self->outcome);
+	harness__run_test(&fake, &id, &self->attrs, "/bin/dir", self->where, 7, self->out,
+			  &self->outcome);
 }
 
 TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)
@@ -450,6 +478,78 @@ TEST_F(harness, run_without_a_variant_and_with_an_absolute_scheduler)
 	self->attrs.scheduler = "/opt/scx_y";
 	run(self, "", false);
 	EXPECT_EQ(0, strncmp("# -r fix.name - scheduler=/opt/scx_y ", printed(self), 37));
+}
+
+/* The first line of DIR/NAME, "" without such a file. */
+static const char *line_of(const char *dir, const char *name)
+{
+	static char line[512];
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	line[0] = '\0';
+	f = fopen(path, "r");
+	if (!f)
+		return line;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	return line;
+}
+
+TEST_F(harness, a_failure_leaves_its_record_and_a_pass_takes_it_away)
+{
+	char base[] = "/tmp/ktstr-record-XXXXXX", dir[64], text[128];
+	struct harness_record where = {.dir = dir, .program = "/bin/dir/t"};
+
+	ASSERT_NE(NULL, mkdtemp(base));
+	snprintf(dir, sizeof(dir), "%s/t/fix.name", base);
+	self->where = &where;
+	run(self, "", false);
+	EXPECT_NE(0, access(dir, F_OK));
+
+	self->attrs.memory_mb = 1;
+	run(self, "", false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	snprintf(text, sizeof(text), "# record: %s (run it again: ktstr rerun)\n", dir);
+	EXPECT_NE(NULL, strstr(printed(self), text));
+	EXPECT_STREQ("of fix.name\n", line_of(dir, "machine"));
+	EXPECT_STREQ("last words\n", line_of(dir, "console.txt"));
+	EXPECT_STREQ("unfinished", line_of(dir, "stderr.txt"));
+	EXPECT_STREQ("hidden\n", line_of(dir, "scheduler.txt"));
+	EXPECT_NE(NULL, strstr(line_of(dir, "result.json"),
+			       "\"verdict\": \"KERNEL_PANIC\", \"cause\": "
+			       "\"it \\\"panicked\\\"\", \"name\": \"fix.name\", "
+			       "\"program\": \"/bin/dir/t\", \"expected\": null, "
+			       "\"judged\": \"fail\""));
+
+	/* What was expected is no failure. */
+	self->attrs.expect_verdict = KTSTR_VERDICT_KERNEL_PANIC;
+	run(self, "", false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_NE(0, access(dir, F_OK));
+
+	where.keep = true;
+	run(self, "", false);
+	EXPECT_NE(NULL, strstr(line_of(dir, "result.json"),
+			       "\"expected\": \"KERNEL_PANIC\", \"judged\": \"pass\""));
+	record__remove(dir);
+	snprintf(dir, sizeof(dir), "%s/t", base);
+	EXPECT_EQ(0, rmdir(dir));
+	EXPECT_EQ(0, rmdir(base));
+}
+
+TEST_F(harness, a_record_that_cannot_be_written_is_said_and_changes_nothing)
+{
+	struct harness_record where = {.dir = "/proc/no/record"};
+
+	self->where = &where;
+	self->attrs.memory_mb = 1;
+	run(self, "", false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "# KERNEL_PANIC: it"));
+	EXPECT_NE(NULL, strstr(printed(self), "# no record: /proc/no/record: "));
 }
 
 TEST_F(harness, run_that_cannot_start_fails_with_the_reason)

@@ -619,6 +619,60 @@ TEST_F(machine, exits_are_counted_one_by_one)
 	EXPECT_EQ(142, sum);
 }
 
+/* What the samples said; ends the machine after some. */
+struct samples {
+	unsigned int count, enough; /* 0: never */
+	int cancel;		    /* eventfd */
+	bool fell;
+	struct ktstr_vcpu_sample last;
+};
+
+static void take_sample(void *opaque, const struct ktstr_sample *sample)
+{
+	struct samples *s = opaque;
+	const struct ktstr_vcpu_sample *now = &sample->vcpus[0];
+
+	s->fell |= sample->nr_vcpus != 1 || now->user_exits < s->last.user_exits ||
+		   now->run_ns < s->last.run_ns || now->steal_ns < s->last.steal_ns;
+	s->last = *now;
+	if (++s->count == s->enough)
+		eventfd_write(s->cancel, 1);
+}
+
+TEST_F(machine, the_last_sample_has_all_that_happened)
+{
+	struct samples samples = {.count = 0};
+
+	self->config.sample = take_sample;
+	self->config.sample_opaque = &samples;
+	BOOT(count);
+	EXPECT_EQ(1, samples.count);
+	EXPECT_EQ(142, samples.last.user_exits);
+	EXPECT_FALSE(samples.fell);
+	/* KVM says the same, where it says anything: an exit to the monitor is one of the guest. */
+	EXPECT_LE(142, samples.last.exits);
+	EXPECT_GT(samples.last.run_ns, 0);
+	EXPECT_NE(KTSTR_UNKNOWN, samples.last.run_ns);
+	EXPECT_NE(KTSTR_UNKNOWN, samples.last.steal_ns);
+}
+
+TEST_F(machine, samples_come_while_the_guest_runs_on)
+{
+	struct samples samples = {.enough = 5, .cancel = eventfd(0, EFD_CLOEXEC)};
+
+	ASSERT_GE(samples.cancel, 0);
+	self->config.sample = take_sample;
+	self->config.sample_opaque = &samples;
+	self->config.sample_interval_ms = 10;
+	self->config.cancel_fd = samples.cancel;
+	BOOT(spin);
+	EXPECT_EQ(KTSTR_VERDICT_INTERRUPTED, self->result.verdict);
+	EXPECT_LE(6, samples.count); /* and the last one */
+	EXPECT_FALSE(samples.fell);
+	EXPECT_GT(samples.last.run_ns, 0);
+	close(samples.cancel);
+}
+
 TEST_F(machine, ram_is_what_the_nodes_say_or_512_mib_where_nothing_is_said)
 {
 	const struct ktstr_numa_node nodes[] = {{.llcs = 1, .memory_mb = 40},

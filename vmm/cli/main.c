@@ -19,6 +19,7 @@ static void usage(FILE *to)
 	      "\n"
 	      "  run [OPTIONS] [--] CMD ARGS...  boot a VM, run CMD in it, exit with its status\n"
 	      "  shell [OPTIONS]                 boot a VM with a shell on the terminal\n"
+	      "  rerun DIR                       run again what left the record DIR\n"
 	      "  topo [OPTIONS]                  show a topology, and what a guest is told of it\n"
 	      "  probe                           say what this host's KVM can do\n"
 	      "  kernel list|fetch|build|path    kernels to test with\n"
@@ -118,9 +119,13 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*main)(int argc, char **argv);
 	} commands[] = {
-		{"run", cli_run},	{"shell", cli_shell},
-		{"topo", cli_topo},	{"probe", cmd_probe},
-		{"kernel", cmd_kernel}, {"emulated-host", emulated_host__main},
+		{"run", cli_run},
+		{"shell", cli_shell},
+		{"rerun", cli_rerun},
+		{"topo", cli_topo},
+		{"probe", cmd_probe},
+		{"kernel", cmd_kernel},
+		{"emulated-host", emulated_host__main},
 	};
 
 	/* The reference that links PID 1 into this program: it is /init of `run` and `shell`. */

@@ -18,7 +18,10 @@
 #include "../emulated/emulated.h"
 #include "../kernel.h"
 #include "../profraw.h"
+#include "../record.h"
+#include "../saved.h"
 #include "cli.h"
+#include "watch.h"
 
 #define MAX_INCLUDES 256
 #define DEFAULT_RUN_TIMEOUT_S 3600u
@@ -31,7 +34,11 @@ struct run_options {
 	struct cli_machine machine; /* @config points into it */
 	const char *includes[MAX_INCLUDES];
 	size_t nr_includes;
-	const char *report; /* file for what was measured; NULL: none */
+	const char *report;    /* file for result.json alone; NULL: none */
+	const char *artifacts; /* directory of the run's record; NULL: none */
+	bool watching;
+	struct watch watch;
+	enum ktstr_verdict verdict; /* of the run, when it is over */
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
 	struct profraw profraw;
@@ -91,6 +98,8 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         [the host's]\n"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
 		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
+		"      --artifacts DIR    leave the run's record in DIR, for ktstr rerun\n"
+		"      --watch            show exits and CPU time each second while it runs\n"
 		"  -v, --verbose          show the kernel's console and the scheduler's output\n"
 		"  -h, --help\n"
 		"\n"
@@ -147,6 +156,12 @@ static int parse_option(struct run_options *o, int c)
 	case 'R':
 		o->report = optarg;
 		return 0;
+	case 'A':
+		o->artifacts = optarg;
+		return 0;
+	case 'W':
+		o->watching = true;
+		return 0;
 	case 'E':
 		o->no_emulated_host = true;
 		return 0;
@@ -174,6 +189,8 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"irqchip", required_argument, NULL, 'I'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},
+		{"artifacts", required_argument, NULL, 'A'},
+		{"watch", no_argument, NULL, 'W'},
 		{"verbose", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -344,8 +361,9 @@ static void write_all(int fd, const char *data, size_t length)
 
 static void on_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
 {
-	const struct run_options *o = opaque;
+	struct run_options *o = opaque;
 
+	watch__clear(&o->watch);
 	if (stream == KTSTR_OUT)
 		write_all(STDOUT_FILENO, data, length);
 	else if (stream == KTSTR_ERR || o->verbose)
@@ -390,11 +408,12 @@ static void print_tail(const char *text)
 	}
 }
 
-static int report(const struct run_options *o, const struct ktstr_result *r)
+static int report(struct run_options *o, const struct ktstr_result *r)
 {
 	bool judged = r->have_status && (r->verdict >= KTSTR_VERDICT_FAIL) &&
 		      r->verdict != KTSTR_VERDICT_INTERRUPTED;
 
+	watch__clear(&o->watch);
 	if (judged)
 		return r->signal ? 128 + r->signal : r->exit_code;
 	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);
@@ -408,38 +427,13 @@ static int report(const struct run_options *o, const struct ktstr_result *r)
 	return CLI_EXIT_LOST;
 }
 
-static double span_us(uint64_t from_ns, uint64_t to_ns)
+static int write_report(const struct run_options *o, const struct ktstr_result *r)
 {
-	return from_ns && to_ns > from_ns ? (double)(to_ns - from_ns) / 1e3 : 0;
-}
-
-/* Host times in microseconds; a point that was not reached is left out by its difference being 0.
- */
-static int write_report(const char *path, const struct ktstr_result *r)
-{
-	const struct ktstr_times *t = &r->times;
-	FILE *f = fopen(path, "we");
+	FILE *f = fopen(o->report, "we");
 
 	if (!f)
 		return -errno;
-	fprintf(f, "{\"verdict\": \"%s\", \"us\": {", ktstr_verdict__name(r->verdict));
-	fprintf(f, "\"memory\": %.1f, \"devices\": %.1f, \"kernel\": %.1f, ",
-		(double)t->memory_ns / 1e3, (double)t->devices_ns / 1e3,
-		(double)t->kernel_ns / 1e3);
-	fprintf(f, "\"initramfs\": %.1f, \"vcpus\": %.1f, ", (double)t->initramfs_ns / 1e3,
-		(double)t->vcpus_ns / 1e3);
-	fprintf(f, "\"create_to_first_run\": %.1f, ", span_us(t->create_at_ns, t->first_run_at_ns));
-	fprintf(f, "\"first_run_to_init\": %.1f, ", span_us(t->first_run_at_ns, t->init_at_ns));
-	fprintf(f, "\"init_to_result\": %.1f, ", span_us(t->init_at_ns, t->result_at_ns));
-	fprintf(f, "\"result_to_exit\": %.1f}, ", span_us(t->result_at_ns, t->exit_at_ns));
-	fprintf(f, "\"total_exits\": %llu, \"exits\": [", (unsigned long long)r->total_exits);
-	for (size_t i = 0; i < r->nr_exits; i++)
-		fprintf(f,
-			"%s{\"reason\": \"%s\", \"port\": %u, \"address\": %llu, \"count\": %llu}",
-			i ? ", " : "", r->exits[i].reason, r->exits[i].port,
-			(unsigned long long)r->exits[i].address,
-			(unsigned long long)r->exits[i].count);
-	fputs("]}\n", f);
+	record__result(f, &o->config, r, NULL);
 	return fclose(f) ? -errno : 0;
 }
 
@@ -453,10 +447,24 @@ static int end_by_signal(int signal_fd, int status)
 	return status;
 }
 
+/* A record that was asked for and could not be written is a failure, whatever the run was. */
+static int finish_record(const struct run_options *o, struct record *record, struct ktstr_vm *vm,
+			 const struct ktstr_result *result, int status)
+{
+	struct record_about about = {.name = o->config.argv ? o->config.argv[0] : o->command,
+				     .judged = status ? "fail" : "pass"};
+	struct ktstr_error error = {0};
+
+	return record__write(record, vm, ktstr_vm__save, result, &about, &error)
+		       ? cli_error(o->command, &error)
+		       : status;
+}
+
 static int boot_and_run(struct run_options *o, int signal_fd)
 {
 	struct ktstr_error error = {0};
 	struct ktstr_result result;
+	struct record *record = NULL;
 	struct ktstr_vm *vm;
 	char lost[1500];
 	int status;
@@ -465,19 +473,30 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 	profraw__init(&o->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
 	o->config.frame = profraw__frame;
 	o->config.frame_opaque = &o->profraw;
-	if (ktstr_vm__create(&o->config, &vm, &error))
+	if (o->artifacts && record__create(o->artifacts, true, &record, &error))
 		return cli_error(o->command, &error);
+	if (record)
+		record__attach(record, &o->config);
+	if (ktstr_vm__create(&o->config, &vm, &error)) {
+		record__destroy(record);
+		return cli_error(o->command, &error);
+	}
 	if (ktstr_vm__run(vm, &result, &error)) {
 		status = cli_error(o->command, &error);
 	} else {
+		o->verdict = result.verdict;
 		status = report(o, &result);
 		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
 			status = end_by_signal(signal_fd, status);
 		if (profraw__report(&o->profraw, lost, sizeof(lost)))
 			fprintf(stderr, "ktstr: %s: %s\n", o->command, lost);
-		if (o->report && write_report(o->report, &result))
+		if (o->report && write_report(o, &result))
 			status = bad(o, o->report, strerror(errno));
+		if (record)
+			status = finish_record(o, record, vm, &result, status);
 	}
+	watch__clear(&o->watch);
+	record__destroy(record);
 	ktstr_vm__destroy(vm);
 	return status;
 }
@@ -567,6 +586,23 @@ static int finish_machine(struct run_options *o)
 	return status;
 }
 
+/* Where output, console and samples go. */
+static void set_output(struct run_options *o)
+{
+	o->config.output = on_output;
+	o->config.output_opaque = o;
+	if (o->verbose)
+		o->config.console = on_console;
+	else if (isatty(STDERR_FILENO) && !o->watching)
+		o->config.progress = on_progress;
+	if (o->watching) {
+		o->watch.rewrite = isatty(STDERR_FILENO) && !o->verbose;
+		o->config.sample = watch__sample;
+		o->config.sample_opaque = &o->watch;
+		o->config.sample_interval_ms = 1000;
+	}
+}
+
 /* Options alone. 0: go on; otherwise *status is final. */
 static int read_options(struct run_options *o, int argc, char **argv, int *status)
 {
@@ -581,15 +617,9 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
 	if (*status)
 		return -1;
 	o->config.scheduler_args = o->scheduler_args;
-	o->config.output = on_output;
-	o->config.output_opaque = o;
-	if (o->verbose)
-		o->config.console = on_console;
-	else if (isatty(STDERR_FILENO))
-		o->config.progress = on_progress;
+	set_output(o);
 	return 0;
 }
-
 /*
  * Checks the input and finds out where the machine can run. 0: here; otherwise *status is final, of
  * bad input or of the same command (@argv as the subcommand got it) in an emulated host.
@@ -674,5 +704,113 @@ int cli_shell(int argc, char **argv)
 	if (!enter_host(&o, argv, &status))
 		status = with_signals(&o);
 	free(files);
+	return status;
+}
+
+/* The verdict that a record holds, from result.json. False: there is none. */
+static bool recorded_verdict(const char *dir, char *buf, size_t size)
+{
+	static const char key[] = "\"verdict\": \"";
+	char path[PATH_MAX], text[512] = "", *at;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/result.json", dir);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+	fclose(f);
+	at = strstr(text, key);
+	if (!at)
+		return false;
+	at += sizeof(key) - 1;
+	snprintf(buf, size, "%.*s", (int)strcspn(at, "\""), at);
+	return true;
+}
+
+/* Says whether it ended as it did before. */
+static void compare(const char *before, enum ktstr_verdict now)
+{
+	const char *name = ktstr_verdict__name(now);
+
+	if (!strcmp(before, name))
+		fprintf(stderr, "ktstr: rerun: %s, as recorded\n", name);
+	else
+		fprintf(stderr, "ktstr: rerun: %s, but %s was recorded\n", name, before);
+}
+
+static int rerun_options(struct run_options *o, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"no-emulated-host", no_argument, NULL, 'E'},
+		{"artifacts", required_argument, NULL, 'A'},
+		{"watch", no_argument, NULL, 'W'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c, index = 1;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "+:vh", options, NULL)) != -1) {
+		if (c == '?' || c == ':')
+			return cli_bad_option(o->command, c, argv[index]);
+		parse_option(o, c);
+		index = optind;
+	}
+	if (o->help)
+		return 0;
+	if (!argv[optind] || argv[optind + 1])
+		return bad(o, "DIR", argv[optind] ? "only one" : "missing");
+	return 0;
+}
+
+static void rerun_usage(void)
+{
+	puts("Usage: ktstr rerun [OPTIONS] DIR\n"
+	     "\n"
+	     "Boots what left the record DIR once more, byte for byte, with the same settings, "
+	     "and\n"
+	     "says whether it ended in the same way. Exit status as of `ktstr run`.\n"
+	     "\n"
+	     "      --artifacts DIR    leave the record of the new run in DIR\n"
+	     "      --watch            show exits and CPU time each second while it runs\n"
+	     "      --no-emulated-host fail where KVM cannot run a kernel\n"
+	     "  -v, --verbose          show the kernel's console and the scheduler's output\n"
+	     "  -h, --help");
+}
+
+int cli_rerun(int argc, char **argv)
+{
+	struct run_options o = {.command = "rerun"};
+	struct ktstr_error error = {0};
+	struct saved_machine machine;
+	char before[64];
+	int status = rerun_options(&o, argc, argv), ret;
+
+	if (status)
+		return status;
+	if (o.help) {
+		rerun_usage();
+		return 0;
+	}
+	if (saved_machine__read(argv[optind], &machine, &error)) {
+		saved_machine__free(&machine);
+		return cli_error(o.command, &error);
+	}
+	o.config = machine.config;
+	if (o.config.role == KTSTR_ROLE_SHELL)
+		status = bad(&o, argv[optind], "is of a shell, which cannot be run again");
+	set_output(&o);
+	if (!status) {
+		ret = emulated_host__enter(argv, !o.no_emulated_host, &status, &error);
+		if (ret < 0)
+			status = cli_error(o.command, &error);
+		if (!ret)
+			status = with_signals(&o);
+		if (!ret && o.verdict && recorded_verdict(argv[optind], before, sizeof(before)))
+			compare(before, o.verdict);
+	}
+	saved_machine__free(&machine);
 	return status;
 }

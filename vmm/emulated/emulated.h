@@ -23,12 +23,6 @@ int emulated_host__main(int argc, char **argv);
  */
 int emulated_host__enter(char **args, bool allowed, int *status, struct ktstr_error *error);
 
-/*
- * Path of the user's directory of sockets and locks, which is made when it is missing. -EPERM:
- * somebody else may write there; -errno.
- */
-int emulated_host__user_dir(char *buf, size_t size);
-
 /* Set in the environment of every command inside; a test binary need not go deeper. */
 #define EMULATED_INSIDE_ENV "KTSTR_INSIDE_EMULATED_HOST"
 /* Directory of the running hosts that `run` uses (set by `pool`). */

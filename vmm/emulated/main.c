@@ -176,7 +176,9 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 
 /* ---- directories ---- */
 
-int emulated_host__user_dir(char *buf, size_t size)
+/* Path of the user's directory of sockets, which is made when it is missing. -EPERM: somebody else
+ * may write there; -errno. */
+static int user_dir(char *buf, size_t size)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	struct stat st;
@@ -370,7 +372,7 @@ static void manager__wait_ready(struct manager *manager, char *text, size_t size
 static int persistent_dir(char *buf, size_t size)
 {
 	char base[PATH_MAX - 64];
-	int err = emulated_host__user_dir(base, sizeof(base));
+	int err = user_dir(base, sizeof(base));
 
 	if (!err && (size_t)snprintf(buf, size, "%s/emulated-host", base) >= size)
 		err = -ENAMETOOLONG;
@@ -706,7 +708,7 @@ static int run_pool(const struct options *options)
 	struct ktstr_error error = {0};
 	char base[PATH_MAX - 64];
 	sigset_t set, old;
-	int err = emulated_host__user_dir(base, sizeof(base)), status;
+	int err = user_dir(base, sizeof(base)), status;
 
 	if (err)
 		return fail(base, strerror(-err));

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +35,7 @@
 #define MEMORY_MB 6144
 #define EVIDENCE_BYTES 3000
 #define MAX_ARGS 128
+#define MAX_HOSTS_OF_CPU 64 /* that are told apart, for their even spread */
 
 /* ---- scratch disk ---- */
 
@@ -211,7 +214,7 @@ static void double_commas(const char *from, char *to, size_t size)
 
 struct passed_fds {
 	int ctl, console, scratch, initrd;
-	int cpu_lock; /* -1: none */
+	int cpu_claim; /* -1: none */
 };
 
 static void build_args(struct args *args, const struct emulated_image *image,
@@ -293,32 +296,40 @@ static void build_args(struct args *args, const struct emulated_image *image,
  * APIC and none in that word, so the emulated host never ran again. Within one CPU the instruction
  * is atomic.
  *
- * Which one: the first that no other emulated host of the user has locked, else where this process
- * runs. Returns the lock, to be inherited by QEMU, or -1.
+ * Which one: of those that have the fewest emulated hosts on this machine the first. Each of them
+ * holds an abstract socket's name (unix(7)) as its claim, which ends with the process. Returns
+ * that, to be inherited by QEMU, or -1.
  */
 static int claim_cpu(int *cpu)
 {
-	char directory[PATH_MAX], path[PATH_MAX + 32];
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	cpu_set_t allowed;
 
 	*cpu = sched_getcpu();
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) ||
-	    emulated_host__user_dir(directory, sizeof(directory)))
-		return -1;
-	for (int i = 0; i < CPU_SETSIZE; i++) {
-		int fd;
+	if (fd < 0 || sched_getaffinity(0, sizeof(allowed), &allowed))
+		goto fail;
+	for (int turn = 0; turn < MAX_HOSTS_OF_CPU; turn++) {
+		for (int i = 0; i < CPU_SETSIZE; i++) {
+			struct sockaddr_un address = {.sun_family = AF_UNIX};
+			int n;
 
-		if (!CPU_ISSET((size_t)i, &allowed))
-			continue;
-		snprintf(path, sizeof(path), "%s/cpu%d", directory, i);
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB)) {
-			*cpu = i;
-			return fd;
+			if (!CPU_ISSET((size_t)i, &allowed))
+				continue;
+			n = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
+				     "ktstr-emulated-host-cpu%d-%d", i, turn);
+			if (bind(fd, (struct sockaddr *)&address,
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+					     (size_t)n)) == 0) {
+				*cpu = i;
+				return fd;
+			}
+			if (errno != EADDRINUSE)
+				goto fail;
 		}
-		if (fd >= 0)
-			close(fd);
 	}
+fail:
+	if (fd >= 0)
+		close(fd);
 	return -1;
 }
 
@@ -338,7 +349,7 @@ static void stay_on_cpu(int cpu)
 static void __attribute__((noreturn))
 exec_qemu(struct args *args, const struct passed_fds *fds, int cpu, int log, pid_t owner)
 {
-	const int keep[] = {fds->ctl, fds->console, fds->scratch, fds->initrd, fds->cpu_lock};
+	const int keep[] = {fds->ctl, fds->console, fds->scratch, fds->initrd, fds->cpu_claim};
 	int null = open("/dev/null", O_RDONLY);
 	sigset_t none;
 
@@ -362,7 +373,8 @@ exec_qemu(struct args *args, const struct passed_fds *fds, int cpu, int log, pid
 int emulated_qemu__start(const struct emulated_image *image, const struct emulated_options *options,
 			 struct emulated_qemu *qemu, struct ktstr_error *error)
 {
-	struct passed_fds fds = {.ctl = -1, .scratch = -1, .initrd = image->initrd, .cpu_lock = -1};
+	struct passed_fds fds = {
+		.ctl = -1, .scratch = -1, .initrd = image->initrd, .cpu_claim = -1};
 	int pair[2] = {-1, -1}, cpu, err = 0;
 	struct args args = {0};
 	pid_t owner = getpid();
@@ -389,7 +401,7 @@ int emulated_qemu__start(const struct emulated_image *image, const struct emulat
 		err = ktstr_error__set(error, ENOMEM, "start", "qemu-system-x86_64", NULL);
 		goto fail;
 	}
-	fds.cpu_lock = claim_cpu(&cpu);
+	fds.cpu_claim = claim_cpu(&cpu);
 	qemu->pid = fork();
 	if (!qemu->pid)
 		exec_qemu(&args, &fds, cpu, qemu->log, owner);
@@ -403,8 +415,8 @@ fail:
 		close(fds.ctl);
 	if (fds.scratch >= 0)
 		close(fds.scratch);
-	if (fds.cpu_lock >= 0)
-		close(fds.cpu_lock);
+	if (fds.cpu_claim >= 0)
+		close(fds.cpu_claim);
 	if (err)
 		emulated_qemu__stop(qemu);
 	return err;

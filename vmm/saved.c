@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Writes and reads the directory of a saved machine. */
+#include "saved.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define KERNEL_FILE "kernel"
+#define INITRAMFS_FILE "initramfs"
+#define CONFIG_FILE "guest.config"
+#define MACHINE_FILE "machine"
+#define FORMAT_VERSION "1"
+
+/* What a person may have edited: more is a mistake. */
+#define MAX_TEXT (1u << 20)
+#define MAX_TOPOLOGY 65536u
+
+static const char *const roles[] = {
+	[KTSTR_ROLE_TEST] = "test",
+	[KTSTR_ROLE_COMMAND] = "command",
+	[KTSTR_ROLE_SHELL] = "shell",
+};
+static const char *const irqchips[] = {
+	[KTSTR_IRQCHIP_AUTO] = "auto",
+	[KTSTR_IRQCHIP_SPLIT] = "split",
+};
+static const char *const vendors[] = {
+	[KTSTR_VENDOR_HOST] = "host",
+	[KTSTR_VENDOR_INTEL] = "intel",
+	[KTSTR_VENDOR_AMD] = "amd",
+};
+
+void vm_inputs__init(struct vm_inputs *inputs)
+{
+	*inputs = (struct vm_inputs){.kernel_fd = -1, .initramfs_fd = -1};
+}
+
+void vm_inputs__free(struct vm_inputs *inputs)
+{
+	if (inputs->kernel_fd >= 0)
+		close(inputs->kernel_fd);
+	if (inputs->initramfs_fd >= 0)
+		close(inputs->initramfs_fd);
+	free(inputs->guest_config);
+	free(inputs->machine);
+	vm_inputs__init(inputs);
+}
+
+static int join(const char *dir, const char *name, char path[PATH_MAX], struct ktstr_error *error)
+{
+	int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
+
+	return n < 0 || n >= PATH_MAX ? ktstr_error__set(error, ENAMETOOLONG, "open", dir, NULL)
+				      : 0;
+}
+
+/* ---- writing ---- */
+
+static int create(const char *dir, const char *name, char path[PATH_MAX], struct ktstr_error *error)
+{
+	int err = join(dir, name, path, error), fd;
+
+	if (err)
+		return err;
+	/* A new file: the old one may be a link to what others use. */
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	return fd < 0 ? ktstr_error__set(error, errno, "create", path, NULL) : fd;
+}
+
+/* The first @size bytes of @from; its file position stays. */
+static int copy_bytes(int from, int to, uint64_t size)
+{
+	off_t at = 0;
+
+	while ((uint64_t)at < size) {
+		/* A reflink where the file system can; 9p cannot, and says EXDEV or EINVAL. */
+		ssize_t n = copy_file_range(from, &at, to, NULL, size - (uint64_t)at, 0);
+		char buf[65536];
+
+		if (n > 0)
+			continue;
+		n = pread(from, buf,
+			  size - (uint64_t)at < sizeof(buf) ? size - (uint64_t)at : sizeof(buf),
+			  at);
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += n;
+		for (ssize_t done = 0; done < n;) {
+			ssize_t written = write(to, buf + done, (size_t)(n - done));
+
+			if (written < 0 && errno != EINTR)
+				return -errno;
+			done += written > 0 ? written : 0;
+		}
+	}
+	return 0;
+}
+
+static int copy_file(int from, uint64_t size, const char *dir, const char *name,
+		     struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+	int to = create(dir, name, path, error), err;
+
+	if (to < 0)
+		return to;
+	err = copy_bytes(from, to, size);
+	if (close(to) && !err)
+		err = -errno;
+	return err ? ktstr_error__set(error, -err, "write", path, NULL) : 0;
+}
+
+static int write_text(const char *dir, const char *name, const char *text, size_t length,
+		      struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+	int fd = create(dir, name, path, error);
+	FILE *f;
+
+	if (fd < 0)
+		return fd;
+	f = fdopen(fd, "w");
+	if (!f) {
+		close(fd);
+		return ktstr_error__set(error, errno, "write", path, NULL);
+	}
+	fwrite(text, 1, length, f);
+	return fclose(f) ? ktstr_error__set(error, errno, "write", path, NULL) : 0;
+}
+
+int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *c,
+			const char *kernel_path, const char *release)
+{
+	char *topology = malloc(MAX_TOPOLOGY), *text = NULL;
+	size_t length;
+	FILE *f = open_memstream(&text, &length);
+	int err = f && topology ? 0 : -ENOMEM;
+
+	if (!err) {
+		ktstr_topology__format_options(&c->topology, topology, MAX_TOPOLOGY);
+		fprintf(f, "format=%s\nktstr=%s\n", FORMAT_VERSION, KTSTR_VERSION);
+		fprintf(f, "topology=%s\nmemory_mb=%u\n", topology, c->memory_mb);
+		fprintf(f, "irqchip=%s\nvendor=%s\nrole=%s\n", irqchips[c->irqchip],
+			vendors[c->cpu_vendor], roles[c->role]);
+		if (c->append)
+			fprintf(f, "append=%s\n", c->append);
+		if (c->scheduler)
+			fprintf(f, "scheduler=%s\n", c->scheduler);
+		fprintf(f, "boot_timeout_s=%u\nattach_timeout_s=%u\ntimeout_s=%u\n",
+			c->boot_timeout_s, c->attach_timeout_s, c->timeout_s);
+		fprintf(f, "kernel=%s\nrelease=%s\n", kernel_path, release);
+	}
+	if (f && fclose(f) && !err)
+		err = -ENOMEM;
+	free(topology);
+	if (err) {
+		free(text);
+		return err;
+	}
+	free(inputs->machine);
+	inputs->machine = text;
+	return 0;
+}
+
+int saved__write(const struct vm_inputs *inputs, const char *dir, struct ktstr_error *error)
+{
+	struct stat st;
+	int err;
+
+	if (!inputs->machine || inputs->kernel_fd < 0 || inputs->initramfs_fd < 0)
+		return ktstr_error__set(error, EINVAL, "save", dir, "the machine was not loaded");
+	if (fstat(inputs->kernel_fd, &st))
+		return ktstr_error__set(error, errno, "read", "kernel", NULL);
+	err = copy_file(inputs->kernel_fd, (uint64_t)st.st_size, dir, KERNEL_FILE, error);
+	if (!err)
+		err = copy_file(inputs->initramfs_fd, inputs->initramfs_size, dir, INITRAMFS_FILE,
+				error);
+	if (!err)
+		err = write_text(dir, CONFIG_FILE, inputs->guest_config,
+				 inputs->guest_config_length, error);
+	/* Last: it is what says that there is a machine. */
+	return err ? err
+		   : write_text(dir, MACHINE_FILE, inputs->machine, strlen(inputs->machine), error);
+}
+
+/* ---- reading ---- */
+
+static int open_file(const char *dir, const char *name, struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+	int err = join(dir, name, path, error), fd;
+
+	if (err)
+		return err;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	err = ktstr_error__set(error, errno, "open", path, NULL);
+	ktstr_error__hint(error, "give the directory of a record, as --artifacts leaves it");
+	return err;
+}
+
+/* All of a small file, with a NUL behind it. */
+static int read_text(const char *dir, const char *name, char **text, size_t *length,
+		     struct ktstr_error *error)
+{
+	int fd = open_file(dir, name, error);
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0)
+		return fd;
+	*text = NULL;
+	if (fstat(fd, &st) || st.st_size > MAX_TEXT) {
+		close(fd);
+		return ktstr_error__set(error, EINVAL, "read", name, "more than %u bytes",
+					MAX_TEXT);
+	}
+	*text = calloc(1, (size_t)st.st_size + 1);
+	n = *text ? pread(fd, *text, (size_t)st.st_size, 0) : -1;
+	close(fd);
+	if (n != st.st_size)
+		return ktstr_error__set(error, *text ? EIO : ENOMEM, "read", name, NULL);
+	*length = (size_t)n;
+	return 0;
+}
+
+int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
+{
+	struct stat st;
+
+	inputs->kernel_fd = open_file(dir, KERNEL_FILE, error);
+	if (inputs->kernel_fd < 0)
+		return inputs->kernel_fd;
+	inputs->initramfs_fd = open_file(dir, INITRAMFS_FILE, error);
+	if (inputs->initramfs_fd < 0)
+		return inputs->initramfs_fd;
+	if (fstat(inputs->initramfs_fd, &st))
+		return ktstr_error__set(error, errno, "read", INITRAMFS_FILE, NULL);
+	inputs->initramfs_size = (uint64_t)st.st_size;
+	/* An archive's padding is part of it. */
+	if (!st.st_size || st.st_size % 4)
+		return ktstr_error__set(error, EINVAL, "read", INITRAMFS_FILE,
+					"%llu bytes are no whole archive",
+					(unsigned long long)st.st_size);
+	/* What it holds unpacked is less: files lie in it as they are. */
+	inputs->initramfs_unpacked = inputs->initramfs_size;
+	return read_text(dir, CONFIG_FILE, &inputs->guest_config, &inputs->guest_config_length,
+			 error);
+}
+
+static bool read_number(const char *value, uint32_t *to)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (errno || end == value || *end || *value == '-' || n > UINT32_MAX)
+		return false;
+	*to = (uint32_t)n;
+	return true;
+}
+
+static bool read_name(const char *value, const char *const *names, size_t count, uint32_t *to)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(value, names[i]) != 0)
+			continue;
+		*to = (uint32_t)i;
+		return true;
+	}
+	return false;
+}
+
+/* "--topology 2n2l1c1t --node llcs=1": words as on a command line. */
+static bool read_topology(struct saved_machine *machine, char *words, struct ktstr_error *error)
+{
+	char *save = NULL, *word = strtok_r(words, " ", &save);
+
+	for (; word; word = strtok_r(NULL, " ", &save)) {
+		char *value = strtok_r(NULL, " ", &save);
+
+		if (strncmp(word, "--", 2) != 0 || !value ||
+		    ktstr_topology_options__add(&machine->topology, word + 2, value, error))
+			return false;
+	}
+	if (ktstr_topology_options__finish(&machine->topology, error))
+		return false;
+	machine->config.topology = machine->topology.topology;
+	return true;
+}
+
+#define NAMES(array) (array), sizeof(array) / sizeof((array)[0])
+
+/* Keys that are not known are a later version's, or for people. */
+static bool read_setting(struct saved_machine *machine, const char *key, char *value,
+			 struct ktstr_error *error)
+{
+	struct ktstr_vm_config *c = &machine->config;
+	uint32_t name;
+
+	if (!strcmp(key, "format"))
+		return !strcmp(value, FORMAT_VERSION);
+	if (!strcmp(key, "topology"))
+		return read_topology(machine, value, error);
+	if (!strcmp(key, "memory_mb"))
+		return read_number(value, &c->memory_mb);
+	if (!strcmp(key, "boot_timeout_s"))
+		return read_number(value, &c->boot_timeout_s);
+	if (!strcmp(key, "attach_timeout_s"))
+		return read_number(value, &c->attach_timeout_s);
+	if (!strcmp(key, "timeout_s"))
+		return read_number(value, &c->timeout_s);
+	if (!strcmp(key, "append"))
+		c->append = value;
+	else if (!strcmp(key, "scheduler"))
+		c->scheduler = value;
+	else if (!strcmp(key, "irqchip") && read_name(value, NAMES(irqchips), &name))
+		c->irqchip = (enum ktstr_irqchip)name;
+	else if (!strcmp(key, "vendor") && read_name(value, NAMES(vendors), &name))
+		c->cpu_vendor = (enum ktstr_cpu_vendor)name;
+	else if (!strcmp(key, "role") && read_name(value, NAMES(roles), &name))
+		c->role = (enum ktstr_guest_role)name;
+	else
+		return strcmp(key, "irqchip") && strcmp(key, "vendor") && strcmp(key, "role");
+	return true;
+}
+
+int saved_machine__read(const char *dir, struct saved_machine *machine, struct ktstr_error *error)
+{
+	char *line, *save = NULL;
+	size_t length;
+	int err;
+
+	memset(machine, 0, sizeof(*machine));
+	ktstr_vm_config__defaults(&machine->config);
+	machine->dir = strdup(dir);
+	if (!machine->dir)
+		return ktstr_error__set(error, ENOMEM, "read", dir, NULL);
+	err = read_text(dir, MACHINE_FILE, &machine->text, &length, error);
+	if (err)
+		return err;
+	if (strlen(machine->text) != length)
+		return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE, "it has a NUL byte");
+	for (line = strtok_r(machine->text, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *equals = strchr(line, '=');
+
+		if (equals)
+			*equals = '\0';
+		if (equals && read_setting(machine, line, equals + 1, error))
+			continue;
+		return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE,
+					"\"%.100s%s%.100s\" is not understood", line,
+					equals ? "=" : "", equals ? equals + 1 : "");
+	}
+	machine->config.saved = machine->dir;
+	return 0;
+}
+
+void saved_machine__free(struct saved_machine *machine)
+{
+	free(machine->text);
+	free(machine->dir);
+	memset(machine, 0, sizeof(*machine));
+}
