@@ -281,6 +281,13 @@ static void on_stream(struct init *init, struct stream *stream)
 		close_stream(stream);
 }
 
+static void close_reports(struct init *init)
+{
+	if (init->reports[0] >= 0)
+		close(init->reports[0]);
+	init->reports[0] = -1;
+}
+
 /* Only what is there now: who prints without end must not hold this up. */
 static void take_waiting(struct init *init, struct stream *stream)
 {
@@ -299,8 +306,7 @@ static bool on_report(struct init *init)
 	int ret = report__receive(init->reports[0], report);
 
 	if (!ret) {
-		close(init->reports[0]);
-		init->reports[0] = -1;
+		close_reports(init);
 	} else if (ret == 1) {
 		/* what the test printed before it sent a frame comes before the frame */
 		take_waiting(init, &init->out);
@@ -588,6 +594,7 @@ static void drain_test(struct init *init)
 	}
 	if (proc >= 0)
 		close(proc);
+	close_reports(init); /* the result comes next, and nothing of the test behind it */
 	close_stream(&init->out);
 	close_stream(&init->err);
 	com2_out__end(&init->out.com2, to_com2, NULL);

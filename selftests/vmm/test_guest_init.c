@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@
 
 /* What the host saw. */
 struct outcome {
-	char order[256]; /* "LIFE1 LIFE4 TEST ..." */
+	char order[1024]; /* "LIFE1 LIFE4 TEST ..." */
 	char *out, *err, *sched, *com2_out;
 	size_t lengths[4];
 	size_t out_before_frame; /* bytes of output when the first of the test's frames came */
@@ -55,6 +56,7 @@ FIXTURE(init)
 	int *report_fd; /* shared: the body's descriptor */
 	bool with_coverage;
 	uint32_t drain_ms;
+	int lender, lent;    /* see lending_body(); 0: not yet */
 	useconds_t pause_us; /* of the host, after all that it reads */
 };
 
@@ -224,6 +226,26 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 	_exit(0);
 }
 
+/* Uses what the body has lent, if it has; what PID 1 makes of it wakes this process again. */
+static void use_lent(struct _test_data_init *self)
+{
+	struct ktstr_stimulus_payload stimulus = {.step = 1};
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+
+	if (!self->lender)
+		return;
+	if (!self->lent && recvmsg(self->lender, &message, MSG_DONTWAIT) == 1)
+		memcpy(&self->lent, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(self->lent));
+	if (self->lent)
+		report__send(self->lent, KTSTR_FRAME_STIMULUS, &stimulus, sizeof(stimulus), NULL,
+			     0);
+}
+
 static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) * self, const char *records,
 		size_t length, bool with_port)
 {
@@ -258,6 +280,7 @@ static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) * self, co
 				com2__feed(&self->seen.com2, buf, (size_t)n);
 			if (self->pause_us)
 				usleep(self->pause_us);
+			use_lent(self);
 		}
 	}
 	channel__end(&self->seen.channel);
@@ -337,6 +360,70 @@ TEST_F(init, output_is_not_lost_to_a_host_that_reads_slowly)
 	EXPECT_STREQ("end\n", self->seen.out + 900000);
 	EXPECT_STREQ("end\n", self->seen.err);
 	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+/* A scheduler that attaches at once and detaches when it is told to end. */
+#define ATTACH "cd $DIR; mkdir root; echo sim >root/ops; echo enabled >state; echo 1 >enable_seq; "
+#define DETACH "rm -r root; echo disabled >state; "
+#define SCHEDULER(script) "scheduler=sh\0scheduler_arg=-c\0scheduler_arg=" script "\0"
+
+static void prepare_scx(FIXTURE_DATA(init) * self)
+{
+	put(self->dir, "state", "disabled\n");
+	put(self->dir, "enable_seq", "0\n");
+	setenv("DIR", self->dir, 1);
+}
+
+static struct sockaddr_un lender_address(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/lender", getenv("DIR"));
+	return address;
+}
+
+/* Gives its way to PID 1 to a process that PID 1 cannot kill, being outside of its namespace. */
+static void lending_body(struct guest_shared *shared)
+{
+	struct iovec iov = {(char[]){"x"}, 1};
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	struct sockaddr_un address = lender_address();
+
+	(void)shared;
+	message.msg_name = &address;
+	message.msg_namelen = sizeof(address);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &report_fd, sizeof(report_fd));
+	if (sendmsg(socket(AF_UNIX, SOCK_DGRAM, 0), &message, 0) < 0)
+		_exit(10);
+	printf("lent"); /* wakes the host */
+	fflush(stdout);
+	_exit(0);
+}
+
+TEST_F(init, no_frame_of_the_test_comes_behind_its_end)
+{
+	struct sockaddr_un address;
+
+	prepare_scx(self);
+	address = lender_address();
+	self->lender = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ASSERT_EQ(0, bind(self->lender, (struct sockaddr *)&address, sizeof(address)));
+	self->pause_us = 10000;
+	self->body = lending_body;
+	self->drain_ms = 100;
+	RUN(SCHEDULER("trap 'sleep 0.5; " DETACH "exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=test\0argv=t\0");
+	ASSERT_NE(NULL, strstr(self->seen.order, "LIFE4 STIM "));
+	EXPECT_STREQ("LIFE5 TEST SCDX LIFE6 EXIT ", strstr(self->seen.order, "LIFE5 "));
 	EXPECT_EQ(0, self->seen.exit_code);
 }
 
@@ -573,18 +660,6 @@ TEST_F(init, without_a_port_com2_carries_all)
 	EXPECT_NE(NULL, strstr(self->seen.com2_out, "to stderr"));
 	EXPECT_EQ(18, strlen(self->seen.com2_out));
 	EXPECT_EQ(0, self->seen.channel.frames);
-}
-
-/* A scheduler that attaches at once and detaches when it is told to end. */
-#define ATTACH "cd $DIR; mkdir root; echo sim >root/ops; echo enabled >state; echo 1 >enable_seq; "
-#define DETACH "rm -r root; echo disabled >state; "
-#define SCHEDULER(script) "scheduler=sh\0scheduler_arg=-c\0scheduler_arg=" script "\0"
-
-static void prepare_scx(FIXTURE_DATA(init) * self)
-{
-	put(self->dir, "state", "disabled\n");
-	put(self->dir, "enable_seq", "0\n");
-	setenv("DIR", self->dir, 1);
 }
 
 TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
