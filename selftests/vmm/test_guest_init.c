@@ -765,6 +765,21 @@ TEST_F(init, scheduler_that_exits_during_the_test_ends_it)
 	EXPECT_NE(0, self->seen.exit_code);
 }
 
+TEST_F(init, scheduler_that_exits_while_the_test_prints_without_end_ends_it)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(
+		ATTACH
+		"while [ ! -e go ]; do sleep 0.1; done; " DETACH
+		"echo 'EXIT: unregistered from BPF (bye)'; exit 2") "role=command\0argv=sh\0"
+								    "argv=-c\0argv=touch $DIR/go; "
+								    "yes & yes >&2\0");
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_NE(NULL, strstr(self->seen.scdx_text, "unregistered from BPF (bye)"));
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+}
+
 TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)
 {
 	prepare_scx(self);
