@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -345,11 +346,27 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 	return 0;
 }
 
-static void write_all(int fd, const char *data, size_t length)
+/*
+ * Waits for a slow reader, which slows the guest down, but not when a signal is there: it could be
+ * one that has stopped for good.
+ */
+static void write_all(const struct run_options *o, int fd, const char *data, size_t length)
 {
 	while (length) {
-		ssize_t n = write(fd, data, length);
+		struct pollfd pfd[] = {{.fd = fd, .events = POLLOUT},
+				       {.fd = o->config.cancel_fd, .events = POLLIN}};
+		/* a pipe that is writable takes that much at once */
+		size_t most = length < PIPE_BUF ? length : PIPE_BUF;
+		ssize_t n;
 
+		if (poll(pfd, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return;
+		}
+		if (!pfd[0].revents)
+			return;
+		n = write(fd, data, most);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -365,16 +382,15 @@ static void on_output(void *opaque, enum ktstr_stream stream, const char *data, 
 
 	watch__clear(&o->watch);
 	if (stream == KTSTR_OUT)
-		write_all(STDOUT_FILENO, data, length);
+		write_all(o, STDOUT_FILENO, data, length);
 	else if (stream == KTSTR_ERR || o->verbose)
-		write_all(STDERR_FILENO, data, length);
+		write_all(o, STDERR_FILENO, data, length);
 }
 
 static void on_console(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
 {
-	(void)opaque;
 	(void)stream;
-	write_all(STDERR_FILENO, data, length);
+	write_all(opaque, STDERR_FILENO, data, length);
 }
 
 static void on_progress(void *opaque, const char *step)
@@ -590,7 +606,7 @@ static int finish_machine(struct run_options *o)
 static void set_output(struct run_options *o)
 {
 	o->config.output = on_output;
-	o->config.output_opaque = o;
+	o->config.output_opaque = o->config.console_opaque = o;
 	if (o->verbose)
 		o->config.console = on_console;
 	else if (isatty(STDERR_FILENO) && !o->watching)
