@@ -95,6 +95,8 @@ static int parse_record(const char *key, char *value, struct guest_config *confi
 		return parse_u32(value, &config->attach_timeout_ms);
 	else if (!strcmp(key, "tty"))
 		return parse_tty(value, config);
+	else if (!strcmp(key, "stats"))
+		config->stats = !strcmp(value, "1");
 	return 0;
 }
 

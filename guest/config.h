@@ -25,6 +25,7 @@ struct guest_config {
 	uint32_t attach_timeout_ms;
 	uint16_t rows, columns; /* 0: unknown */
 	bool kernel_log;	/* wanted after a test that passed, too */
+	bool stats;		/* port 2 is relayed to the scheduler's statistics */
 };
 
 #define GUEST_ATTACH_TIMEOUT_MS 60000u

@@ -2,8 +2,9 @@
 /* Handlers that report a crash of PID 1. Only async-signal-safe calls; no state of their own. */
 #include "crash.h"
 
+#include <dlfcn.h>
 #include <errno.h>
-#include <execinfo.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,8 +22,9 @@
 
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
 
+/* The innermost first. Of a caller it is the call itself, not what follows it. */
 struct frames {
-	void *pc[CRASH_FRAMES];
+	uintptr_t pc[CRASH_FRAMES];
 	int count;
 };
 
@@ -30,10 +32,12 @@ struct frames {
 static _Unwind_Reason_Code unwind_one(struct _Unwind_Context *context, void *opaque)
 {
 	struct frames *frames = opaque;
+	int exact = 0;
+	uintptr_t pc = _Unwind_GetIPInfo(context, &exact);
 
-	if (frames->count == CRASH_FRAMES)
+	if (frames->count == CRASH_FRAMES || !pc)
 		return _URC_END_OF_STACK;
-	frames->pc[frames->count++] = (void *)(uintptr_t)_Unwind_GetIP(context);
+	frames->pc[frames->count++] = exact ? pc : pc - 1;
 	return _URC_NO_REASON;
 }
 
@@ -66,11 +70,67 @@ static uintptr_t fault_pc(const ucontext_t *context)
 #endif
 }
 
+/*
+ * "#0 /lib/libc.so.6+0x12345\n": a file of the guest, and an address as its ELF headers have it.
+ * Names and lines are the host's to find, which has the same file.
+ */
+static void put_frame(int number, uintptr_t pc)
+{
+	struct link_map *map = NULL;
+	Dl_info info;
+	char line[512];
+	size_t n;
+
+	n = put_text(line, sizeof(line), 0, "#");
+	if (number >= 10)
+		line[n++] = (char)('0' + number / 10 % 10);
+	line[n++] = (char)('0' + number % 10);
+	n = put_text(line, sizeof(line), n, " ");
+	if (dladdr1((void *)pc, &info, (void **)&map, RTLD_DL_LINKMAP) && map && info.dli_fname) {
+		n = put_text(line, sizeof(line) - 32, n, info.dli_fname);
+		pc -= map->l_addr;
+		n = put_text(line, sizeof(line), n, "+");
+	}
+	n = put_hex(line, sizeof(line), n, pc);
+	n = put_text(line, sizeof(line), n, "\n");
+	(void)!write(STDERR_FILENO, line, n); /* nobody is left to hear of a failure */
+}
+
+/*
+ * A call of nothing: the unwinder knows no way on from there, but on x86 the caller's address was
+ * pushed last. A stack that cannot be read is a second fault, after which nothing was to come.
+ */
+static void put_caller(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+	put_frame(1, *(const uintptr_t *)context->uc_mcontext.gregs[REG_RSP] - 1);
+#else
+	put_frame(1, (uintptr_t)context->uc_mcontext.regs[30] - 1);
+#endif
+}
+
+/* From the crash on: what lies before it are this file's own frames. */
+static void put_backtrace(const ucontext_t *context)
+{
+	uintptr_t pc = fault_pc(context);
+	struct frames frames = {.count = 0};
+	int first = 0;
+
+	_Unwind_Backtrace(unwind_one, &frames);
+	while (first < frames.count && frames.pc[first] != pc)
+		first++;
+	if (first == frames.count) {
+		put_frame(0, pc);
+		put_caller(context);
+	}
+	for (int i = first; i < frames.count; i++)
+		put_frame(i - first, frames.pc[i]);
+}
+
 static void on_crash(int signo, siginfo_t *info, void *opaque)
 {
 	const char *name = sigabbrev_np(signo);
-	struct frames frames = {.count = 0};
-	void *pc = (void *)fault_pc(opaque);
+	uintptr_t pc = fault_pc(opaque);
 	char line[256];
 	size_t n;
 
@@ -81,12 +141,10 @@ static void on_crash(int signo, siginfo_t *info, void *opaque)
 		n = put_hex(line, sizeof(line), n, (unsigned long)(uintptr_t)info->si_addr);
 	}
 	n = put_text(line, sizeof(line), n, ", at ");
-	n = put_hex(line, sizeof(line), n, (unsigned long)(uintptr_t)pc);
+	n = put_hex(line, sizeof(line), n, pc);
 	n = put_text(line, sizeof(line), n, "\n");
-	(void)!write(STDERR_FILENO, line, n); /* nobody is left to hear of a failure */
-	backtrace_symbols_fd(&pc, 1, STDERR_FILENO);
-	_Unwind_Backtrace(unwind_one, &frames);
-	backtrace_symbols_fd(frames.pc, frames.count, STDERR_FILENO);
+	(void)!write(STDERR_FILENO, line, n);
+	put_backtrace(opaque);
 	tcdrain(STDERR_FILENO);
 	if (getpid() == 1)
 		reboot(RB_AUTOBOOT);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <ktstr/proto.h>
+#include <ktstr/stats.h>
 
 #include "config.h"
 #include "coverage.h"
@@ -89,6 +90,21 @@ static struct coverage *start_coverage(struct coverage *coverage)
 	return coverage;
 }
 
+/* Statistics are no result: without a port they are missing, and the host says so. */
+static int open_stats_port(int uevents)
+{
+	int port = -1;
+
+	if (guest.config.stats)
+		port = setup__open_port(KTSTR_PORT_PIPE_NAME, uevents, PORT_TIMEOUT_MS);
+	if (port < 0 && guest.config.stats)
+		guest__log("port %s: %s: no statistics", KTSTR_PORT_PIPE_NAME, strerror(-port));
+	if (port < 0)
+		return -1;
+	fcntl(port, F_SETFL, fcntl(port, F_GETFL) | O_NONBLOCK);
+	return port;
+}
+
 /* Returns in the test's child alone. */
 static void be_pid1(void)
 {
@@ -100,6 +116,7 @@ static void be_pid1(void)
 		.scx_dir = INIT_SCX_DIR,
 		.kmsg = "/dev/kmsg",
 		.report_fd = &guest.report_fd,
+		.stats_path = KTSTR_STATS_SOCKET,
 	};
 	int ret;
 
@@ -122,6 +139,7 @@ static void be_pid1(void)
 		guest__log("uevents: %s", strerror(-params.uevents));
 	setup__modules(KTSTR_GUEST_MODULES);
 	params.port = open_port(params.uevents);
+	params.stats_port = open_stats_port(params.uevents);
 	if (guest.config.role == GUEST_ROLE_SHELL) {
 		params.terminal = setup__open_terminal(params.uevents, PORT_TIMEOUT_MS);
 		if (params.terminal < 0)

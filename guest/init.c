@@ -27,6 +27,7 @@
 #include "crash.h"
 #include "kmsg.h"
 #include "processes.h"
+#include "relay.h"
 #include "report.h"
 #include "scx.h"
 #include "setup.h"
@@ -75,6 +76,7 @@ struct init {
 	struct report report;
 	struct scx_state scx_before, scx_attached;
 	struct scx_exit_line exit_line;
+	struct relay relay;
 	char buf[READ_SIZE];
 };
 
@@ -374,7 +376,7 @@ static void wait_events(struct init *init, int timeout_ms)
 			on_uevent(init);
 		else if (tag == &init->reports)
 			(void)on_report(init);
-		else
+		else if (!relay__event(&init->relay, tag, events[i].events))
 			on_stream(init, tag);
 	}
 }
@@ -751,6 +753,7 @@ static bool bring_up_scheduler(struct init *init)
 		return false;
 	}
 	init->scx_event = false;
+	relay__set_scheduler(&init->relay, true);
 	send_life(init, KTSTR_LIFE_SCHED_ATTACHED, init->scx_attached.ops);
 	return true;
 }
@@ -806,6 +809,9 @@ static int set_up(struct init *init)
 	}
 	watch(init, init->signals, &init->signals);
 	watch(init, init->params->uevents, &init->scx_event);
+	if (init->params->config->stats)
+		relay__init(&init->relay, init->epoll, init->params->stats_port,
+			    init->params->stats_path);
 	return 0;
 }
 
@@ -830,6 +836,7 @@ static int run_test(struct init *init)
 	sched_lived = wait_test(init);
 	if (!sched_lived) {
 		kill(init->test.pid, SIGKILL);
+		relay__set_scheduler(&init->relay, false);
 		report_sched_loss(init);
 	}
 	drain_test(init);
@@ -862,6 +869,7 @@ static enum init_end run(struct init *init)
 		code = run_test(init);
 	if (code < 0)
 		return INIT_IN_TEST;
+	relay__close(&init->relay);
 	if (code || init->params->config->kernel_log)
 		send_kernel_log(init);
 	send_profile(init);
@@ -886,6 +894,7 @@ enum init_end init__run(const struct init_params *params)
 	init->tlv.fd = params->port;
 	init->out.fd = init->err.fd = init->sched_out.fd = -1;
 	init->reports[0] = init->reports[1] = -1;
+	relay__init(&init->relay, -1, -1, NULL);
 	end = run(init);
 	free(init);
 	return end;

@@ -32,6 +32,8 @@ struct init_params {
 	uint32_t drain_ms;	   /* for the end of all that the test started; 0: INIT_DRAIN_MS */
 	struct coverage *coverage; /* its profile is sent at the end; NULL: none */
 	int *report_fd; /* gets, in the child of role test, its descriptor for report__send() */
+	int stats_port; /* with config->stats: non-blocking, then init's; -1: none */
+	const char *stats_path;
 };
 
 enum init_end {

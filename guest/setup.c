@@ -167,8 +167,8 @@ static void add_names_and_links(void)
 }
 
 /*
- * A run's own files may lie below /tmp or /run (a tree built there): a mount would hide them. What is
- * there already is in RAM as well.
+ * A run's own files may lie below /tmp or /run (a tree built there): a mount would hide them. What
+ * is there already is in RAM as well.
  */
 static bool has_files(const char *path)
 {
@@ -180,6 +180,24 @@ static bool has_files(const char *path)
 	if (dir)
 		closedir(dir);
 	return entries > 2;
+}
+
+/*
+ * The monitor sends an NMI to a guest that hangs, which knows no source of it: the panic prints
+ * what that CPU was doing. Kernels without the file have nothing to set.
+ */
+static void panic_on_unknown_nmi(void)
+{
+	int fd = open("/proc/sys/kernel/unknown_nmi_panic", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0) {
+		if (errno != ENOENT)
+			guest__log("unknown_nmi_panic: %s", strerror(errno));
+		return;
+	}
+	if (write(fd, "1", 1) != 1)
+		guest__log("unknown_nmi_panic: %s", strerror(errno));
+	close(fd);
 }
 
 int setup__mounts(void)
@@ -215,6 +233,7 @@ int setup__mounts(void)
 	}
 	add_names_and_links();
 	enable_controllers();
+	panic_on_unknown_nmi();
 	return ret;
 }
 

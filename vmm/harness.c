@@ -49,6 +49,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(scheduler);
 	MERGE(scheduler_args);
 	MERGE(scheduler_ops);
+	MERGE(stats_interval_ms);
 	MERGE(boot_timeout_s);
 	MERGE(attach_timeout_s);
 	MERGE(timeout_s);
@@ -75,6 +76,7 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 	config->append = attrs->kernel_args;
 	config->scheduler_args = attrs->scheduler_args;
 	config->scheduler_ops = attrs->scheduler_ops;
+	config->stats_interval_ms = attrs->stats_interval_ms;
 }
 
 uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
@@ -181,6 +183,17 @@ static void put_ours(FILE *out, bool as_it_is, const char *prefix, const char *l
 	fputc('\n', out);
 }
 
+/* All lines of @text, which may be NULL: they explain the line before them. */
+static void put_whole(FILE *out, bool as_it_is, const char *text)
+{
+	while (text && *text) {
+		size_t length = strcspn(text, "\n");
+
+		put_ours(out, as_it_is, "# | ", text, length);
+		text += length + (text[length] == '\n');
+	}
+}
+
 /* The last lines of @text, which may be NULL. */
 static void put_evidence(FILE *out, bool as_it_is, const char *title, const char *text)
 {
@@ -210,6 +223,8 @@ static void put_all_evidence(FILE *out, const struct ktstr_result *result)
 {
 	bool as_it_is = verdict_is_kernel_trouble(result->verdict);
 
+	put_whole(out, as_it_is, result->backtrace);
+	put_whole(out, as_it_is, result->vcpus);
 	put_evidence(out, as_it_is, "scheduler output", result->scheduler_output);
 	put_evidence(out, as_it_is, "kernel console", result->console);
 	/* It holds the test's output, too, when that came this way. */
@@ -324,6 +339,18 @@ static void relay_output(void *opaque, enum ktstr_stream stream, const char *dat
 		harness_relay__feed(&streams->out, data, length);
 	else if (stream == KTSTR_ERR)
 		harness_relay__feed(&streams->err, data, length);
+	fflush(streams->out.out);
+}
+
+/* Whole, unless it is longer than any line here. */
+static void show_stats(void *opaque, uint64_t at_ms, const char *json, size_t length)
+{
+	struct streams *streams = opaque;
+	char prefix[64];
+
+	snprintf(prefix, sizeof(prefix), "# statistics at %llu ms: ", (unsigned long long)at_ms);
+	put_ours(streams->out.out, false, prefix, json,
+		 length < HARNESS_LINE_MAX ? length : HARNESS_LINE_MAX);
 	fflush(streams->out.out);
 }
 
@@ -457,6 +484,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	profraw__init(&streams->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
 	config.frame = profraw__frame;
 	config.frame_opaque = &streams->profraw;
+	config.stats = show_stats;
+	config.stats_opaque = streams;
 	err = attrs->scheduler ? find_scheduler(attrs->scheduler, binary_dir, scheduler, &error)
 			       : 0;
 	if (err)
@@ -476,6 +505,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		goto failed;
 	}
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
+	if (result.stats_problem)
+		say(out, false, "statistics: %s", result.stats_problem);
 	if (record)
 		finish_record(ops, record, where, name, id, attrs, vm, &result, out, outcome);
 	goto out;

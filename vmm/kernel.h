@@ -6,6 +6,7 @@
 #include <ktstr/error.h>
 
 #include <limits.h>
+#include <stddef.h>
 
 /* Absolute host paths; "" where there is none. */
 struct kernel {
@@ -27,6 +28,12 @@ int kernel__resolve(const char *spec, struct kernel *out, struct ktstr_error *er
 /* The image, to read from; may be a copy of it that is nearer. The descriptor is the caller's, or
  * -errno. */
 int kernel__open(const struct kernel *kernel, struct ktstr_error *error);
+
+/*
+ * A name for the image @fd as it is now: another file, or the same one after a change, has another.
+ * -errno of fstat(), -ENAMETOOLONG.
+ */
+int kernel__identity(int fd, char *buf, size_t size);
 
 /*
  * "CONFIG_..." in the kernel's configuration. 1: y (or a value), 2: m, 0: not set; -ENOENT: there

@@ -40,19 +40,33 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	       to_ns(&a->st_mtim) == to_ns(&b->st_mtim) && to_ns(&a->st_ctim) == to_ns(&b->st_ctim);
 }
 
+static int identity(const struct stat *st, char *buf, size_t size)
+{
+	int n = snprintf(buf, size, "%llx-%llx-%llx-%llx-%llx", (unsigned long long)st->st_dev,
+			 (unsigned long long)st->st_ino, (unsigned long long)st->st_size,
+			 (unsigned long long)to_ns(&st->st_mtim),
+			 (unsigned long long)to_ns(&st->st_ctim));
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+int kernel__identity(int fd, char *buf, size_t size)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? -errno : identity(&st, buf, size);
+}
+
 /* The file's identity is its copy's name. */
 static bool copy_path(const struct stat *st, char path[PATH_MAX], size_t *dir_length)
 {
-	int n;
-
 	if (cache__dir(COPIES, path, PATH_MAX))
 		return false;
 	*dir_length = strlen(path);
-	n = snprintf(path + *dir_length, PATH_MAX - *dir_length, "/%llx-%llx-%llx-%llx-%llx",
-		     (unsigned long long)st->st_dev, (unsigned long long)st->st_ino,
-		     (unsigned long long)st->st_size, (unsigned long long)to_ns(&st->st_mtim),
-		     (unsigned long long)to_ns(&st->st_ctim));
-	return n > 0 && (size_t)n < PATH_MAX - *dir_length;
+	if (*dir_length + 1 >= PATH_MAX)
+		return false;
+	path[*dir_length] = '/';
+	return !identity(st, path + *dir_length + 1, PATH_MAX - *dir_length - 1);
 }
 
 /* Makes room for one more. Who has a copy open keeps it. */

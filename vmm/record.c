@@ -19,18 +19,18 @@
 #include <ktstr/proto.h>
 
 #include "emulated/emulated.h"
-#include "json.h"
+#include "json_out.h"
 #include "record_event.h"
 
 /* What is kept in memory of a stream of a run that may pass; cut off in pieces of PAGE. */
 #define MEMORY_MAX (UINT64_C(8) << 20)
 #define MEMORY_PIECE (UINT64_C(1) << 20)
 
-enum { FRAMES, EVENTS, OUT, ERR, KERNEL, SCHEDULER, MONITOR, NR_SINKS };
+enum { FRAMES, EVENTS, OUT, ERR, KERNEL, SCHEDULER, MONITOR, STATS, NR_SINKS };
 static const char *const sink_names[NR_SINKS] = {
 	[FRAMES] = "frames.bin",     [EVENTS] = "events.jsonl", [OUT] = "stdout.txt",
 	[ERR] = "stderr.txt",	     [KERNEL] = "kernel.txt",	[SCHEDULER] = "scheduler.txt",
-	[MONITOR] = "monitor.jsonl",
+	[MONITOR] = "monitor.jsonl", [STATS] = "stats.jsonl",
 };
 /* The others that a record can have, beside raw-N.txt and profile-N.profraw. */
 static const char *const other_names[] = {"result.json", "console.txt", "com2.txt",    "machine",
@@ -51,7 +51,8 @@ struct record {
 	ktstr_frame_fn frame;
 	ktstr_output_fn output;
 	ktstr_sample_fn sample;
-	void *frame_opaque, *output_opaque, *sample_opaque;
+	ktstr_stats_fn stats;
+	void *frame_opaque, *output_opaque, *sample_opaque, *stats_opaque;
 	time_t started;
 };
 
@@ -252,6 +253,20 @@ static void on_sample(void *opaque, const struct ktstr_sample *sample)
 		r->sample(r->sample_opaque, sample);
 }
 
+/* @json is a JSON object (vmm/stats.c has looked). */
+static void on_stats(void *opaque, uint64_t at_ms, const char *json, size_t length)
+{
+	struct record *r = opaque;
+	char head[64];
+	int n = snprintf(head, sizeof(head), "{\"at_ms\": %" PRIu64 ", \"stats\": ", at_ms);
+
+	sink__write(r, STATS, head, (size_t)n);
+	sink__write(r, STATS, json, length);
+	sink__write(r, STATS, "}\n", 2);
+	if (r->stats)
+		r->stats(r->stats_opaque, at_ms, json, length);
+}
+
 void record__attach(struct record *r, struct ktstr_vm_config *config)
 {
 	r->frame = config->frame;
@@ -260,6 +275,10 @@ void record__attach(struct record *r, struct ktstr_vm_config *config)
 	r->output_opaque = config->output_opaque;
 	r->sample = config->sample;
 	r->sample_opaque = config->sample_opaque;
+	r->stats = config->stats;
+	r->stats_opaque = config->stats_opaque;
+	config->stats = on_stats;
+	config->stats_opaque = r;
 	config->frame = on_frame;
 	config->output = on_output;
 	config->sample = on_sample;
@@ -510,6 +529,10 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	put_member(f, "scheduler_ops", result->scheduler_ops);
 	fputs(", ", f);
 	put_member(f, "kernel_release", result->kernel_release);
+	fputs(", ", f);
+	put_member(f, "backtrace", result->backtrace);
+	fputs(", ", f);
+	put_member(f, "vcpus", result->vcpus);
 	fputs(",\n ", f);
 	put_config(f, config);
 	fputs(",\n ", f);

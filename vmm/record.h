@@ -6,7 +6,7 @@
  *	console.txt      COM1, com2.txt COM2, kernel.txt the kernel's log, scheduler.txt
  *	stdout.txt, stderr.txt   of the test
  *	frames.bin       all frames of port 1; events.jsonl those that are events, as text
- *	monitor.jsonl    the host's samples
+ *	monitor.jsonl    the host's samples; stats.jsonl the scheduler's statistics
  *	machine, kernel, initramfs, guest.config   enough to run it again (saved.h)
  *
  * While it is not known whether the record is kept, what comes lies in memory, bounded: the newest

@@ -7,7 +7,7 @@
 
 #include <ktstr/proto.h>
 
-#include "json.h"
+#include "json_out.h"
 #include "outcome.h"
 
 /* The text behind the fixed part of a payload. */

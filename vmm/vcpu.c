@@ -166,6 +166,21 @@ void vcpu__update_times(struct vcpu *vcpu)
 	raise_to(&vcpu->steal_ns, steal_ns);
 }
 
+/*
+ * A kick stays pending after KVM_RUN, and would end the next one. Those of a pause were all sent
+ * before it ended; one of the machine's end that is taken here came after vm__ending() was set.
+ */
+static void forget_kicks(void)
+{
+	const struct timespec now = {0};
+	sigset_t kick;
+
+	sigemptyset(&kick);
+	sigaddset(&kick, VCPU_KICK_SIGNAL);
+	while (sigtimedwait(&kick, NULL, &now) >= 0)
+		;
+}
+
 static void *vcpu__thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -176,8 +191,14 @@ static void *vcpu__thread(void *opaque)
 	atomic_store(&vcpu->schedstat, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
 	vm__mark_first_run(vcpu->vm);
 	while (!vm__ending(vcpu->vm)) {
-		int ret = ioctl(vcpu->fd, KVM_RUN, 0);
+		int ret;
 
+		if (vm_pause__wanted(&vcpu->vm->pause)) {
+			vm_pause__park(vcpu->vm);
+			forget_kicks();
+			continue;
+		}
+		ret = ioctl(vcpu->fd, KVM_RUN, 0);
 		if (ret < 0) {
 			/* -EAGAIN: an AP that waits for its SIPI was kicked. */
 			if (errno == EINTR || errno == EAGAIN)

@@ -179,6 +179,8 @@ static int create_devices(struct vm *vm, struct ktstr_error *error)
 		return ktstr_error__set(error, -err, "create", "event loop", NULL);
 	err = vm->arch->create(vm, error);
 	if (!err)
+		err = vm_hang__create(vm, error);
+	if (!err)
 		err = vm_io__create(vm, error);
 	return err ? err : vm->arch->write_tables(vm, error);
 }
@@ -249,6 +251,10 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "cpu_vendor",
 					"%u is not an enum ktstr_cpu_vendor",
 					(uint32_t)config->cpu_vendor);
+	if (config->stats_interval_ms && !config->scheduler)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config",
+					"stats_interval_ms",
+					"there is no scheduler to ask for statistics");
 	return 0;
 }
 
@@ -270,7 +276,7 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	vm_inputs__init(&vm->inputs);
 	vm->kvm_fd = vm->vm_fd = vm->timer_fd = -1;
 	vm->com_irq[0] = vm->com_irq[1] = -1;
-	vm->com_bytes[0].fd = vm->com_bytes[1].fd = -1;
+	vm->com_bytes[0].fd = vm->com_bytes[1].fd = vm->pause.fd = -1;
 	vm->arch = &arch_x86_ops;
 	outcome__init(&vm->outcome);
 	err = create_all(vm, error);
@@ -282,36 +288,10 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	return 0;
 }
 
-/* Where the vCPUs were when they were stopped, for a time-out: "vCPU 0 at 0x..., 1 halted". */
-static void describe_vcpus(struct vm *vm, char *buf, size_t size)
-{
-	size_t used = 0;
-
-	buf[0] = '\0';
-	for (uint32_t i = 0; i < vm->nr_vcpus && i < 8 && used < size; i++) {
-		struct kvm_mp_state mp = {0};
-		int n;
-
-		if (ioctl(vm->vcpus[i].fd, KVM_GET_MP_STATE, &mp) < 0)
-			continue;
-		if (mp.mp_state == KVM_MP_STATE_RUNNABLE)
-			n = snprintf(buf + used, size - used, "%svCPU %u at 0x%llx",
-				     used ? ", " : "", i,
-				     (unsigned long long)vm->arch->program_counter(&vm->vcpus[i]));
-		else
-			n = snprintf(buf + used, size - used, "%svCPU %u %s", used ? ", " : "", i,
-				     mp.mp_state == KVM_MP_STATE_HALTED ? "halted" : "not started");
-		if (n < 0)
-			return;
-		used += (size_t)n;
-	}
-}
-
 static void decide(struct vm *vm)
 {
 	enum vm_end end = (enum vm_end)atomic_load(&vm->end);
 	struct outcome *o = &vm->outcome;
-	char where[256];
 
 	switch (end) {
 	case VM_END_HOST_ERROR:
@@ -322,19 +302,10 @@ static void decide(struct vm *vm)
 	case VM_END_CANCELLED:
 		outcome__fail(o, KTSTR_VERDICT_INTERRUPTED, "%s", vm->end_text);
 		break;
-	case VM_END_BOOT_TIMEOUT:
-		describe_vcpus(vm, where, sizeof(where));
-		outcome__fail(o, KTSTR_VERDICT_NO_BOOT, "no init after %u s; %s",
-			      vm->config.boot_timeout_s, where);
-		break;
-	case VM_END_TIMEOUT:
-		describe_vcpus(vm, where, sizeof(where));
-		outcome__fail(o, KTSTR_VERDICT_TIMEOUT, "no end after %u s, during %s; %s",
-			      vm->config.timeout_s, outcome__step_name(o->last_step), where);
-		break;
 	default:
 		break;
 	}
+	vm_hang__finish(vm);
 	outcome__finish(o,
 			end == VM_END_RESET || end == VM_END_POWEROFF || end == VM_END_TRIPLE_FAULT,
 			vm->end_text);
@@ -394,16 +365,20 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
 		.console = o->console.data ? o->console.data : "",
 		.com2 = o->com2.data ? o->com2.data : "",
+		.backtrace = vm->backtrace ? vm->backtrace : "",
+		.vcpus = vm->hang.text ? vm->hang.text : "",
 		.total_exits = total,
 		.exits = vm->exits,
 		.nr_exits = vm->nr_exits,
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;
+	vm_io__stats_result(vm, result);
 }
 
 static void stop_vcpus(struct vm *vm)
 {
+	vm_pause__end(vm);
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
 		vcpu__kick(&vm->vcpus[i]);
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
@@ -423,6 +398,8 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	if (!err && vm->config.sample)
 		err = monitor__create(vm, vm->config.sample_interval_ms, vm->config.sample,
 				      vm->config.sample_opaque, &vm->monitor, error);
+	if (!err)
+		err = vm_hang__start(vm, error);
 	if (err)
 		return err;
 	if (vm->config.progress)
@@ -459,6 +436,9 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 		vcpu__destroy(&vm->vcpus[i]);
 	free(vm->vcpus);
 	vm_io__destroy(vm);
+	vm_hang__destroy(vm);
+	free(vm->backtrace);
+	free(vm->init_path);
 	vm->arch->destroy(vm);
 	if (vm->vm_fd >= 0)
 		close(vm->vm_fd);

@@ -13,10 +13,13 @@
 #include "arch/arch.h"
 #include "bus.h"
 #include "byte_queue.h"
+#include "hang.h"
+#include "kernel.h"
 #include "layout.h"
 #include "loop.h"
 #include "memory.h"
 #include "outcome.h"
+#include "pause.h"
 #include "saved.h"
 #include "serial.h"
 #include "vcpu.h"
@@ -58,6 +61,8 @@ struct vm {
 	const struct arch_ops *arch;
 	void *arch_data;
 	struct gmem mem;
+	struct kernel kernel;
+	char *init_path;     /* host file that became /init; NULL: not known */
 	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
 	struct layout layout;
 	struct bus bus;
@@ -78,7 +83,10 @@ struct vm {
 	_Atomic int end_claimed; /* enum vm_end: who may write @end_text */
 	_Atomic int end;	 /* the same, once the text is there */
 	char end_text[200];
+	struct vm_pause pause;
+	struct vm_hang hang;
 	struct outcome outcome;
+	char *backtrace; /* of PID 1, with names and lines; NULL: it did not crash */
 	struct ktstr_times times;
 	_Atomic uint64_t first_run_ns;
 	struct ktstr_exit_count *exits;

@@ -85,11 +85,13 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 		if (c->scheduler_ops)
 			put(f, "scheduler_ops", c->scheduler_ops);
 		fprintf(f, "attach_timeout_ms=%llu%c", c->attach_timeout_s * 1000ull, '\0');
+		if (c->stats_interval_ms)
+			put(f, "stats", "1");
 	}
 	return fclose(f) ? -errno : 0;
 }
 
-static int prepare_initramfs(const struct vm *vm, const struct kernel *kernel,
+static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 			     struct initramfs_image *image, struct ktstr_error *error)
 {
 	char self[PATH_MAX], cache[PATH_MAX];
@@ -113,13 +115,15 @@ static int prepare_initramfs(const struct vm *vm, const struct kernel *kernel,
 		self[n] = '\0';
 		spec.init = self;
 	}
+	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
 	return initramfs__base(&spec, image, error);
 }
 
 /* Finds the kernel, makes the initramfs and the guest's configuration. */
-static int gather(struct vm *vm, struct kernel *kernel, struct ktstr_error *error)
+static int gather(struct vm *vm, struct ktstr_error *error)
 {
 	struct vm_inputs *in = &vm->inputs;
+	struct kernel *kernel = &vm->kernel;
 	struct initramfs_image image = {.fd = -1};
 	uint64_t start = vm__now_ns();
 	int err = kernel__resolve(vm->config.kernel, kernel, error);
@@ -142,6 +146,16 @@ static int gather(struct vm *vm, struct kernel *kernel, struct ktstr_error *erro
 	in->initramfs_unpacked = image.unpacked;
 	err = write_run_config(&vm->config, &in->guest_config, &in->guest_config_length);
 	return err ? ktstr_error__set(error, -err, "write", "run configuration", NULL) : 0;
+}
+
+/* Its kernel has no modules directory and no configuration: what needs them was done before. */
+static int open_saved(struct vm *vm, struct ktstr_error *error)
+{
+	int n = snprintf(vm->kernel.image, sizeof(vm->kernel.image), "%s/kernel", vm->config.saved);
+
+	if (n < 0 || (size_t)n >= sizeof(vm->kernel.image))
+		return ktstr_error__set(error, ENAMETOOLONG, "open", vm->config.saved, NULL);
+	return saved__open(vm->config.saved, &vm->inputs, error);
 }
 
 static int load_kernel(struct vm *vm, struct arch_payload *payload, struct ktstr_error *error)
@@ -180,25 +194,21 @@ static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct kt
 int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
 	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
-	struct kernel *kernel = calloc(1, sizeof(*kernel));
+	struct kernel *kernel = &vm->kernel;
 	char cmdline[CMDLINE_MAX];
-	int err;
+	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
 
-	if (!kernel)
-		return ktstr_error__set(error, ENOMEM, "allocate", "kernel", NULL);
-	err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
-	if (!err)
-		err = vm->config.saved ? saved__open(vm->config.saved, &vm->inputs, error)
-				       : gather(vm, kernel, error);
+	if (err)
+		return err;
+	err = vm->config.saved ? open_saved(vm, error) : gather(vm, error);
 	if (!err && vm_inputs__describe(&vm->inputs, &vm->config, kernel->image, kernel->release))
 		err = ktstr_error__set(error, ENOMEM, "allocate", "settings", NULL);
 	payload.cmdline = cmdline;
-	payload.kernel_path = vm->config.saved ? vm->config.saved : kernel->image;
+	payload.kernel_path = kernel->image;
 	if (!err)
 		err = load_kernel(vm, &payload, error);
 	if (!err)
 		err = load_initramfs(vm, &payload, error);
-	free(kernel);
 	return err;
 }
 

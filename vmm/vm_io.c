@@ -15,9 +15,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "backtrace.h"
 #include "channel.h"
 #include "com2.h"
 #include "console_scan.h"
+#include "stats.h"
 #include "virtio/attach.h"
 #include "virtio/console.h"
 #include "virtio/mmio.h"
@@ -37,6 +39,8 @@ struct vm_io {
 	bool test_started;
 	struct com2 com2;
 	struct channel channel; /* port 1 */
+	struct stats stats;	/* port 2 */
+	char stats_problem[320];
 	struct virtio_console *console;
 	struct virtio_mmio_wiring wiring;
 
@@ -53,7 +57,7 @@ struct vm_io {
 
 /* ---- clock ---- */
 
-static void set_timer(struct vm *vm, uint64_t ms)
+void vm_io__set_timer(struct vm *vm, uint64_t ms)
 {
 	struct itimerspec spec = {.it_value = {.tv_sec = (time_t)(ms / 1000),
 					       .tv_nsec = (long)(ms % 1000) * 1000000}};
@@ -70,12 +74,12 @@ static void on_timer(void *opaque, uint32_t events)
 	(void)events;
 	if (read(vm->timer_fd, &count, sizeof(count)) < 0)
 		return; /* set anew in the meantime */
-	if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
+	if (vm_hang__active(vm))
+		vm_hang__timer(vm);
+	else if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete)
 		vm__end(vm, VM_END_VERDICT, "the outcome was clear");
-	else if (!vm->outcome.init_seen)
-		vm__end(vm, VM_END_BOOT_TIMEOUT, "boot took too long");
 	else
-		vm__end(vm, VM_END_TIMEOUT, "the run took too long");
+		vm_hang__begin(vm, !vm->outcome.init_seen);
 }
 
 /* Until the test starts, the scheduler's own limit, which init keeps, must come before ours. */
@@ -88,24 +92,41 @@ static uint64_t limit_from_init_ms(const struct vm *vm)
 	return s * 1000;
 }
 
+/* Requests have their time from the start of the test to its end, or to the end of hope. */
+static void note_stats(struct vm *vm)
+{
+	const struct outcome *o = &vm->outcome;
+
+	if (!vm->config.stats_interval_ms)
+		return;
+	if (o->last_step >= KTSTR_LIFE_TEST_ENDED || o->complete ||
+	    o->verdict != KTSTR_VERDICT_NONE)
+		stats__end(&vm->io->stats);
+	else if (o->last_step >= KTSTR_LIFE_TEST_STARTED)
+		/* what fails is in its report */
+		(void)stats__start(&vm->io->stats, vm->loop, vm->config.stats_interval_ms);
+}
+
 /* Called after everything that was seen: the first word of PID 1, a failure, the end. */
 static void note_progress(struct vm *vm)
 {
 	const struct outcome *o = &vm->outcome;
+	bool hangs = vm_hang__active(vm); /* then the timer is not ours */
 
 	if (o->init_seen && !vm->times.init_at_ns) {
 		vm->times.init_at_ns = vm__now_ns();
 		/* What failed before init spoke has its grace already. */
-		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, limit_from_init_ms(vm));
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
+			vm_io__set_timer(vm, limit_from_init_ms(vm));
 		if (vm->config.progress)
 			vm->config.progress(vm->config.progress_opaque, "running");
 	}
 	if (o->last_step >= KTSTR_LIFE_TEST_STARTED && !vm->io->test_started) {
 		vm->io->test_started = true;
-		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE)
-			set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
+		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
+			vm_io__set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
+	note_stats(vm);
 	if (o->have_status && !vm->times.result_at_ns)
 		vm->times.result_at_ns = vm__now_ns();
 	if (o->complete)
@@ -114,9 +135,9 @@ static void note_progress(struct vm *vm)
 		vm->io->seen_verdict = o->verdict;
 		/* A scheduler's failure is PID 1's to report and clean up; it has its time for
 		 * that. */
-		if (o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
+		if (!hangs && o->verdict != KTSTR_VERDICT_SCHED_EXITED &&
 		    o->verdict != KTSTR_VERDICT_SCHED_NOT_ATTACHED)
-			set_timer(vm, GRACE_MS);
+			vm_io__set_timer(vm, GRACE_MS);
 	}
 }
 
@@ -290,12 +311,21 @@ static size_t on_port_output(void *opaque, uint32_t port, const struct iovec *io
 		/* Out of memory is damage, which the channel remembers. */
 		if (port == KTSTR_PORT_TLV)
 			(void)channel__feed(&vm->io->channel, iov[i].iov_base, iov[i].iov_len);
+		else
+			stats__feed(&vm->io->stats, iov[i].iov_base, iov[i].iov_len);
 	}
 	if (port == KTSTR_PORT_TLV) {
 		check_channel(vm);
 		note_progress(vm);
 	}
 	return total;
+}
+
+static size_t send_to_pipe(void *opaque, const char *data, size_t length)
+{
+	struct vm *vm = opaque;
+
+	return virtio_console__input(vm->io->console, KTSTR_PORT_PIPE, data, length);
 }
 
 static void on_terminal_input(void *opaque, uint32_t events)
@@ -460,6 +490,10 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 	pthread_mutex_init(&io->broken_lock, NULL);
 	io->broken_fd = -1;
 	channel__init(&io->channel, on_frame, vm);
+	stats__init(&io->stats, &(struct stats_ops){.opaque = vm,
+						    .send = send_to_pipe,
+						    .response = vm->config.stats,
+						    .response_opaque = vm->config.stats_opaque});
 	console_scan__init(&io->scan);
 	if (com2__init(&io->com2, on_com2_output, vm))
 		return ktstr_error__set(error, ENOMEM, "allocate", "devices", NULL);
@@ -506,7 +540,7 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 			    &vm->io->terminal_source);
 	if (err)
 		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
-	set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
+	vm_io__set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
 	return 0;
 }
 
@@ -529,7 +563,28 @@ void vm_io__drain(struct vm *vm)
 	if (io->scan_decided)
 		outcome__amend(&vm->outcome, io->scan.first.cause);
 	outcome_text__add(&vm->outcome.com2, io->com2.log, io->com2.log_length);
+	if (io->com2.panicked)
+		vm->backtrace = backtrace__resolve(io->com2.panic, vm->init_path);
 	note_progress(vm);
+}
+
+void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result)
+{
+	struct vm_io *io = vm->io;
+	char *problem = io->stats_problem;
+	size_t size = sizeof(io->stats_problem);
+
+	if (!vm->config.stats_interval_ms)
+		return;
+	result->stats_responses = io->stats.responses;
+	if (!io->stats.requests && result->by_com2)
+		snprintf(problem, size, "not asked for: the virtio console is not there");
+	else if (!io->stats.requests && vm->outcome.last_step >= KTSTR_LIFE_TEST_ENDED)
+		snprintf(problem, size, "not asked for: the test was over at once");
+	else
+		stats__report(&io->stats, problem, size);
+	if (problem[0])
+		result->stats_problem = problem;
 }
 
 void vm_io__destroy(struct vm *vm)
@@ -544,6 +599,7 @@ void vm_io__destroy(struct vm *vm)
 	}
 	virtio_console__destroy(io->console);
 	channel__destroy(&io->channel);
+	stats__destroy(&io->stats);
 	com2__destroy(&io->com2);
 	for (int n = 0; n < 2; n++) {
 		byte_queue__fini(&vm->com_bytes[n]);

@@ -5,6 +5,9 @@
 
 #include <ktstr/error.h>
 
+#include <stdint.h>
+
+struct ktstr_result;
 struct vm;
 
 /* Serial ports and virtio console as devices of the machine; before the tables are written. */
@@ -12,7 +15,11 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error);
 void vm_io__destroy(struct vm *vm);
 /* Event sources and the boot timer; right before the vCPUs start. */
 int vm_io__start(struct vm *vm, struct ktstr_error *error);
+/* The timer, which ends the machine: in @ms, 0 never. In the event loop. */
+void vm_io__set_timer(struct vm *vm, uint64_t ms);
 /* After the last vCPU: takes in what is still on its way, and ends the streams. */
 void vm_io__drain(struct vm *vm);
+/* What came of the statistics; lives as long as the machine. */
+void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result);
 
 #endif /* KTSTR_VMM_VM_IO_H */

@@ -161,7 +161,9 @@ struct ktstr_exit_payload {
  * PID 1's own lines begin with KTSTR_COM2_LOG. While port 1 is not open the test's output stands
  * between RESULT_START and RESULT_END, its result follows. A line of the test that begins like any
  * of these gets KTSTR_COM2_ESCAPE before it; a line that is KTSTR_COM2_ESCAPE alone says that the
- * newline before it is not the test's.
+ * newline before it is not the test's. After PANIC comes the backtrace, innermost first, one line a
+ * frame: "#NUMBER FILE+ADDRESS", where FILE is a path of the guest and ADDRESS one of its ELF
+ * headers.
  */
 #define KTSTR_COM2_RESULT_START "===KTSTR_TEST_RESULT_START==="
 #define KTSTR_COM2_RESULT_END "===KTSTR_TEST_RESULT_END==="
@@ -185,6 +187,8 @@ struct ktstr_exit_payload {
  *   hostname=NAME
  *   kernel_log=1    send the kernel's log after a test that passed, too
  *   tty=ROWSxCOLS   role shell: size of the terminal on /dev/hvc0
+ *   stats=1         relay KTSTR_PORT_PIPE to the scheduler's statistics (ktstr/stats.h): a line of
+ *                   JSON from the host is a request, one line from the guest is its response
  */
 #define KTSTR_GUEST_CONFIG "/ktstr/config"
 /* Kernel modules of the base, one path a line in load order; written by initramfs/. */

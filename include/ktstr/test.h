@@ -39,6 +39,7 @@ struct ktstr_test_attrs {
 	uint32_t boot_timeout_s;	   /* first instruction to PID 1 */
 	uint32_t attach_timeout_s;	   /* start of the scheduler to its attachment */
 	uint32_t timeout_s;		   /* start of the test to the end */
+	uint32_t stats_interval_ms;	   /* the host asks the scheduler so often, and shows it */
 	/*
 	 * The test passes when its run ends exactly so, with @expect_cause (when given) in the
 	 * cause; for KTSTR_VERDICT_FAIL also in a line that the test printed. Any other end is a

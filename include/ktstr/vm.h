@@ -97,6 +97,12 @@ struct ktstr_sample {
 typedef void (*ktstr_sample_fn)(void *opaque, const struct ktstr_sample *sample);
 
 /*
+ * One response of the scheduler's statistics (ktstr/stats.h), a JSON object in one line, not
+ * terminated. @at_ms: host time since the host saw the test start. In the same thread.
+ */
+typedef void (*ktstr_stats_fn)(void *opaque, uint64_t at_ms, const char *json, size_t length);
+
+/*
  * Set it up with KTSTR_VM_CONFIG_INIT or ktstr_vm_config__defaults(), then change fields. Strings
  * and arrays stay the caller's and must live until ktstr_vm__create() returns.
  */
@@ -145,6 +151,10 @@ struct ktstr_vm_config {
 	int cancel_fd;				  /* readable: stop the run; -1: none */
 	void (*progress)(void *opaque, const char *step); /* "booting", ...; may be NULL */
 	void *progress_opaque;
+	/* The scheduler is asked for its statistics so often while the test runs; 0: not at all */
+	uint32_t stats_interval_ms;
+	ktstr_stats_fn stats; /* may be NULL */
+	void *stats_opaque;
 };
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config);
@@ -191,10 +201,14 @@ struct ktstr_result {
 	const char *scheduler_output; /* both streams */
 	const char *console;	      /* COM1 from the first byte (bounded, oldest dropped) */
 	const char *com2;	      /* COM2, likewise */
+	const char *backtrace;	      /* of PID 1, when it crashed: one line a frame; or "" */
+	const char *vcpus;	      /* after a time-out: one line a vCPU, what it did; or "" */
 	const struct ktstr_exit_count *exits;
 	size_t nr_exits;
 	uint64_t total_exits; /* exits to userspace, all vCPUs */
 	struct ktstr_times times;
+	uint64_t stats_responses;  /* that were passed on */
+	const char *stats_problem; /* one line: what was missing or wrong of them; NULL: nothing */
 };
 
 struct ktstr_vm;

@@ -69,6 +69,12 @@ refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kern
 refuses unknown_vendor 'run: --vendor: takes intel or amd' run --vendor via true
 refuses scheduler_args_without_scheduler 'run: --scheduler-args: needs --scheduler' \
 	run --scheduler-args -v true
+refuses stats_without_scheduler 'run: --stats: needs --scheduler' run --stats 1 true
+refuses stats_never 'run: --stats: takes SECONDS or SECONDS:FILE' run -s "$tmp/script" --stats 0 true
+refuses stats_in_microseconds 'run: --stats: takes SECONDS' run -s "$tmp/script" --stats 1.0001 true
+refuses stats_into_no_file 'run: --stats: takes SECONDS' run -s "$tmp/script" --stats 1: true
+refuses stats_on_the_terminal_of_a_shell 'shell: --stats: needs a file' \
+	shell -s "$tmp/script" --stats 1
 refuses missing_program 'run: no-such-program: no such program in PATH; give' run no-such-program
 refuses missing_program_with_a_path 'run: ./no-such: no such file; check' run ./no-such
 refuses missing_include 'run: --include no-such-file: .*; give' run --include no-such-file true

@@ -55,12 +55,37 @@ ok panic_shows_the_console grep -q '^# | .*sysrq' err
 
 ktstr run --timeout 1 -- sleep 1000
 ok timeout_has_its_verdict lost TIMEOUT
+ok timeout_says_where_the_cpu_was grep -qE \
+	'^ktstr: TIMEOUT: .*; vCPU 0 (halted )?at [a-z_][a-z0-9_.]*\+0x[0-9a-f]+$' err
+ok timeout_shows_each_cpu grep -qE '^# \| vCPU 0 (halted )?at [a-z_][a-z0-9_.]*\+0x[0-9a-f]+$' err
+ok timeout_makes_the_kernel_print_a_backtrace grep -q '^# | .*exc_nmi+0x' err
+
+ktstr run -- sh -c 'kill -s SEGV 1; sleep 1000'
+ok crash_of_init_has_its_verdict lost INIT_DIED
+ok crash_of_init_has_functions_and_lines grep -qE '^# \| #[0-9]+ be_pid1 \(dispatch\.c:[0-9]+\)$' err
 
 printf '%s\n' '#!/bin/sh' 'echo no rights >&2' 'exit 9' >scheduler
 chmod +x scheduler
 ktstr run --scheduler ./scheduler -- true
 ok scheduler_that_fails_has_its_verdict lost SCHED_NOT_ATTACHED
 ok scheduler_that_fails_shows_its_output grep -qx '# | no rights' err
+
+# As many as come while the guest sleeps; who has more to say is selftests/sched_ext/stats.c.
+schedulers=$(dirname "$KTSTR")/selftests/sched_ext
+ktstr run --scheduler "$schedulers/scx_ktstr" --stats 0.2:stats -- sleep 3
+ok statistics_leave_the_status_alone test "$status" -eq 0 -a ! -s out
+ok statistics_are_lines_of_json test "$(grep -c '' stats)" -ge 2 -a "$(grep -cvE \
+	'^\{"at_ms":[0-9]+,"stats":\{"errno":0,"args":\{"resp":\{.*\}\}\}\}$' stats)" -eq 0
+ok statistics_are_in_order sort -c -n -t: -k2 stats
+
+ktstr run --scheduler "$schedulers/scx_simple" --stats 0.5 -- sh -c 'sleep 1; exit 3'
+ok scheduler_without_statistics_leaves_the_status_alone test "$status" -eq 3
+ok scheduler_without_statistics_is_told grep -q '^{"at_ms":.*"errno":2,.*no statistics' err
+
+# Without ACPI the guest finds no virtio device: all comes by COM2.
+ktstr run --append acpi=off --scheduler "$schedulers/scx_simple" --stats 1 -- true
+ok statistics_that_cannot_be_asked_for_are_told \
+	grep -q '^ktstr: statistics: not asked for: .*virtio console' err
 
 "$KTSTR" run -- sh -c 'echo started; exec sleep 1000' >out 2>err </dev/null &
 pid=$!

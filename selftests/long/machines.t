@@ -15,6 +15,13 @@ if [ -e "$vmlinux" ]; then
 	ok vmlinux_boots grep -qxF "$(basename "$(dirname "$image")")" "$tmp/out"
 fi
 
+# The kernel's virtual address: random (one time in 500 it is the one that it was linked for).
+ktstr run -- grep -w _text /proc/kallsyms
+ok kernel_lies_at_a_random_address grep -qE '^ffffffff[89a-f][0-9a-f]+ T _text' "$tmp/out"
+ok kernel_lies_not_where_it_was_linked sh -c "! grep -q ^ffffffff81000000 '$tmp/out'"
+ktstr run --append nokaslr -- grep -w _text /proc/kallsyms
+ok nokaslr_leaves_it_where_it_was_linked grep -q '^ffffffff81000000 T _text' "$tmp/out"
+
 # Without ACPI the MP table tells of the CPUs; what has no place there are the virtio devices.
 ktstr run --topology 1n2l2c1t --append acpi=off -- nproc
 ok mp_table_starts_all_cpus grep -qx 4 "$tmp/out"

@@ -21,7 +21,7 @@ const volatile u32 cpu_to_llc[KTSTR_SCX_MAX_CPUS];
 const volatile u64 slice_ns = 5000000;
 const volatile bool stall_fault;
 
-#define GLOBAL_DSQ KTSTR_SCX_MAX_LLCS /* the LLCs' queues are 0, 1, ... */
+#define GLOBAL_DSQ KTSTR_SCX_GLOBAL_DSQ
 
 static u64 vtime_now; /* largest virtual time that has started to run */
 UEI_DEFINE(uei);
@@ -31,6 +31,37 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } ended SEC(".maps");
+
+/* Statistics: operations run with interrupts off, so plain additions on the CPU's own are exact. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct ktstr_scx_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KTSTR_SCX_MAX_LLCS + 1);
+	__type(key, u32);
+	__type(value, struct ktstr_scx_dsq_counters);
+} dsq_counters SEC(".maps");
+
+#define COUNT(field)                                                                      \
+	({                                                                                \
+		u32 __zero = 0;                                                           \
+		struct ktstr_scx_counters *__c = bpf_map_lookup_elem(&counters, &__zero); \
+		if (__c)                                                                  \
+			__c->field++;                                                     \
+	})
+
+#define COUNT_DSQ(dsq, field)                                                                    \
+	({                                                                                       \
+		u32 __key = (u32)(dsq);                                                          \
+		struct ktstr_scx_dsq_counters *__c = bpf_map_lookup_elem(&dsq_counters, &__key); \
+		if (__c)                                                                         \
+			__c->field++;                                                            \
+	})
 
 static u32 llc_of(s32 cpu)
 {
@@ -52,8 +83,10 @@ s32 BPF_STRUCT_OPS(ktstr_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wa
 	bool is_idle = false;
 	s32 cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
 
-	if (is_idle && !is_to_stall(p))
+	if (is_idle && !is_to_stall(p)) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, 0);
+		COUNT(direct);
+	}
 	return cpu;
 }
 
@@ -68,6 +101,7 @@ void BPF_STRUCT_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 	/* A kernel thread of one CPU serves everybody on it: first in line there. */
 	if ((p->flags & PF_KTHREAD) && p->nr_cpus_allowed == 1) {
 		scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL, slice_ns, enq_flags);
+		COUNT(pinned);
 		return;
 	}
 
@@ -77,10 +111,24 @@ void BPF_STRUCT_OPS(ktstr_enqueue, struct task_struct *p, u64 enq_flags)
 
 	dsq = p->nr_cpus_allowed < nr_cpu_ids ? GLOBAL_DSQ : llc_of(task_cpu);
 	scx_bpf_dsq_insert_vtime(p, dsq, slice_ns, vtime, enq_flags);
+	COUNT_DSQ(dsq, enqueued);
 
 	idle = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
-	if (idle >= 0)
+	if (idle >= 0) {
 		scx_bpf_kick_cpu(idle, SCX_KICK_IDLE);
+		COUNT(kicked);
+	}
+}
+
+/* Takes a task from a queue; @own: of the LLC of this CPU. */
+static bool take(u64 dsq, u64 own)
+{
+	if (!scx_bpf_dsq_move_to_local(dsq, 0))
+		return false;
+	COUNT_DSQ(dsq, dispatched);
+	if (dsq != own && dsq != GLOBAL_DSQ)
+		COUNT(stolen);
+	return true;
 }
 
 /* Virtual time of the task at a queue's head; false when the queue is empty. */
@@ -125,6 +173,7 @@ static void keep_running(struct task_struct *prev)
 	charge(prev);
 	scx_bpf_task_set_slice(prev, slice_ns);
 	advance_clock(prev);
+	COUNT(kept);
 }
 
 void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
@@ -146,7 +195,7 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 		u64 llc = (own + i) % nr_llcs;
 
 		if (have && head_vtime(llc, &vtime) && time_before(vtime + slice_ns, least) &&
-		    scx_bpf_dsq_move_to_local(llc, 0))
+		    take(llc, own))
 			return;
 	}
 
@@ -157,11 +206,11 @@ void BPF_STRUCT_OPS(ktstr_dispatch, s32 cpu, struct task_struct *prev)
 	}
 
 	/* A head that may not run here is passed over, so the first choice can fail. */
-	if (scx_bpf_dsq_move_to_local(best, 0) || scx_bpf_dsq_move_to_local(second, 0))
+	if (take(best, own) || take(second, own))
 		return;
 
 	bpf_for(i, 1, nr_llcs) {
-		if (scx_bpf_dsq_move_to_local((own + i) % nr_llcs, 0))
+		if (take((own + i) % nr_llcs, own))
 			return;
 	}
 	if (can_keep)
@@ -211,6 +260,14 @@ SEC("syscall")
 int ktstr_fault_exit(void *ctx)
 {
 	scx_bpf_exit(KTSTR_SCX_EXIT_CODE, "told to exit by --fault exit");
+	return 0;
+}
+
+/* Run by user space for its statistics. */
+SEC("syscall")
+int ktstr_read_queued(struct ktstr_scx_queued *arg)
+{
+	arg->queued = scx_bpf_dsq_nr_queued(arg->dsq);
 	return 0;
 }
 

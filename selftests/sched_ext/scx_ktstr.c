@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * scx_ktstr, user side: tells the kernel side which CPU belongs to which last-level cache, attaches
- * it and waits for its end. It can be told to fail in ways that tests need.
+ * it, serves its statistics and waits for its end. It can be told to fail in ways that tests need.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -11,9 +11,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/signalfd.h>
+#include <time.h>
+
+#include <ktstr/stats.h>
 
 #include "scx_ktstr.h"
 #include "scx_ktstr.bpf.skel.h"
+#include "scx_stats_server.h"
 
 enum fault { FAULT_NONE, FAULT_EXIT, FAULT_NEVER_ATTACH, FAULT_STALL };
 
@@ -30,6 +34,7 @@ static const char help[] =
 	"[-v]\n"
 	"\n"
 	"Weighted virtual time over a global queue and one queue per last-level cache.\n"
+	"Statistics are served at " KTSTR_STATS_SOCKET ".\n"
 	"\n"
 	"  --slice-us US        time slice (default 5000)\n"
 	"  --timeout-ms MS      a task that waits longer ends the scheduler (default: the "
@@ -184,28 +189,197 @@ static void find_llcs(struct scx_ktstr *skel)
 	skel->rodata->nr_cpu_ids = (unsigned int)cpus;
 }
 
-/* Waits for @signals, the scheduler's end, or @timeout_ms (-1: none). True: a signal came. */
-static bool wait_event(int signals, int ended, int timeout_ms, bool *timed_out)
-{
-	struct pollfd fds[] = {{.fd = signals, .events = POLLIN}, {.fd = ended, .events = POLLIN}};
-	int ready;
+/* ---- Statistics ---- */
 
-	do
-		ready = poll(fds, 2, timeout_ms);
-	while (ready < 0 && errno == EINTR);
-	*timed_out = !ready;
-	return fds[0].revents;
+/* What statistics are taken from. */
+struct source {
+	struct scx_ktstr *skel;
+	const struct options *options;
+};
+
+/* Adds up the words of one entry of a per-CPU map. */
+static int sum_cpus(const struct bpf_map *map, __u32 key, __u64 *sums, size_t nr)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu, ret;
+	__u64 *values;
+	size_t i;
+
+	if (cpus < 1)
+		return cpus;
+	values = calloc((size_t)cpus * nr, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	ret = bpf_map_lookup_elem(bpf_map__fd(map), &key, values);
+	if (ret)
+		ret = -errno;
+	memset(sums, 0, nr * sizeof(*sums));
+	for (cpu = 0; !ret && cpu < cpus; cpu++)
+		for (i = 0; i < nr; i++)
+			sums[i] += values[(size_t)cpu * nr + i];
+	free(values);
+	return ret;
+}
+
+#define WORDS(type) (sizeof(type) / sizeof(__u64))
+
+static int put_dsq(const struct source *source, __u32 dsq, const char *name, FILE *out)
+{
+	struct ktstr_scx_queued queued = {.dsq = dsq};
+	/* The program's changes come back in ctx_in (net/bpf/test_run.c). */
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &queued, .ctx_size_in = sizeof(queued));
+	struct ktstr_scx_dsq_counters sums;
+	int ret = sum_cpus(source->skel->maps.dsq_counters, dsq, (__u64 *)&sums,
+			   WORDS(struct ktstr_scx_dsq_counters));
+
+	if (!ret)
+		ret = bpf_prog_test_run_opts(bpf_program__fd(source->skel->progs.ktstr_read_queued),
+					     &opts);
+	if (!ret && queued.queued < 0)
+		ret = (int)queued.queued;
+	if (!ret)
+		fprintf(out, "\"%s\":{\"enqueued\":%llu,\"dispatched\":%llu,\"queued\":%lld}", name,
+			sums.enqueued, sums.dispatched, queued.queued);
+	return ret;
+}
+
+static int put_top(const struct source *source, FILE *out)
+{
+	struct ktstr_scx_counters sums;
+	struct timespec now;
+	char name[16];
+	__u32 llc;
+	int ret = sum_cpus(source->skel->maps.counters, 0, (__u64 *)&sums,
+			   WORDS(struct ktstr_scx_counters));
+
+	if (ret)
+		return ret;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	fprintf(out, "{\"at_ns\":%llu,\"slice_us\":%lu,\"nr_cpus\":%u,\"nr_llcs\":%u,",
+		(unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec,
+		source->options->slice_us, source->skel->rodata->nr_cpu_ids,
+		source->skel->rodata->nr_llcs);
+	fprintf(out,
+		"\"direct\":%llu,\"pinned\":%llu,\"kept\":%llu,\"stolen\":%llu,\"kicked\":%llu,"
+		"\"dsqs\":{",
+		sums.direct, sums.pinned, sums.kept, sums.stolen, sums.kicked);
+	for (llc = 0; !ret && llc < source->skel->rodata->nr_llcs; llc++) {
+		snprintf(name, sizeof(name), "%u", llc);
+		ret = put_dsq(source, llc, name, out);
+		fputc(',', out);
+	}
+	if (!ret)
+		ret = put_dsq(source, KTSTR_SCX_GLOBAL_DSQ, "global", out);
+	fputs("}}", out);
+	return ret;
+}
+
+struct field {
+	const char *name, *desc;
+};
+
+static void put_fields(FILE *out, const struct field *fields, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		fprintf(out, "%s\"%s\":{\"datum\":\"u64\",\"desc\":\"%s\"}", i ? "," : "",
+			fields[i].name, fields[i].desc);
+}
+
+/* What "stats" has, described as a generic reader wants it. */
+static void put_meta(FILE *out)
+{
+	static const struct field top[] = {
+		{"at_ns", "time since boot"},
+		{"slice_us", "time slice"},
+		{"nr_cpus", "CPUs"},
+		{"nr_llcs", "last-level caches"},
+		{"direct", "woken tasks that an idle CPU got at once"},
+		{"pinned", "kernel threads of one CPU, queued on it"},
+		{"kept", "further slices for the task that ran"},
+		{"stolen", "tasks taken from the queue of another LLC"},
+		{"kicked", "idle CPUs told of a queued task"},
+	};
+	static const struct field dsq[] = {
+		{"enqueued", "tasks put into it"},
+		{"dispatched", "tasks that a CPU took from it"},
+		{"queued", "tasks in it now"},
+	};
+
+	fputs("{\"KtstrStats\":{\"name\":\"KtstrStats\",\"top\":\"true\","
+	      "\"desc\":\"scx_ktstr\",\"fields\":{",
+	      out);
+	put_fields(out, top, sizeof(top) / sizeof(*top));
+	fputs(",\"dsqs\":{\"desc\":\"queues by LLC, and the global one\",\"dict\":{"
+	      "\"key\":\"string\",\"datum\":{\"struct\":\"KtstrDsqStats\"}}}}},",
+	      out);
+	fputs("\"KtstrDsqStats\":{\"name\":\"KtstrDsqStats\",\"desc\":\"a queue\","
+	      "\"fields\":{",
+	      out);
+	put_fields(out, dsq, sizeof(dsq) / sizeof(*dsq));
+	fputs("}}}", out);
+}
+
+static int answer(void *opaque, const char *req, const char *target, FILE *out)
+{
+	int ret;
+
+	if (!strcmp(req, "stats_meta")) {
+		put_meta(out);
+		return 0;
+	}
+	if (strcmp(req, "stats") || strcmp(target, "top"))
+		return EINVAL;
+	ret = put_top(opaque, out);
+	return ret < 0 ? -ret : ret;
+}
+
+/* ---- Run ---- */
+
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/*
+ * Waits for @signals, the scheduler's end, or @timeout_ms (-1: none), and serves statistics
+ * meanwhile. True: a signal came.
+ */
+static bool wait_event(int signals, int ended, struct stats_server *server, int timeout_ms,
+		       bool *timed_out)
+{
+	struct pollfd fds[] = {{.fd = signals, .events = POLLIN},
+			       {.fd = ended, .events = POLLIN},
+			       {.fd = server ? server->events : -1, .events = POLLIN}};
+	long long deadline = now_ms() + timeout_ms;
+
+	for (;;) {
+		long long left = timeout_ms < 0 ? -1 : deadline - now_ms();
+		int ready = poll(fds, 3, left < 0 && timeout_ms >= 0 ? 0 : (int)left);
+
+		*timed_out = !ready;
+		if (!ready || (ready > 0 && (fds[0].revents || fds[1].revents)))
+			return ready && fds[0].revents;
+		if (ready > 0)
+			stats_server__run(server);
+	}
 }
 
 /* Attaches once and waits for the end. Returns true when the kernel asks for a new start. */
 static bool run(const struct options *options, int signals, int *status)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run_opts);
+	struct source source = {.options = options};
+	struct stats_server server;
 	int timeout_ms = options->fault == FAULT_EXIT ? (int)options->fault_after_ms : -1;
 	struct scx_ktstr *skel;
 	struct bpf_link *link;
 	bool stopped, timed_out = false;
 	__u64 code;
+	int ret;
 
 	skel = SCX_OPS_OPEN(ktstr_ops, scx_ktstr);
 	skel->rodata->slice_ns = options->slice_us * 1000;
@@ -213,17 +387,26 @@ static bool run(const struct options *options, int signals, int *status)
 	skel->struct_ops.ktstr_ops->timeout_ms = (__u32)options->timeout_ms;
 	find_llcs(skel);
 	SCX_OPS_LOAD(skel, ktstr_ops, scx_ktstr, uei);
+	/* Before it is attached: who sees that finds the socket. */
+	source.skel = skel;
+	ret = stats_server__open(&server, KTSTR_STATS_SOCKET, answer, &source);
+	if (ret)
+		fprintf(stderr, "scx_ktstr: no statistics: " KTSTR_STATS_SOCKET ": %s\n",
+			strerror(-ret));
 	link = SCX_OPS_ATTACH(skel, ktstr_ops, scx_ktstr);
 	printf("scx_ktstr: attached, %u CPUs in %u LLCs, slice %lu us\n", skel->rodata->nr_cpu_ids,
 	       skel->rodata->nr_llcs, options->slice_us);
 	fflush(stdout);
 
-	stopped = wait_event(signals, bpf_map__fd(skel->maps.ended), timeout_ms, &timed_out);
+	stopped =
+		wait_event(signals, bpf_map__fd(skel->maps.ended), &server, timeout_ms, &timed_out);
 	if (timed_out) {
 		bpf_prog_test_run_opts(bpf_program__fd(skel->progs.ktstr_fault_exit), &run_opts);
-		stopped = wait_event(signals, bpf_map__fd(skel->maps.ended), -1, &timed_out);
+		stopped =
+			wait_event(signals, bpf_map__fd(skel->maps.ended), &server, -1, &timed_out);
 	}
 
+	stats_server__close(&server);
 	bpf_link__destroy(link);
 	code = UEI_REPORT(skel, uei);
 	*status = stopped ? 0 : 1;
@@ -255,7 +438,7 @@ int main(int argc, char **argv)
 	if (options.fault == FAULT_NEVER_ATTACH) {
 		printf("scx_ktstr: told not to attach by --fault never-attach\n");
 		fflush(stdout);
-		wait_event(signals, -1, -1, &timed_out);
+		wait_event(signals, -1, NULL, -1, &timed_out);
 		return 0;
 	}
 

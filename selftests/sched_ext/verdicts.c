@@ -62,8 +62,24 @@ KTSTR_TEST(failed_expectation_fails, .expect_verdict = KTSTR_VERDICT_FAIL,
 	EXPECT_STREQ("a", "b");
 }
 
-KTSTR_TEST(hanging_test_times_out, .timeout_s = 8, .expect_verdict = KTSTR_VERDICT_TIMEOUT)
+KTSTR_TEST(hanging_test_times_out, .timeout_s = 8, .expect_verdict = KTSTR_VERDICT_TIMEOUT,
+	   .expect_cause = "during the test; vCPU 0 ")
 {
+	wait_for_the_end();
+}
+
+/* The kernel's panic that follows a time-out is no verdict of its own. */
+KTSTR_TEST(spinning_test_times_out, .topology = TOPO(1, 1, 2, 1), .timeout_s = 8,
+	   .expect_verdict = KTSTR_VERDICT_TIMEOUT, .expect_cause = "during the test; vCPU ")
+{
+	for (;;)
+		asm volatile("");
+}
+
+KTSTR_TEST(crash_of_init_ends_the_run, .expect_verdict = KTSTR_VERDICT_INIT_DIED,
+	   .expect_cause = "got SIGSEGV")
+{
+	ASSERT_EQ(0, kill(1, SIGSEGV));
 	wait_for_the_end();
 }
 

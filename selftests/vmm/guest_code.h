@@ -28,9 +28,9 @@ extern const uint8_t __start_guest_text[], __stop_guest_text[];
 #define GUEST_COMPILER optimize("O1", "no-jump-tables", "no-tree-loop-distribute-patterns")
 #endif
 
-#define GUEST                                                                            \
-	__attribute__((section("guest_text"), used, noinline, no_stack_protector,        \
-		       no_sanitize("address", "undefined"), target("general-regs-only"), \
+#define GUEST                                                                                      \
+	__attribute__((section("guest_text"), used, noinline, no_stack_protector,                  \
+		       no_sanitize("address", "undefined", "thread"), target("general-regs-only"), \
 		       GUEST_COMPILER))
 
 /* GUEST_PROGRAM(name) { body }: an entry point guest_entry_NAME; the CPU halts when the body ends.

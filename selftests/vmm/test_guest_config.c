@@ -28,7 +28,7 @@ TEST(config_with_every_key)
 	ASSERT_EQ(0, PARSE("scheduler_arg=-v\0role=shell\0argv=sh\0argv=\0argv=a=b\0env=A=1\0"
 			   "env=B=x=y\0cwd=/tmp\0scheduler=/scheduler\0scheduler_arg=-n 3\0"
 			   "scheduler_ops=simple\0hostname=h\0attach_timeout_ms=1500\0tty=24x80\0"
-			   "key_of_tomorrow=1\0"));
+			   "stats=1\0key_of_tomorrow=1\0"));
 	EXPECT_EQ(GUEST_ROLE_SHELL, config.role);
 	EXPECT_EQ(3, config.argc);
 	EXPECT_STREQ("sh", config.argv[0]);
@@ -47,6 +47,7 @@ TEST(config_with_every_key)
 	EXPECT_EQ(1500, config.attach_timeout_ms);
 	EXPECT_EQ(24, config.rows);
 	EXPECT_EQ(80, config.columns);
+	EXPECT_TRUE(config.stats);
 	guest_config__free(&config);
 }
 
@@ -57,6 +58,7 @@ TEST(config_without_scheduler_has_none)
 
 	ASSERT_EQ(0, PARSE("role=test\0argv=t\0"));
 	EXPECT_EQ(NULL, config.scheduler[0]);
+	EXPECT_FALSE(config.stats);
 	EXPECT_EQ(GUEST_ATTACH_TIMEOUT_MS, config.attach_timeout_ms);
 	guest_config__free(&config);
 }

@@ -117,18 +117,23 @@ TEST_F(harness, relay_sees_the_text_it_watches_for_within_a_line)
 
 TEST(declared_attributes_replace_and_others_stay)
 {
-	struct ktstr_test_attrs attrs = {
-		.memory_mb = 512, .scheduler = "a", .timeout_s = 3, .topology = TOPO(1, 1, 2, 1)};
+	struct ktstr_test_attrs attrs = {.memory_mb = 512,
+					 .scheduler = "a",
+					 .timeout_s = 3,
+					 .stats_interval_ms = 7,
+					 .topology = TOPO(1, 1, 2, 1)};
 	const struct ktstr_test_attrs over = {.memory_mb = 1024,
 					      .topology = TOPO(2, 2, 1, 1),
 					      .cpu_vendor = KTSTR_VENDOR_AMD,
-					      .expect_verdict = KTSTR_VERDICT_FAIL};
+					      .expect_verdict = KTSTR_VERDICT_FAIL,
+					      .stats_interval_ms = 9};
 
 	ktstr_test_attrs__merge(&attrs, &over);
 	EXPECT_EQ(KTSTR_VENDOR_AMD, attrs.cpu_vendor);
 	EXPECT_EQ(1024, attrs.memory_mb);
 	EXPECT_STREQ("a", attrs.scheduler);
 	EXPECT_EQ(3, attrs.timeout_s);
+	EXPECT_EQ(9, attrs.stats_interval_ms);
 	EXPECT_EQ(2, attrs.topology.numa_nodes);
 	EXPECT_EQ(1, attrs.topology.cores_per_llc);
 	EXPECT_EQ(KTSTR_VERDICT_FAIL, attrs.expect_verdict);
@@ -343,6 +348,34 @@ TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 	EXPECT_NE(NULL, strstr(printed(self), "] RIP: 0010:x"));
 }
 
+TEST_F(harness, where_it_was_comes_right_after_the_cause_and_whole)
+{
+	char vcpus[64 * 32], *at = vcpus;
+
+	for (unsigned int i = 0; i < 64; i++)
+		at += sprintf(at, "vCPU %u halted at idle+0x1\n", i);
+	self->result.verdict = KTSTR_VERDICT_TIMEOUT;
+	self->result.cause = "no end after 10 s";
+	self->result.console = "console\n";
+	self->result.vcpus = vcpus;
+	judge(self, false);
+	EXPECT_NE(NULL, strstr(printed(self), "# TIMEOUT: no end after 10 s\n"
+					      "# | vCPU 0 halted at idle+0x1\n"
+					      "# | vCPU 1 halted at idle+0x1\n"));
+	EXPECT_NE(NULL, strstr(printed(self), "# | vCPU 63 halted at idle+0x1\n"
+					      "# kernel console:\n"));
+
+	self->result.verdict = KTSTR_VERDICT_INIT_DIED;
+	self->result.cause = "init crashed";
+	self->result.backtrace = "#0 f (a.c:1)\n#1 main (a.c:2)\n";
+	self->result.vcpus = "";
+	judge(self, false);
+	EXPECT_NE(NULL, strstr(printed(self), "# INIT_DIED: init crashed\n"
+					      "# | #0 f (a.c:1)\n"
+					      "# | #1 main (a.c:2)\n"
+					      "# kernel console:\n"));
+}
+
 /* ---- a whole run ---- */
 
 struct ktstr_vm {
@@ -389,6 +422,14 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 		result->cause = "it \"panicked\"";
 		result->console = "last words\n";
 	}
+	if (config->stats_interval_ms) {
+		static const char json[] = "{\"errno\":0,\"why\":\"[FAIL]\"} and what is not of it";
+
+		snprintf(text, sizeof(text), "{\"every\":%u}", config->stats_interval_ms);
+		config->stats(config->stats_opaque, 5, text, strlen(text));
+		config->stats(config->stats_opaque, 1234, json, 26);
+		result->stats_problem = "3 were lost";
+	}
 	return 0;
 }
 
@@ -433,6 +474,17 @@ TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)
 	EXPECT_STREQ("# -r fix.var.name -d scheduler=/bin/dir/scx_x cpus=3 cancel=7\n"
 		     "# unfinished\n",
 		     printed(self));
+}
+
+TEST_F(harness, run_shows_statistics_and_what_was_wrong_with_them)
+{
+	self->attrs.stats_interval_ms = 250;
+	run(self, "", false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "\n# statistics at 5 ms: {\"every\":250}\n"
+					      "# statistics at 1234 ms: "
+					      "{\"errno\":0,\"why\":\"[FAIL ]\"}\n"));
+	EXPECT_NE(NULL, strstr(printed(self), "\n# statistics: 3 were lost\n"));
 }
 
 TEST_F(harness, run_gives_the_machine_all_that_a_topology_declares)

@@ -13,7 +13,7 @@
 #include <ktstr/proto.h>
 
 #include "vmm/channel.h"
-#include "vmm/json.h"
+#include "vmm/json_out.h"
 #include "vmm/record.h"
 
 FIXTURE(record)
@@ -316,6 +316,23 @@ static void count_call(void *opaque, enum ktstr_stream stream, const char *data,
 	(void)stream;
 	(void)data;
 	*(size_t *)opaque += length;
+}
+
+TEST_F(record, statistics_have_their_time)
+{
+	size_t length;
+	char *text;
+
+	ASSERT_EQ(0, create(self, true));
+	self->config.stats(self->config.stats_opaque, 17, "{\"a\":1}, no more", 7);
+	self->config.stats(self->config.stats_opaque, 18, "{}", 2);
+	ASSERT_EQ(0, write_record(self));
+	text = read_file(self->dir, "stats.jsonl", &length);
+	ASSERT_NE(NULL, text);
+	EXPECT_STREQ("{\"at_ms\": 17, \"stats\": {\"a\":1}}\n"
+		     "{\"at_ms\": 18, \"stats\": {}}\n",
+		     text);
+	free(text);
 }
 
 TEST_F(record, the_callers_own_callbacks_are_still_called)

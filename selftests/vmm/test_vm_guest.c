@@ -16,6 +16,7 @@
 
 #include "guest_code.h"
 #include "vmm/arch/x86/x86.h"
+#include "vmm/symbols.h"
 #include "vmm/vm.h"
 
 #define COM1 X86_COM1_PORT
@@ -330,6 +331,139 @@ GUEST_PROGRAM(serial_interrupt)
 	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
+/* ---- Guests that hang ---- */
+
+asm(".pushsection guest_text, \"ax\", @progbits\n"
+    "guest_nmi_tells:\n"
+    "	call guest_on_nmi\n"
+    "guest_nmi_is_ignored:\n"
+    "	iretq\n"
+    "guest_user_spins:\n"
+    "	jmp guest_user_spins\n"
+    ".popsection\n");
+
+static GUEST void guest_on_nmi(void)
+{
+	print(COM1, GS("nmi\n"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+/* An interrupt gate of 64-bit mode for the boot protocol's code segment. */
+static GUEST void set_gate(uint32_t vector, uint64_t handler)
+{
+	PORT_DATA->idt[2 * vector] = (handler & 0xffff) | 0x10 << 16 | UINT64_C(0x8e00) << 32 |
+				     (handler >> 16 & 0xffff) << 48;
+	PORT_DATA->idt[2 * vector + 1] = handler >> 32;
+}
+
+static GUEST void take_nmis(bool tell)
+{
+	uint64_t handler;
+	struct {
+		uint16_t pad[3], limit;
+		uint64_t base;
+	} idtr = {.limit = sizeof(PORT_DATA->idt) - 1, .base = DATA_GPA(idt)};
+
+	asm("lea guest_nmi_is_ignored(%%rip), %0" : "=r"(handler));
+	if (tell)
+		asm("lea guest_nmi_tells(%%rip), %0" : "=r"(handler));
+	set_gate(2, handler);
+	asm volatile("lidt (%0)" : : "r"(&idtr.limit) : "memory");
+}
+
+GUEST_PROGRAM(spin_and_tell)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	take_nmis(true);
+	asm volatile("1: jmp 1b");
+}
+
+GUEST_PROGRAM(spin_in_boot)
+{
+	take_nmis(true);
+	asm volatile("1: jmp 1b");
+}
+
+GUEST_PROGRAM(spin_and_ignore)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	take_nmis(false);
+	asm volatile("1: jmp 1b");
+}
+
+GUEST_PROGRAM(halt_and_tell)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	take_nmis(true);
+}
+
+GUEST_PROGRAM(write_without_end)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	for (;;)
+		outb(COM1, 'x');
+}
+
+/* Where the kernel's entry points would be, for inspect(). */
+GUEST_PROGRAM(spin_with_entries)
+{
+	print(COM2, GS("ktstr-init: up\n"));
+	take_nmis(true);
+	set_gate(14, UINT64_C(0xffffffff81234567));
+	asm volatile("wrmsr" : : "c"(0xc0000082), "a"(0x9abcdef0), "d"(0xffffffff));
+	asm volatile("1: jmp 1b");
+}
+
+/* In ring 3, without a TSS: the NMI is a triple fault. */
+GUEST_PROGRAM(user_spin)
+{
+	volatile uint64_t *tables = (volatile uint64_t *)(uintptr_t)X86_PAGE_TABLES_GPA;
+	volatile uint64_t *gdt = PORT_DATA->idt;
+	uint64_t handler;
+	struct {
+		uint16_t pad[3], limit;
+		uint64_t base;
+	} gdtr = {.limit = 6 * 8 - 1, .base = DATA_GPA(idt)};
+
+	print(COM2, GS("ktstr-init: up\n"));
+	/* The user bit on the way to guest_text, which lies in the second 2 MiB. */
+	tables[0] |= 4;
+	tables[512] |= 4;
+	tables[1024 + 1] |= 4;
+	asm volatile("mov %0, %%cr3" : : "r"(X86_PAGE_TABLES_GPA) : "memory");
+	gdt[2] = UINT64_C(0x00af9b000000ffff);
+	gdt[3] = UINT64_C(0x00cf93000000ffff);
+	gdt[4] = UINT64_C(0x00cff3000000ffff);
+	gdt[5] = UINT64_C(0x00affb000000ffff);
+	asm volatile("lgdt (%0)" : : "r"(&gdtr.limit) : "memory");
+	asm("lea guest_user_spins(%%rip), %0" : "=r"(handler));
+	asm volatile("push $0x23; push $0x480000; push $2; push $0x2b; push %0; iretq"
+		     :
+		     : "r"(handler)
+		     : "memory");
+}
+
+/* Vector 8 of a start-up IPI: real mode at 0x8000. CPU 0 ignores NMIs, CPU 1 tells of one. */
+GUEST_PROGRAM(second_cpu_tells)
+{
+	volatile uint32_t *nmi_vector = (volatile uint32_t *)(uintptr_t)(2 * 4);
+	volatile uint64_t *code = (volatile uint64_t *)(uintptr_t)0x8000;
+
+	asm volatile("" : "+r"(nmi_vector));
+	*nmi_vector = 0x8008;
+	code[0] = UINT64_C(0xfdebf4fa);	      /* cli; 1: hlt; jmp 1b */
+	code[1] = UINT64_C(0xb0ee61b003f8ba); /* mov $0x3f8, %dx; mov $'a', %al; out %al, (%dx); */
+	code[1] |= UINT64_C(0xfe) << 56;      /* mov $0xfe, %al */
+	code[2] = UINT64_C(0xf464e6);	      /* out %al, $0x64; hlt */
+	print(COM2, GS("ktstr-init: up\n"));
+	take_nmis(false);
+	mmio_write(X86_LAPIC_GPA + 0x310, 1 << 24);
+	mmio_write(X86_LAPIC_GPA + 0x300, 0x4500); /* INIT */
+	mmio_write(X86_LAPIC_GPA + 0x310, 1 << 24);
+	mmio_write(X86_LAPIC_GPA + 0x300, 0x4608); /* start-up, page 8 */
+	asm volatile("1: jmp 1b");
+}
+
 /* ---- Host ---- */
 
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -562,6 +696,15 @@ TEST_F(machine, a_cancel_while_it_runs_interrupts)
 	close(self->config.cancel_fd);
 }
 
+static void cancel_on_output(void *opaque, enum ktstr_stream stream, const char *data,
+			     size_t length)
+{
+	(void)stream;
+	(void)data;
+	(void)length;
+	(void)!write(*(int *)opaque, &(uint64_t){1}, sizeof(uint64_t));
+}
+
 TEST_F(machine, a_panic_before_the_reset_is_the_cause)
 {
 	BOOT(kill_init);
@@ -590,6 +733,156 @@ TEST_F(machine, addresses_of_nobody_read_all_ones)
 	BOOT(nobody);
 	EXPECT_STREQ("ff ffff ffffffff ffffffff ffffffff ffffffffffffffff 0 1 ",
 		     self->result.console);
+}
+
+/* ---- Time-outs ---- */
+
+#define AN_ADDRESS "0x2"
+
+TEST_F(machine, a_timeout_sends_an_nmi_and_the_guest_may_answer)
+{
+	self->config.timeout_s = 1;
+	BOOT(spin_and_tell);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("no end after 1 s, during boot; vCPU 0 at " AN_ADDRESS, self->result.cause);
+	EXPECT_EQ(0, strncmp("vCPU 0 at " AN_ADDRESS, self->result.vcpus, 13));
+	EXPECT_STREQ("nmi\n", self->result.console);
+}
+
+TEST_F(machine, a_timeout_of_a_guest_that_answers_nothing_ends_too)
+{
+	self->config.timeout_s = 1;
+	self->config.topology = TOPO(1, 1, 2, 1);
+	BOOT(spin_and_ignore);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("vCPU 0 at " AN_ADDRESS, self->result.vcpus);
+	EXPECT_IN("\nvCPU 1 not started\n", self->result.vcpus);
+	EXPECT_STREQ("", self->result.console);
+}
+
+TEST_F(machine, a_timeout_in_boot_sends_no_nmi)
+{
+	self->config.boot_timeout_s = 1;
+	BOOT(spin_in_boot);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	EXPECT_IN("vCPU 0 at " AN_ADDRESS, self->result.vcpus);
+	EXPECT_STREQ("", self->result.console);
+}
+
+TEST_F(machine, a_halted_cpu_takes_the_nmi_too)
+{
+	self->config.timeout_s = 1;
+	BOOT(halt_and_tell);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("; vCPU 0 halted at " AN_ADDRESS, self->result.cause);
+	EXPECT_STREQ("nmi\n", self->result.console);
+}
+
+TEST_F(machine, cpus_get_their_nmi_when_the_first_says_nothing)
+{
+	self->config.timeout_s = 1;
+	self->config.topology = TOPO(1, 1, 2, 1);
+	BOOT(second_cpu_tells);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("vCPU 0 at " AN_ADDRESS, self->result.vcpus);
+	EXPECT_IN("\nvCPU 1 halted at 0x8002\n", self->result.vcpus);
+	EXPECT_STREQ("a", self->result.console);
+}
+
+TEST_F(machine, of_many_cpus_the_cause_has_the_first_few_and_the_text_all)
+{
+	unsigned int shown = 0, more = 0, lines = 0;
+
+	self->config.timeout_s = 1;
+	self->config.topology = TOPO(1, 2, 16, 1);
+	BOOT(spin_and_tell);
+	ASSERT_NE(NULL, self->result.cause);
+	for (const char *at = self->result.cause; (at = strstr(at, "vCPU ")); at++)
+		shown++;
+	ASSERT_NE(NULL, strstr(self->result.cause, ", and "));
+	ASSERT_EQ(1, sscanf(strstr(self->result.cause, ", and "), ", and %u more", &more));
+	EXPECT_GT(shown, 3);
+	EXPECT_EQ(32, shown + more);
+	for (const char *at = self->result.vcpus; *at; at++)
+		lines += *at == '\n';
+	EXPECT_EQ(32, lines);
+	EXPECT_IN("\nvCPU 31 not started\n", self->result.vcpus);
+}
+
+/* vCPUs are held back by a full queue when they are to stop. */
+TEST_F(machine, a_timeout_stops_a_guest_that_writes_without_end)
+{
+	self->config.timeout_s = 1;
+	BOOT(write_without_end);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("vCPU 0 at " AN_ADDRESS, self->result.vcpus);
+	EXPECT_IN("xxxx", self->result.console);
+}
+
+TEST_F(machine, a_timeout_tells_user_space_and_a_triple_fault_after_it_changes_nothing)
+{
+	self->config.timeout_s = 1;
+	BOOT(user_spin);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("; vCPU 0 in user space at " AN_ADDRESS, self->result.cause);
+}
+
+TEST_F(machine, a_cancel_after_the_timeout_leaves_it_the_cause)
+{
+	self->config.timeout_s = 1;
+	self->config.cancel_fd = eventfd(0, EFD_CLOEXEC);
+	self->config.console = cancel_on_output;
+	self->config.console_opaque = &self->config.cancel_fd;
+	BOOT(spin_and_tell);
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	close(self->config.cancel_fd);
+}
+
+TEST_F(machine, entry_points_of_the_kernel_are_seen)
+{
+	const struct vcpu_place *place;
+
+	self->config.timeout_s = 1;
+	BOOT(spin_with_entries);
+	place = &((struct vm *)self->vm)->hang.places[0];
+	EXPECT_EQ(VCPU_RUNNING, place->state);
+	EXPECT_FALSE(place->user);
+	EXPECT_EQ(UINT64_C(0xffffffff9abcdef0), place->entries[0]);
+	EXPECT_EQ(UINT64_C(0xffffffff81234567), place->entries[1]);
+}
+
+TEST(kernel_offset_is_what_kaslr_can_add_or_the_symbols_are_not_of_it)
+{
+	const uint64_t text = UINT64_C(0xffffffff81000000), syscall = text + 0x130,
+		       fault = text + 0x1230;
+	const struct {
+		uint64_t entries[VCPU_ENTRIES];
+		bool ok;
+		uint64_t offset;
+	} cases[] = {
+		{{syscall, fault}, true, 0},
+		{{syscall + 0x19600000, 0}, true, 0x19600000},
+		{{0, fault + 0x200000}, true, 0x200000},
+		{{0, 0}, false, 0},
+		{{syscall + 0x1000, fault}, false, 0},
+		{{syscall - 0x200000, fault}, false, 0},
+		{{syscall + 0x40000000, fault}, false, 0},
+		{{0, text}, false, 0},
+	};
+	struct symbols *symbols;
+
+	ASSERT_EQ(0, symbols__create(&symbols));
+	ASSERT_EQ(0, symbols__add(symbols, syscall, "entry_SYSCALL_64", 16, 0));
+	ASSERT_EQ(0, symbols__add(symbols, fault, "asm_exc_page_fault", 18, 0));
+	symbols__sort(symbols);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct vcpu_place place = {.entries = {cases[i].entries[0], cases[i].entries[1]}};
+		uint64_t offset = 0;
+
+		EXPECT_EQ(cases[i].ok, arch_x86_ops.kernel_offset(&place, symbols, &offset));
+		EXPECT_EQ(cases[i].offset, offset);
+	}
+	symbols__destroy(symbols);
 }
 
 static uint64_t exits_of(const struct ktstr_result *r, const char *reason, uint16_t port,

@@ -10,6 +10,7 @@
 
 #include "../bus.h"
 
+struct symbols;
 struct vm;
 struct vcpu;
 
@@ -22,6 +23,23 @@ struct arch_payload {
 	uint64_t initramfs_size, initramfs_unpacked; /* bytes */
 	const void *run_config;			     /* archive unpacked after it; NULL: none */
 	uint64_t run_config_size;
+};
+
+enum vcpu_state {
+	VCPU_UNKNOWN = 0, /* KVM did not tell */
+	VCPU_NOT_STARTED,
+	VCPU_HALTED,
+	VCPU_RUNNING,
+};
+
+#define VCPU_ENTRIES 2u
+
+/* What a vCPU was doing when it was stopped. */
+struct vcpu_place {
+	enum vcpu_state state;
+	bool user;			/* it ran a program, not the kernel */
+	uint64_t pc;			/* the next instruction */
+	uint64_t entries[VCPU_ENTRIES]; /* where it enters the kernel, by way; 0: not known */
 };
 
 /* All return 0 or -errno with @error filled, unless said otherwise. */
@@ -52,6 +70,17 @@ struct arch_ops {
 	bool (*handle_exit)(struct vm *vm, struct vcpu *vcpu);
 	/* Where the vCPU is; not while it runs. */
 	uint64_t (*program_counter)(struct vcpu *vcpu);
+	/* All that is seen of it; likewise. */
+	void (*inspect)(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place);
+	/* How far from its link addresses the kernel runs (KASLR), by @place's entries. False: not
+	 * known, or the symbols are of another kernel. */
+	bool (*kernel_offset)(const struct vcpu_place *place, const struct symbols *symbols,
+			      uint64_t *offset);
+	/* An interrupt that cannot be masked, taken when the vCPU runs next; not while it runs.
+	 * Returns 0 or -errno. */
+	int (*send_nmi)(struct vcpu *vcpu);
+	/* Where kernels have modules and BPF programs. */
+	uint64_t modules_start, modules_end;
 };
 
 extern const struct arch_ops arch_x86_ops;

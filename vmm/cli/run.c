@@ -27,7 +27,9 @@
 #define MAX_INCLUDES 256
 #define DEFAULT_RUN_TIMEOUT_S 3600u
 #define NO_TIMEOUT_S 0x7fffffffu
-#define CONSOLE_TAIL_LINES 30
+#define CONSOLE_TAIL_LINES 40
+#define STATS_MIN_MS 10u
+#define STATS_MAX_MS 3600000u
 
 struct run_options {
 	const char *command; /* "run" or "shell", for messages */
@@ -40,6 +42,8 @@ struct run_options {
 	bool watching;
 	struct watch watch;
 	enum ktstr_verdict verdict; /* of the run, when it is over */
+	const char *stats;	    /* file for statistics; NULL: standard error */
+	FILE *stats_to;
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
 	struct profraw profraw;
@@ -87,6 +91,9 @@ static void usage(const struct run_options *o, FILE *to)
 		"  -s, --scheduler BIN    start this scheduler first, and wait until it is "
 		"attached\n"
 		"      --scheduler-args A one argument of it; may be repeated\n"
+		"      --stats S[:FILE]   ask it for its statistics every S seconds and write them "
+		"to FILE\n"
+		"                         [standard error], a line of JSON each\n"
 		"  -i, --include FILE     put FILE (a path, or a program of PATH) and the "
 		"libraries that\n"
 		"                         it needs into the guest; may be repeated\n"
@@ -119,6 +126,31 @@ static void usage(const struct run_options *o, FILE *to)
 static int bad(const struct run_options *o, const char *option, const char *why)
 {
 	return cli_bad(o->command, option, why);
+}
+
+/* SECONDS[:FILE], SECONDS with up to three decimals. */
+static bool parse_stats(struct run_options *o, const char *value)
+{
+	uint64_t ms = 0;
+	int decimals = -1;
+
+	for (; *value && *value != ':'; value++) {
+		if (*value == '.' && decimals < 0) {
+			decimals = 0;
+			continue;
+		}
+		if (*value < '0' || *value > '9' || decimals == 3 || ms > STATS_MAX_MS)
+			return false;
+		ms = ms * 10 + (uint64_t)(*value - '0');
+		decimals += decimals >= 0;
+	}
+	for (decimals = decimals < 0 ? 0 : decimals; decimals < 3; decimals++)
+		ms *= 10;
+	if (ms < STATS_MIN_MS || ms > STATS_MAX_MS || (*value && !value[1]))
+		return false;
+	o->config.stats_interval_ms = (uint32_t)ms;
+	o->stats = *value ? value + 1 : NULL;
+	return true;
 }
 
 static int parse_option(struct run_options *o, int c)
@@ -163,6 +195,10 @@ static int parse_option(struct run_options *o, int c)
 	case 'W':
 		o->watching = true;
 		return 0;
+	case 'P':
+		return parse_stats(o, optarg)
+			       ? 0
+			       : bad(o, "--stats", "takes SECONDS or SECONDS:FILE, 0.01 to 3600");
 	case 'E':
 		o->no_emulated_host = true;
 		return 0;
@@ -184,6 +220,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		CLI_MACHINE_OPTIONS,
 		{"scheduler", required_argument, NULL, 's'},
 		{"scheduler-args", required_argument, NULL, 'S'},
+		{"stats", required_argument, NULL, 'P'},
 		{"include", required_argument, NULL, 'i'},
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
@@ -210,6 +247,10 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 	}
 	if (o->nr_scheduler_args && !o->config.scheduler)
 		return bad(o, "--scheduler-args", "needs --scheduler");
+	if (o->config.stats_interval_ms && !o->config.scheduler)
+		return bad(o, "--stats", "needs --scheduler, which is asked");
+	if (o->config.stats_interval_ms && !o->stats && !strcmp(o->command, "shell"))
+		return bad(o, "--stats", "needs a file in a shell: SECONDS:FILE");
 	return 0;
 }
 
@@ -393,6 +434,17 @@ static void on_console(void *opaque, enum ktstr_stream stream, const char *data,
 	write_all(opaque, STDERR_FILENO, data, length);
 }
 
+/* A line as soon as it is there: who follows the file sees it. */
+static void on_stats(void *opaque, uint64_t at_ms, const char *json, size_t length)
+{
+	const struct run_options *o = opaque;
+
+	fprintf(o->stats_to, "{\"at_ms\":%llu,\"stats\":", (unsigned long long)at_ms);
+	fwrite(json, 1, length, o->stats_to);
+	fputs("}\n", o->stats_to);
+	fflush(o->stats_to);
+}
+
 static void on_progress(void *opaque, const char *step)
 {
 	(void)opaque;
@@ -402,6 +454,17 @@ static void on_progress(void *opaque, const char *step)
 	else
 		fprintf(stderr, "\r\033[Kktstr: %s ...", step);
 	fflush(stderr);
+}
+
+/* All lines of @text: they explain the line before them. */
+static void print_whole(const char *text)
+{
+	while (*text) {
+		int n = (int)strcspn(text, "\n");
+
+		fprintf(stderr, "# | %.*s\n", n, text);
+		text += n + (text[n] == '\n');
+	}
 }
 
 /* The last lines of @text, each behind "# | ". */
@@ -435,6 +498,8 @@ static int report(struct run_options *o, const struct ktstr_result *r)
 	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);
 	if (r->verdict == KTSTR_VERDICT_INTERRUPTED)
 		return CLI_EXIT_LOST;
+	print_whole(r->backtrace);
+	print_whole(r->vcpus);
 	if (!o->verbose) {
 		print_tail(r->console);
 		print_tail(r->com2);
@@ -476,6 +541,32 @@ static int finish_record(const struct run_options *o, struct record *record, str
 		       : status;
 }
 
+static bool open_stats(struct run_options *o)
+{
+	if (!o->config.stats_interval_ms)
+		return true;
+	o->config.stats = on_stats;
+	o->config.stats_opaque = o;
+	o->stats_to = o->stats ? fopen(o->stats, "we") : stderr;
+	return o->stats_to;
+}
+
+/* What was wrong with the statistics is said; only a file that could not be written is our failure.
+ */
+static int close_stats(struct run_options *o, const struct ktstr_result *result, int status)
+{
+	bool failed;
+
+	if (result && result->stats_problem)
+		fprintf(stderr, "ktstr: statistics: %s\n", result->stats_problem);
+	if (!o->stats || !o->stats_to)
+		return status;
+	failed = ferror(o->stats_to);
+	if (fclose(o->stats_to) || failed)
+		return bad(o, o->stats, strerror(errno));
+	return status;
+}
+
 static int boot_and_run(struct run_options *o, int signal_fd)
 {
 	struct ktstr_error error = {0};
@@ -489,19 +580,22 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 	profraw__init(&o->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
 	o->config.frame = profraw__frame;
 	o->config.frame_opaque = &o->profraw;
+	if (!open_stats(o))
+		return bad(o, o->stats, strerror(errno));
 	if (o->artifacts && record__create(o->artifacts, true, &record, &error))
-		return cli_error(o->command, &error);
+		return close_stats(o, NULL, cli_error(o->command, &error));
 	if (record)
 		record__attach(record, &o->config);
 	if (ktstr_vm__create(&o->config, &vm, &error)) {
 		record__destroy(record);
-		return cli_error(o->command, &error);
+		return close_stats(o, NULL, cli_error(o->command, &error));
 	}
 	if (ktstr_vm__run(vm, &result, &error)) {
-		status = cli_error(o->command, &error);
+		status = close_stats(o, NULL, cli_error(o->command, &error));
 	} else {
 		o->verdict = result.verdict;
 		status = report(o, &result);
+		status = close_stats(o, &result, status);
 		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
 			status = end_by_signal(signal_fd, status);
 		if (profraw__report(&o->profraw, lost, sizeof(lost)))

@@ -6,13 +6,16 @@
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../vm.h"
+#include "unpack.h"
 #include "x86.h"
 
 #define SETUP_HEADER_OFFSET 0x1f1
@@ -115,6 +118,71 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 	x86->entry = gpa + ENTRY_64_OFFSET;
 	vm->kernel_end = init_end;
 	hdr->code32_start = (uint32_t)gpa;
+	return 0;
+}
+
+/* As the kernel's own parser finds it (cmdline_find_option_bool()). */
+static bool has_word(const char *cmdline, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *at = cmdline; (at = strstr(at, word)); at += n)
+		if ((at == cmdline || at[-1] == ' ') && (!at[n] || at[n] == ' '))
+			return true;
+	return false;
+}
+
+/*
+ * Where KVM is native the file's pages are shared by all machines, and copied where a guest writes.
+ * Where it is emulated each fault for a page costs more than copying it.
+ */
+static int place_image(struct vm *vm, const struct unpacked *u, struct ktstr_error *error)
+{
+	uint64_t size = u->layout.file_end - u->layout.gpa, mapped = size & ~(PAGE - 1);
+	uint8_t *to = gmem__ptr(&vm->mem, u->layout.gpa, size);
+
+	if (!to)
+		return -ENOMEM;
+	if (x86__is_emulated())
+		mapped = 0;
+	else if (mmap(to, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, u->fd, 0) ==
+		 MAP_FAILED)
+		mapped = 0;
+	/* The last page has the footer behind the kernel. */
+	return read_to_ram(vm, u->fd, mapped, u->layout.gpa + mapped, size - mapped, "kernel",
+			   error);
+}
+
+/*
+ * The kernel inside the bzImage, unpacked here. Its own start-up code would also go over to five
+ * levels of page tables where the CPU has them: there, it does all by itself. -ENOTSUP: likewise.
+ */
+static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
+			 struct setup_header *hdr, struct ktstr_error *error)
+{
+	struct x86_vm *x86 = vm->arch_data;
+	bool random = !has_word(payload->cmdline, "nokaslr");
+	struct unpacked u;
+	int err;
+
+	if (cpuid__has_la57(x86->cpuid) || (hdr->version < PROTOCOL_64BIT))
+		return -ENOTSUP;
+	if (unpack__open(payload->kernel_fd, hdr, random, &u))
+		return -ENOTSUP;
+	if (u.layout.end > low_ram_end(vm)) {
+		unpack__close(&u);
+		return too_little_memory(payload, u.layout.end, error);
+	}
+	err = place_image(vm, &u, error);
+	unpack__close(&u);
+	if (err)
+		return err;
+	x86->entry = u.layout.entry;
+	vm->kernel_end = u.layout.end;
+	hdr->code32_start = (uint32_t)u.layout.gpa;
+	/* What the start-up code says to the kernel when it has chosen a random address. */
+	if (u.layout.shift)
+		hdr->loadflags |= KASLR_FLAG;
 	return 0;
 }
 
@@ -242,7 +310,9 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 			    (ssize_t)sizeof(hdr) ||
 		    hdr.header != SETUP_MAGIC)
 			return not_a_kernel(payload, "is not a kernel image", error);
-		err = load_bzimage(vm, payload, (uint64_t)st.st_size, &hdr, error);
+		err = load_unpacked(vm, payload, &hdr, error);
+		if (err == -ENOTSUP)
+			err = load_bzimage(vm, payload, (uint64_t)st.st_size, &hdr, error);
 	}
 	if (err)
 		return err;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define CPUID_7_ECX_LA57 (1u << 16)
 #define LEAF_MAX_BASIC 0x0u
 #define LEAF_FEATURES 0x1u
 #define LEAF_INTEL_CACHE 0x4u
@@ -112,6 +113,13 @@ static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *cpuid, uint3
 		if (cpuid->entries[i].function == function)
 			return &cpuid->entries[i];
 	return NULL;
+}
+
+bool cpuid__has_la57(const struct kvm_cpuid2 *cpuid)
+{
+	const struct kvm_cpuid_entry2 *entry = find(cpuid, 7);
+
+	return entry && entry->index == 0 && (entry->ecx & CPUID_7_ECX_LA57);
 }
 
 static void append(struct writer *w, const struct kvm_cpuid_entry2 *entry)

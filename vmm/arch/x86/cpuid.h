@@ -8,6 +8,7 @@
 #include <ktstr/vm.h>
 #include <linux/kvm.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../../layout.h"
@@ -38,5 +39,8 @@ int cpuid__take_vendor(struct kvm_cpuid2 *offered, enum ktstr_cpu_vendor wanted,
 int cpuid__build(const struct kvm_cpuid2 *offered, enum cpuid_vendor vendor,
 		 const struct layout *layout, uint32_t index, struct kvm_cpuid2 *out,
 		 struct ktstr_error *error);
+
+/* Five levels of page tables (leaf 7). */
+bool cpuid__has_la57(const struct kvm_cpuid2 *cpuid);
 
 #endif /* KTSTR_VMM_X86_CPUID_H */

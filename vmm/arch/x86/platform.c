@@ -43,6 +43,21 @@ static void i8042__write_data(void *opaque, uint64_t offset, const uint8_t *data
 static const struct bus_ops i8042_command_ops = {i8042__read, i8042__write_command};
 static const struct bus_ops i8042_data_ops = {i8042__read, i8042__write_data};
 
+/*
+ * NMI status and control: no memory parity or bus error is the source of an NMI (bits 7 and 6 are
+ * 0), so that the kernel takes the ones that the monitor sends for what they are; the rest reads as
+ * if nobody were there.
+ */
+static void nmi_status__read(void *opaque, uint64_t offset, uint8_t *data, uint32_t length)
+{
+	(void)opaque;
+	(void)offset;
+	(void)length;
+	data[0] = 0x3f;
+}
+
+static const struct bus_ops nmi_status_ops = {nmi_status__read, i8042__write_data};
+
 /* PM1_STS never has a bit set; PM1_EN (at 2) keeps what was written. */
 static void pm1_event__read(void *opaque, uint64_t offset, uint8_t *data, uint32_t length)
 {
@@ -103,6 +118,7 @@ int x86_platform__create(struct vm *vm, struct ktstr_error *error)
 		const struct bus_ops *ops;
 	} ports[] = {
 		{X86_I8042_DATA_PORT, 1, "i8042-data", &i8042_data_ops},
+		{X86_NMI_STATUS_PORT, 1, "nmi-status", &nmi_status_ops},
 		{X86_I8042_COMMAND_PORT, 1, "i8042-command", &i8042_command_ops},
 		{X86_PM1A_EVENT_PORT, 4, "pm1a-event", &pm1_event_ops},
 		{X86_PM1A_CONTROL_PORT, 2, "pm1a-control", &pm1_control_ops},

@@ -15,6 +15,10 @@
 /* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
 #define TSS_GPA UINT64_C(0xfeb00000)
 
+/* Documentation/arch/x86/x86_64/mm.rst: with KASLR the same. */
+#define X86_MODULES_START UINT64_C(0xffffffffc0000000)
+#define X86_MODULES_END UINT64_C(0xffffffffff000000)
+
 static int ioctl_failed(const char *operation, struct ktstr_error *error)
 {
 	return ktstr_error__set(error, errno, operation, "/dev/kvm", NULL);
@@ -110,6 +114,17 @@ static bool x86__handle_exit(struct vm *vm, struct vcpu *vcpu)
 	return true;
 }
 
+bool x86__is_emulated(void)
+{
+	unsigned int eax, name[3];
+
+	/* "A hypervisor is there", then its name (leaf 0x40000000). */
+	if (!__get_cpuid(1, &eax, &name[0], &name[1], &name[2]) || !(name[1] >> 31))
+		return false;
+	__cpuid(0x40000000, eax, name[0], name[1], name[2]);
+	return !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+}
+
 /*
  * On a CPU that QEMU's TCG emulates, guests boot so slowly that Linux 7.3 can hang in a race: its
  * watchdog of the TSC, on the CPU that counts the jiffies and with interrupts off, waits by a clock
@@ -118,13 +133,7 @@ static bool x86__handle_exit(struct vm *vm, struct vcpu *vcpu)
  */
 static const char *x86__host_cmdline(void)
 {
-	unsigned int eax, name[3];
-
-	/* "A hypervisor is there", then its name (leaf 0x40000000). */
-	if (!__get_cpuid(1, &eax, &name[0], &name[1], &name[2]) || !(name[1] >> 31))
-		return "";
-	__cpuid(0x40000000, eax, name[0], name[1], name[2]);
-	return memcmp(name, "TCGTCGTCGTCG", sizeof(name)) ? "" : " tsc=nowatchdog";
+	return x86__is_emulated() ? " tsc=nowatchdog" : "";
 }
 
 static uint64_t x86__program_counter(struct vcpu *vcpu)
@@ -151,4 +160,9 @@ const struct arch_ops arch_x86_ops = {
 	.connect_irq = x86__connect_irq,
 	.handle_exit = x86__handle_exit,
 	.program_counter = x86__program_counter,
+	.inspect = x86__inspect,
+	.kernel_offset = x86__kernel_offset,
+	.send_nmi = x86__send_nmi,
+	.modules_start = X86_MODULES_START,
+	.modules_end = X86_MODULES_END,
 };

@@ -38,6 +38,7 @@ struct vcpu;
 #define X86_COM1_PORT 0x3f8
 #define X86_COM2_PORT 0x2f8
 #define X86_I8042_DATA_PORT 0x60
+#define X86_NMI_STATUS_PORT 0x61
 #define X86_I8042_COMMAND_PORT 0x64
 #define X86_PM1A_EVENT_PORT 0x600 /* 4 bytes, then PM1a control */
 #define X86_PM1A_CONTROL_PORT 0x604
@@ -65,6 +66,9 @@ struct x86_vm {
 	_Atomic uint16_t pm1_enable;
 };
 
+/* This host's own CPU is one that QEMU's TCG emulates. */
+bool x86__is_emulated(void);
+
 /* boot.c: the boot protocol (Documentation/arch/x86/boot.rst, §64-bit boot protocol). */
 int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 			  struct ktstr_error *error);
@@ -76,5 +80,11 @@ int x86_platform__create(struct vm *vm, struct ktstr_error *error);
 
 /* vcpu.c: registers at power-on, for number 0 at the kernel's 64-bit entry. */
 int x86_vcpu__init(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error);
+
+/* inspect.c: a stopped vCPU. */
+void x86__inspect(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place);
+bool x86__kernel_offset(const struct vcpu_place *place, const struct symbols *symbols,
+			uint64_t *offset);
+int x86__send_nmi(struct vcpu *vcpu);
 
 #endif /* KTSTR_VMM_X86_H */

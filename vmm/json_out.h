@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Writing JSON (RFC 8259) to a stream; what comes from a guest becomes valid text whatever it is.
  */
-#ifndef KTSTR_VMM_JSON_H
-#define KTSTR_VMM_JSON_H
+#ifndef KTSTR_VMM_JSON_OUT_H
+#define KTSTR_VMM_JSON_OUT_H
 
 #include <stddef.h>
 #include <stdio.h>
@@ -14,4 +14,4 @@ void json__text(FILE *f, const char *text);
 /* A number, or null where it is not finite. */
 void json__number(FILE *f, double value);
 
-#endif /* KTSTR_VMM_JSON_H */
+#endif /* KTSTR_VMM_JSON_OUT_H */
