@@ -4,6 +4,7 @@
 # make run_tests    the scheduler tests alone, likewise
 # make check-long   what takes longer; SLICE=N runs a part of it, the N-th in turn
 # make coverage     which lines of the host's and the guest's side tests run (clang)
+# make fuzz         fuzz targets for SECONDS=60 each, with clang
 # make lint, bench, format, install, clean
 #
 # O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; V=1 shows commands.
@@ -34,7 +35,10 @@ packages := libelf zlib
 test_packages := jansson
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
-ifeq ($(DEBUG),1)
+ifeq ($(FUZZ),1)
+  OPT := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-Wno-gnu-variable-sized-type-not-at-end
+else ifeq ($(DEBUG),1)
   OPT := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(COVERAGE),1)
   # The relocation lets processes share their counters: those that end by _exit() are counted, too.
@@ -56,6 +60,10 @@ unit_src := $(wildcard selftests/vmm/test_*.c)
 lib_obj := $(lib_src:%.c=$(out)/%.o)
 cli_obj := $(cli_src:%.c=$(out)/%.o)
 unit_bin := $(unit_src:%.c=$(out)/%)
+# Fuzz targets: fuzz_NAME, as replay_NAME with the corpus in the tree for every check.
+fuzz_names := $(patsubst selftests/fuzz/fuzz_%.c,%,$(wildcard selftests/fuzz/fuzz_*.c))
+fuzz_bin := $(fuzz_names:%=$(out)/selftests/fuzz/fuzz_%)
+replay_bin := $(fuzz_names:%=$(out)/selftests/fuzz/replay_%)
 sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS := //p' \
 	selftests/sched_ext/Makefile))
 cli_tests := $(wildcard selftests/cli/*.t)
@@ -63,7 +71,7 @@ cli_tests := $(wildcard selftests/cli/*.t)
 topology_tests := $(wildcard selftests/topology/shapes-*.t)
 
 .PHONY: all check run_tests check-long check-debug prepare do-check do-check-long do-run_tests unit \
-	cli-tests sched_ext coverage coverage-build lint bench format install clean
+	cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz format install clean
 all: $(out)/libktstr.a $(out)/ktstr
 
 $(out)/%.o: %.c
@@ -114,8 +122,45 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 		$(out)/libktstr.a $(LDLIBS_ALL) \
 		-Wl,--as-needed $(shell $(PKG_CONFIG) --libs $(test_packages))
 
-unit: $(unit_bin) $(out)/ktstr
-	$(PROVE) --exec '' $(unit_bin)
+# Fails on purpose, for selftests/cli/consumers.t.
+mixed := $(out)/selftests/consumers/mixed
+$(mixed): selftests/consumers/mixed.c $(out)/libktstr.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
+		$(out)/libktstr.a $(LDLIBS_ALL)
+
+unit: $(unit_bin) $(replay_bin) $(out)/ktstr
+	$(PROVE) --exec '' $(unit_bin) $(replay_bin)
+
+# One target a file; crc32() is wrapped, so that a target can tell how much of it was computed.
+fuzz_cflags = $(filter-out -MMD -MP,$(CFLAGS_ALL)) -Wl,--wrap=crc32
+fuzz_deps := selftests/fuzz/wrap.c selftests/fuzz/fuzz.h $(out)/libktstr.a
+$(out)/selftests/fuzz/replay_%: selftests/fuzz/fuzz_%.c selftests/fuzz/replay.c $(fuzz_deps)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(fuzz_cflags) -DFUZZ_CORPUS='"$(CURDIR)/selftests/fuzz/corpus/$*"' $(LDFLAGS) -o $@ \
+		$(filter %.c %.a,$^) $(LDLIBS_ALL)
+
+$(out)/selftests/fuzz/fuzz_%: selftests/fuzz/fuzz_%.c $(fuzz_deps)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(fuzz_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LDLIBS_ALL)
+
+# What a run finds new stays in O/fuzz/corpus; an input that breaks a check is kept in O/fuzz.
+SECONDS ?= 60
+fuzz_clangs := $(foreach v,30 29 28 27 26 25 24 23 22 21 20 19 18 17 16 15 14,clang-$(v)) clang
+FUZZ_CC ?= $(or $(firstword $(foreach c,$(fuzz_clangs),$(shell command -v $(c)))),clang)
+fuzz:
+	@scripts/setup build fuzz
+	+@$(MAKE) --no-print-directory FUZZ=1 O=$(out)/fuzz CC=$(FUZZ_CC) do-fuzz
+
+do-fuzz: $(fuzz_bin)
+	for name in $(fuzz_names); do \
+		mkdir -p $(out)/corpus/$$name && $(out)/selftests/fuzz/fuzz_$$name -max_len=4096 \
+			-max_total_time=$(SECONDS) -timeout=20 -print_final_stats=1 \
+			-artifact_prefix=$(out)/ $(out)/corpus/$$name selftests/fuzz/corpus/$$name || exit; \
+	done
 
 # The same with ASan and UBSan.
 check-debug:
@@ -127,10 +172,10 @@ sched_ext: $(out)/libktstr.a
 do-run_tests: all sched_ext
 	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
 
-do-check: all unit check-debug sched_ext
+do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr $(PROVE) --exec '' selftests/topology/tools.t selftests/topology/tables.t
-	$(call with_kvm,env KTSTR=$(out)/ktstr $(call max_cpus,16,8) $(PROVE) --exec '' \
-		$(topology_tests) $(cli_tests) $(sched_bin))
+	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(call max_cpus,16,8) \
+		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
 long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t))
@@ -154,11 +199,11 @@ lint: prepare
 	@scripts/setup lint
 	scripts/lint $(out) $(KSRC)
 
-bench: all $(out)/bench-vm
+bench: all $(out)/bench-vm $(out)/bench-channel
 	scripts/bench $(out)
 
-# Boots machines with itself as /init, and times other monitors.
-$(out)/bench-vm: scripts/bench-vm.c $(out)/libktstr.a
+# Boot machines with themselves as /init; the first times other monitors, too.
+$(out)/bench-vm $(out)/bench-channel: $(out)/bench-%: scripts/bench-%.c $(out)/libktstr.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
@@ -183,4 +228,4 @@ install: all
 clean:
 	rm -rf $(out)
 
--include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(unit_bin:=.d)
+-include $(lib_obj:.o=.d) $(cli_obj:.o=.d) $(unit_bin:=.d) $(mixed).d

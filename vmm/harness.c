@@ -108,10 +108,106 @@ void harness_relay__init(struct harness_relay *relay, FILE *out, const char *wat
 	*relay = (struct harness_relay){.out = out, .watch_for = watch_for};
 }
 
+/*
+ * Consumers of kselftest logs search every line for some texts. Where one is not the verdict, a
+ * space is put into it, before its character @split.
+ */
+static const struct searched {
+	const char *text;
+	size_t split;
+	bool always; /* it makes a reader lose what follows: never left as it is */
+} searched[] = {
+	/* NIPA, contest/remote/lib/vm.py guess_indicators(): the verdict of the binary */
+	{"[FAIL]", 5, false},
+	{"[fail]", 5, false},
+	{"FAIL:", 4, false}, /* behind a space, which can be that of "# " */
+	{"[SKIP]", 5, false},
+	{"[skip]", 5, false},
+	{"# SKIP", 2, false}, /* likewise */
+	{"SKIP:", 4, false},
+	/* NIPA, lib/crash.py has_crash(): a crash of the machine under test */
+	{"] RIP: ", 5, false},
+	{"] Call Trace:", 12, false},
+	{"] ref_tracker: ", 13, false},
+	{"unreferenced object 0x", 12, false},
+	/* LKFT, SQUAD's linux_log_parser: likewise */
+	{"Kernel panic", 6, false},
+	{"[ cut here ]", 5, false},
+	{"[ end trace", 5, false},
+	{"Oops:", 4, false},
+	{"Oops -", 4, false},
+	{"BUG:", 3, false},
+	{"kernel BUG at", 10, false},
+	{"WARNING:", 7, false},
+	{"invalid opcode:", 14, false},
+	{"Unhandled fault", 9, false},
+	/* kunit_parser.py, KTAP_END: it reads no further */
+	{"Kernel panic - not syncing: VFS:", 27, true},
+	{"List of all partitions:", 22, true},
+	{"reboot: System halted", 7, true},
+};
+
+static bool is_searched(bool as_it_is, const char *line, size_t length)
+{
+	for (size_t i = 0; i < sizeof(searched) / sizeof(searched[0]); i++)
+		if ((!as_it_is || searched[i].always) &&
+		    memmem(line, length, searched[i].text, strlen(searched[i].text)))
+			return true;
+	return false;
+}
+
+/* True when some searched text is to be split before @at. */
+static bool is_split(bool as_it_is, const char *line, size_t length, size_t at)
+{
+	for (size_t i = 0; i < sizeof(searched) / sizeof(searched[0]); i++) {
+		size_t split = searched[i].split, size = strlen(searched[i].text);
+
+		if ((!as_it_is || searched[i].always) && at >= split &&
+		    at - split + size <= length &&
+		    !memcmp(line + at - split, searched[i].text, size))
+			return true;
+	}
+	return false;
+}
+
+/* Text of one line; @as_it_is: what it says of the kernel is the verdict. */
+static void put_text(FILE *out, bool as_it_is, const char *line, size_t length)
+{
+	bool look = is_searched(as_it_is, line, length);
+
+	for (size_t at = 0; at < length; at++) {
+		if (look && is_split(as_it_is, line, length, at))
+			fputc(' ', out);
+		fputc(line[at] == '\n' ? ' ' : printable(line[at]), out);
+	}
+}
+
+/*
+ * Some consumers take the "# " off lines, as often as there is one, and read them again; kunit.py
+ * reads "# Subtest:" as it stands, NIPA "# SKIP". True when what a test printed would then be a
+ * line of TAP (to the parser of LKFT, "okay" is a result, too).
+ */
+static bool looks_like_tap(const char *line, size_t length)
+{
+	static const char *const starts[] = {"ok",	     "not ok",	  "1..",     "TAP version",
+					     "KTAP version", "Bail out!", "Subtest:"};
+
+	if (length >= 4 && !memcmp(line, "SKIP", 4))
+		return true;
+	while (length && (*line == '#' || *line == ' ' || *line == '\t')) {
+		line++;
+		length--;
+	}
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		if (length >= strlen(starts[i]) && !memcmp(line, starts[i], strlen(starts[i])))
+			return true;
+	return false;
+}
+
 static void put_line(struct harness_relay *relay, bool ended)
 {
 	size_t length = relay->length, i;
-	bool diagnostic;
+	const char *prefix = "# ";
 
 	if (length && ended && relay->line[length - 1] == '\r')
 		length--;
@@ -120,9 +216,13 @@ static void put_line(struct harness_relay *relay, bool ended)
 	relay->line[length] = '\0';
 	if (relay->watch_for && strstr(relay->line, relay->watch_for))
 		relay->seen = true;
-	diagnostic =
-		!relay->in_line && (!strcmp(relay->line, "#") || !strncmp(relay->line, "# ", 2));
-	fprintf(relay->out, "%s%s\n", diagnostic ? "" : "# ", relay->line);
+	if (looks_like_tap(relay->line, length))
+		prefix = "# | ";
+	else if (!relay->in_line && (!strcmp(relay->line, "#") || !strncmp(relay->line, "# ", 2)))
+		prefix = "";
+	fputs(prefix, relay->out);
+	put_text(relay->out, false, relay->line, length);
+	fputc('\n', relay->out);
 	relay->length = 0;
 	relay->in_line = !ended;
 }
@@ -156,30 +256,11 @@ static bool verdict_is_kernel_trouble(enum ktstr_verdict verdict)
 	return verdict >= KTSTR_VERDICT_NO_BOOT && verdict <= KTSTR_VERDICT_GUEST_STALL;
 }
 
-/*
- * Prints one line of ours. Consumers of kselftest logs search for some strings; where they are not
- * the verdict, a space is put into them.
- */
+/* Prints one line of ours. */
 static void put_ours(FILE *out, bool as_it_is, const char *prefix, const char *line, size_t length)
 {
-	static const struct {
-		const char *text;
-		size_t split; /* where the space goes */
-	} searched[] = {{"[FAIL]", 5}, {" FAIL:", 5},  {"[SKIP]", 5},
-			{"SKIP:", 4},  {"] RIP: ", 5}, {"] Call Trace:", 12}};
-	size_t i, at;
-
 	fputs(prefix, out);
-	for (at = 0; at < length; at++) {
-		for (i = 0; !as_it_is && i < sizeof(searched) / sizeof(searched[0]); i++) {
-			size_t split = searched[i].split, size = strlen(searched[i].text);
-
-			if (at >= split && at - split + size <= length &&
-			    !strncmp(line + at - split, searched[i].text, size))
-				fputc(' ', out);
-		}
-		fputc(line[at] == '\n' ? ' ' : printable(line[at]), out);
-	}
+	put_text(out, as_it_is, line, length);
 	fputc('\n', out);
 }
 
@@ -277,6 +358,30 @@ static void judge_expected(const struct ktstr_test_attrs *attrs, const struct kt
 	put_all_evidence(out, result);
 }
 
+/*
+ * A reason that the test gave is kselftest's diagnostic, behind a "#" on the test's line, whatever
+ * the end. There a word could still turn the result: "not ok 1 name #  TODO" counts as a pass.
+ */
+static void copy_reason(const char *reason, struct ktstr_test_outcome *outcome)
+{
+	static const char *const directives[] = {"skip", "todo", "xfail", "xpass"};
+	const bool failed = outcome->signal || outcome->exit_code == EXIT_PASS ||
+			    outcome->exit_code == EXIT_FAIL || outcome->exit_code > EXIT_SKIP;
+	FILE *out;
+
+	/* Without memory the reason is lost, not the result. */
+	out = *reason ? fmemopen(outcome->reason, sizeof(outcome->reason), "w") : NULL;
+	if (!out)
+		return;
+	reason += strspn(reason, " \t\n#");
+	for (size_t i = 0; failed && i < sizeof(directives) / sizeof(directives[0]); i++)
+		if (!strncasecmp(reason, directives[i], strlen(directives[i])))
+			fputs("reason: ", out);
+	put_text(out, false, reason, strlen(reason));
+	fclose(out);
+	outcome->reason[sizeof(outcome->reason) - 1] = '\0';
+}
+
 /* What the child in the guest did, when the run's end agrees with it. */
 static bool replay(const struct ktstr_result *result, struct ktstr_test_outcome *outcome)
 {
@@ -288,11 +393,7 @@ static bool replay(const struct ktstr_result *result, struct ktstr_test_outcome 
 		return false;
 	outcome->signal = result->signal;
 	outcome->exit_code = result->exit_code;
-	/* A reason that the test gave is kselftest's diagnostic whatever the end. */
-	snprintf(outcome->reason, sizeof(outcome->reason), "%s",
-		 result->skip_reason ? result->skip_reason : "");
-	for (char *c = outcome->reason; *c; c++)
-		*c = *c == '\n' ? ' ' : printable(*c);
+	copy_reason(result->skip_reason ? result->skip_reason : "", outcome);
 	return true;
 }
 

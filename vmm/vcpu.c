@@ -151,19 +151,34 @@ static void raise_to(_Atomic uint64_t *to, uint64_t value)
 
 void vcpu__update_times(struct vcpu *vcpu)
 {
-	uint64_t run_ns, steal_ns;
+	struct timespec ran;
+	uint64_t steal_ns;
 	char text[96];
 	int fd = atomic_load(&vcpu->schedstat);
 	ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
 
+	/* schedstat has the time that the thread ran as of its last switch or tick, this as of now.
+	 */
+	if (atomic_load(&vcpu->clock_known) && !clock_gettime(atomic_load(&vcpu->clock), &ran))
+		raise_to(&vcpu->run_ns, (uint64_t)ran.tv_sec * 1000000000u + (uint64_t)ran.tv_nsec);
 	if (n <= 0)
 		return;
 	text[n] = '\0';
 	/* "RUN_NS WAIT_NS SLICES" (Documentation/scheduler/sched-stats.rst) */
-	if (sscanf(text, "%" SCNu64 " %" SCNu64, &run_ns, &steal_ns) != 2)
+	if (sscanf(text, "%*u %" SCNu64, &steal_ns) == 1)
+		raise_to(&vcpu->steal_ns, steal_ns);
+}
+
+/* What others read the thread's times by. */
+static void open_times(struct vcpu *vcpu)
+{
+	clockid_t clock;
+
+	atomic_store(&vcpu->schedstat, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
+	if (pthread_getcpuclockid(pthread_self(), &clock))
 		return;
-	raise_to(&vcpu->run_ns, run_ns);
-	raise_to(&vcpu->steal_ns, steal_ns);
+	atomic_store(&vcpu->clock, clock);
+	atomic_store(&vcpu->clock_known, true);
 }
 
 /*
@@ -188,7 +203,7 @@ static void *vcpu__thread(void *opaque)
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
-	atomic_store(&vcpu->schedstat, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
+	open_times(vcpu);
 	vm__mark_first_run(vcpu->vm);
 	while (!vm__ending(vcpu->vm)) {
 		int ret;

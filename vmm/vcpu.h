@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 struct vm;
 
@@ -21,8 +22,10 @@ struct vcpu {
 	struct kvm_run *run;
 	uint64_t run_size;
 	pthread_t thread;
-	bool started;	       /* the thread exists and was not joined */
-	_Atomic int schedstat; /* of the thread; -1: none */
+	bool started;		 /* the thread exists and was not joined */
+	_Atomic int schedstat;	 /* of the thread; -1: none */
+	_Atomic clockid_t clock; /* of its CPU time, when @clock_known */
+	_Atomic bool clock_known;
 	/* Of the thread: it ran, it waited for a CPU. Never fall. */
 	_Atomic uint64_t run_ns, steal_ns;
 	_Atomic uint64_t exits[VCPU_EXIT_REASONS];

@@ -39,6 +39,7 @@ struct vm_io {
 	bool test_started;
 	struct com2 com2;
 	struct channel channel; /* port 1 */
+	bool channel_decided;	/* its damage is the verdict */
 	struct stats stats;	/* port 2 */
 	char stats_problem[320];
 	struct virtio_console *console;
@@ -149,7 +150,13 @@ static void check_channel(struct vm *vm)
 	if (!channel__broken(&vm->io->channel))
 		return;
 	channel__report(&vm->io->channel, report, sizeof(report));
-	outcome__fail(&vm->outcome, KTSTR_VERDICT_CHANNEL_BROKEN, "%s", report);
+	if (vm->outcome.verdict == KTSTR_VERDICT_NONE) {
+		vm->io->channel_decided = true;
+		outcome__fail(&vm->outcome, KTSTR_VERDICT_CHANNEL_BROKEN, "%s", report);
+	} else if (vm->io->channel_decided) {
+		/* All that is lost is known when the stream is over. */
+		outcome__amend(&vm->outcome, report);
+	}
 }
 
 static void check_console(struct vm *vm)

@@ -150,8 +150,11 @@ static inline int __ktstr_guest_main(void)
 	int argc, ret;
 	char **argv = ktstr_guest__argv(&argc);
 
-	/* Line by line: what was printed before an abort() must not be lost. */
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	/*
+	 * At once: the body of a TEST_F() ends by _exit(), and others by abort(). Neither may lose
+	 * what was printed before, a line without its newline included.
+	 */
+	setvbuf(stdout, NULL, _IONBF, 0);
 	ret = test_harness_argv_check(argc, argv);
 	if (ret != KSFT_PASS)
 		return ret;

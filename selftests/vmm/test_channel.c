@@ -398,6 +398,261 @@ TEST(random_bytes_never_make_a_frame)
 	channel__destroy(&ch);
 }
 
+/* ---- Any stream, any damage ---- */
+
+#define PLAN_FRAMES 64
+
+/* What was sent, where it lies in the stream, and what became of it. */
+struct plan {
+	struct sent {
+		uint32_t type, length;
+		uLong crc;
+		size_t at; /* where it begins */
+		bool lost;
+	} frames[PLAN_FRAMES];
+	uint32_t nr;
+	struct stream stream;
+	/* Expected */
+	uint64_t skipped, repeated;
+	char first[64]; /* in the report; "": nothing is wrong */
+};
+
+static size_t frame_size(const struct sent *f)
+{
+	return HEADER + f->length;
+}
+
+/* @most: bytes of the longest payload. */
+static void plan_send(struct plan *plan, uint32_t *random, uint32_t most, const uint8_t *bytes)
+{
+	memset(plan, 0, sizeof(*plan));
+	stream_open(&plan->stream);
+	plan->nr = 1 + next_random(random) % PLAN_FRAMES;
+	for (uint32_t i = 0; i < plan->nr; i++) {
+		struct sent *f = &plan->frames[i];
+		const uint8_t *p = bytes + next_random(random) % 4096;
+		uint32_t head;
+
+		f->type = next_random(random);
+		f->length = next_random(random) % (i % 4 ? 64 : most + 1);
+		head = f->length ? next_random(random) % f->length : 0;
+		f->crc = f->length ? crc32(0, p, f->length) : 0;
+		f->at = (size_t)lseek(plan->stream.tlv.fd, 0, SEEK_CUR);
+		tlv__send(&plan->stream.tlv, f->type, p, head, p + head, f->length - head);
+	}
+	stream_read(&plan->stream);
+}
+
+static void replace_stream(struct stream *s, size_t at, size_t remove, const void *data, size_t add)
+{
+	uint8_t *grown = malloc(s->length - remove + add + 1);
+
+	memcpy(grown, s->data, at);
+	if (add)
+		memcpy(grown + at, data, add);
+	memcpy(grown + at + add, s->data + at + remove, s->length - at - remove);
+	free(s->data);
+	s->data = grown;
+	s->length += add - remove;
+}
+
+static void expect_first(struct plan *plan, const char *format, unsigned long long value)
+{
+	snprintf(plan->first, sizeof(plan->first), format, value);
+}
+
+/* Bits turn anywhere in frame @i. */
+static void damage_bits(struct plan *plan, uint32_t *random, uint32_t i)
+{
+	struct sent *f = &plan->frames[i];
+	uint32_t bits = 1 + next_random(random) % 5; /* an odd number of one byte's cannot cancel */
+	size_t at = f->at + next_random(random) % frame_size(f);
+
+	plan->stream.data[at] ^= (uint8_t)((1u << bits) - 1);
+	f->lost = true;
+	plan->skipped += frame_size(f);
+	expect_first(plan, "byte %llu", f->at);
+}
+
+/* Bytes are gone from within frame @i to within a later one, or the same. */
+static void damage_cut(struct plan *plan, uint32_t *random, uint32_t i)
+{
+	uint32_t last = i + next_random(random) % 3;
+	struct sent *f = &plan->frames[i], *l;
+	size_t from, to, left;
+
+	last = last < plan->nr ? last : plan->nr - 1;
+	l = &plan->frames[last];
+	from = f->at + 1 + next_random(random) % (frame_size(f) - 1);
+	to = l->at + frame_size(l) - 1;
+	to = to > from ? from + 1 + next_random(random) % (to - from) : from + 1;
+	for (uint32_t k = i; k <= last; k++)
+		if (plan->frames[k].at < to)
+			plan->frames[k].lost = true;
+	/* what is left of the first and of the last that were hit */
+	left = from - f->at;
+	for (uint32_t k = last;; k--) {
+		if (plan->frames[k].lost) {
+			left += plan->frames[k].at + frame_size(&plan->frames[k]) - to;
+			break;
+		}
+	}
+	replace_stream(&plan->stream, from, to - from, NULL, 0);
+	plan->skipped += left;
+	expect_first(plan, "byte %llu", f->at);
+}
+
+/* Bytes that are no frame come before or within frame @i. */
+static void damage_insert(struct plan *plan, uint32_t *random, uint32_t i, const uint8_t *bytes)
+{
+	struct sent *f = &plan->frames[i];
+	size_t into = next_random(random) % 2 ? next_random(random) % frame_size(f) : 0;
+	size_t add = 1 + next_random(random) % 3000;
+
+	replace_stream(&plan->stream, f->at + into, 0, bytes + next_random(random) % 512, add);
+	if (into) {
+		f->lost = true;
+		plan->skipped += frame_size(f);
+	}
+	plan->skipped += add;
+	expect_first(plan, "byte %llu", f->at);
+}
+
+/* Whole frames are missing, from @i on. */
+static void damage_drop(struct plan *plan, uint32_t *random, uint32_t i)
+{
+	uint32_t last = i + next_random(random) % 3;
+	size_t end;
+
+	last = last < plan->nr ? last : plan->nr - 1;
+	end = plan->frames[last].at + frame_size(&plan->frames[last]);
+	replace_stream(&plan->stream, plan->frames[i].at, end - plan->frames[i].at, NULL, 0);
+	for (uint32_t k = i; k <= last; k++)
+		plan->frames[k].lost = true;
+	/* of the last ones nothing can be known: that EXIT did not come says it */
+	if (last + 1 < plan->nr)
+		expect_first(plan, "sequence jumps from %llu to ", i);
+}
+
+/* An earlier frame, or the same, comes once more behind frame @i. */
+static void damage_repeat(struct plan *plan, uint32_t *random, uint32_t i)
+{
+	uint32_t k = next_random(random) % (i + 1);
+	const struct sent *f = &plan->frames[k];
+	size_t at = plan->frames[i].at + frame_size(&plan->frames[i]);
+	uint8_t *copy = malloc(frame_size(f));
+
+	memcpy(copy, plan->stream.data + f->at, frame_size(f));
+	replace_stream(&plan->stream, at, 0, copy, frame_size(f));
+	free(copy);
+	plan->repeated++;
+	expect_first(plan, "sequence %llu (type", k);
+}
+
+struct check {
+	const struct plan *plan;
+	uint32_t next; /* of the plan's frames */
+	uint64_t wrong, bytes;
+};
+
+static void on_planned(void *opaque, uint32_t type, uint32_t sequence, const uint8_t *payload,
+		       uint32_t length)
+{
+	struct check *c = opaque;
+	const struct sent *f;
+
+	while (c->next < c->plan->nr && c->plan->frames[c->next].lost)
+		c->next++;
+	f = &c->plan->frames[c->next];
+	if (c->next >= c->plan->nr || sequence != c->next || type != f->type ||
+	    length != f->length || (length && crc32(0, payload, length) != f->crc))
+		c->wrong++;
+	c->next++;
+	c->bytes += HEADER + length;
+}
+
+/* Feeds it in random pieces, and compares with what is expected to the byte. */
+static void plan_check(struct __test_metadata *_metadata, const struct plan *plan, uint32_t *random,
+		       const char *what)
+{
+	const uint32_t largest = 1u << next_random(random) % 22;
+	struct check seen = {.plan = plan};
+	uint64_t missing = 0, delivered = 0, repeated_bytes;
+	uint32_t last = 0;
+	struct channel ch;
+	char report[512];
+
+	channel__init(&ch, on_planned, &seen);
+	for (size_t at = 0, n; at < plan->stream.length; at += n) {
+		n = 1 + next_random(random) % largest;
+		n = n < plan->stream.length - at ? n : plan->stream.length - at;
+		ASSERT_EQ(0, channel__feed(&ch, plan->stream.data + at, n));
+	}
+	channel__end(&ch);
+	for (uint32_t i = 0; i < plan->nr; i++) {
+		delivered += !plan->frames[i].lost;
+		last = plan->frames[i].lost ? last : i;
+	}
+	for (uint32_t i = 0; i < last; i++)
+		missing += plan->frames[i].lost;
+	channel__report(&ch, report, sizeof(report));
+	EXPECT_EQ(0, seen.wrong);
+	EXPECT_EQ(delivered, ch.frames);
+	EXPECT_EQ(missing, ch.frames_missing);
+	EXPECT_EQ(plan->repeated, ch.frames_repeated);
+	EXPECT_EQ(plan->skipped, ch.bytes_skipped);
+	EXPECT_NE(NULL, strstr(report, plan->first));
+	EXPECT_EQ(plan->first[0] != '\0', channel__broken(&ch));
+	/* no byte is unaccounted for */
+	repeated_bytes = plan->stream.length - seen.bytes - ch.bytes_skipped;
+	EXPECT_EQ(plan->repeated != 0, repeated_bytes != 0);
+	if (!__test_passed(_metadata))
+		TH_LOG("%s of %u frames, expected \"%s\": %s", what, plan->nr, plan->first, report);
+	channel__destroy(&ch);
+}
+
+static void run_plans(struct __test_metadata *_metadata, uint32_t seed, int rounds, uint32_t most)
+{
+	uint8_t *bytes = malloc(KTSTR_FRAME_MAX_PAYLOAD + 8192);
+	uint32_t random = seed;
+
+	for (size_t i = 0; i < KTSTR_FRAME_MAX_PAYLOAD + 8192; i++)
+		bytes[i] = (uint8_t)next_random(&random);
+	for (int round = 0; round < rounds && __test_passed(_metadata); round++) {
+		static const char *const names[] = {"nothing", "bits", "cut",
+						    "insert",  "drop", "repeat"};
+		int how = round % 6;
+		struct plan plan;
+		uint32_t i;
+
+		plan_send(&plan, &random, most, bytes);
+		i = next_random(&random) % plan.nr;
+		if (how == 1)
+			damage_bits(&plan, &random, i);
+		else if (how == 2)
+			damage_cut(&plan, &random, i);
+		else if (how == 3)
+			damage_insert(&plan, &random, i, bytes);
+		else if (how == 4)
+			damage_drop(&plan, &random, i);
+		else if (how == 5)
+			damage_repeat(&plan, &random, i);
+		plan_check(_metadata, &plan, &random, names[how]);
+		stream_close(&plan.stream);
+	}
+	free(bytes);
+}
+
+TEST(any_single_damage_loses_exactly_what_it_hit)
+{
+	run_plans(_metadata, 2654435769u, 3000, 4096);
+}
+
+TEST(any_single_damage_of_frames_up_to_the_largest_loses_exactly_what_it_hit)
+{
+	run_plans(_metadata, 40503u, 12, KTSTR_FRAME_MAX_PAYLOAD);
+}
+
 TEST(encoder_reports_a_closed_port_and_a_broken_one)
 {
 	int fds[2];

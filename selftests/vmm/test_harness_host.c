@@ -54,7 +54,7 @@ static void judge(struct _test_data_harness *self, bool cause_printed)
 
 TEST_F(harness, relay_makes_every_line_a_diagnostic)
 {
-	static const char text[] = "ok 1 not a result\n# a diagnostic\n#x\n\n#\nBail out! no\r\n";
+	static const char text[] = "one\n# a diagnostic\n#x\n\n#\ntwo\r\n";
 	struct harness_relay relay;
 	size_t i;
 
@@ -63,8 +63,39 @@ TEST_F(harness, relay_makes_every_line_a_diagnostic)
 	for (i = 0; i < sizeof(text) - 1; i++)
 		harness_relay__feed(&relay, text + i, 1);
 	harness_relay__finish(&relay);
-	EXPECT_STREQ("# ok 1 not a result\n# a diagnostic\n# #x\n# \n#\n# Bail out! no\n",
+	EXPECT_STREQ("# one\n# a diagnostic\n# #x\n# \n#\n# two\n", printed(self));
+}
+
+/* With its "# " taken off once or more, no line is TAP; see selftests/consumers. */
+TEST_F(harness, relay_keeps_what_looks_like_tap_from_being_read_as_such)
+{
+	static const char text[] = "ok 1 a\n  not ok 2 b\n# ok 3 c\n# # not ok 4 d\n1..5\n"
+				   "TAP version 13\n#KTAP version 1\n# Subtest: e\n"
+				   "Bail out! f\nokay\nSKIP g\n# h\nbook 1\n";
+	struct harness_relay relay;
+
+	harness_relay__init(&relay, self->out, NULL);
+	harness_relay__feed(&relay, text, sizeof(text) - 1);
+	EXPECT_STREQ("# | ok 1 a\n# |   not ok 2 b\n# | # ok 3 c\n# | # # not ok 4 d\n# | 1..5\n"
+		     "# | TAP version 13\n# | #KTAP version 1\n# | # Subtest: e\n"
+		     "# | Bail out! f\n# | okay\n# | SKIP g\n# h\n# book 1\n",
 		     printed(self));
+}
+
+/* It is not known yet how the test ends. */
+TEST_F(harness, relay_hides_what_consumers_search_for)
+{
+	static const char text[] = "[FAIL] FAIL: [SKIP] x # SKIP\n[   1.0] RIP: 0010:f\n"
+				   "Kernel panic - not syncing: VFS: x\nreboot: System halted\n";
+	struct harness_relay relay;
+
+	harness_relay__init(&relay, self->out, "[FAIL] FAIL:");
+	harness_relay__feed(&relay, text, sizeof(text) - 1);
+	EXPECT_STREQ("# [FAIL ] FAIL : [SKIP ] x #  SKIP\n# [   1.0] RIP : 0010:f\n"
+		     "# Kernel  panic - not syncing:  VFS:"
+		     " x\n# reboot:  System halted\n",
+		     printed(self));
+	EXPECT_TRUE(relay.seen); /* as the test wrote it */
 }
 
 TEST_F(harness, relay_ends_an_unfinished_line_and_shows_bytes_that_are_no_text)
@@ -321,14 +352,17 @@ TEST_F(harness, interruption_is_no_pass_of_a_test_that_is_to_end_by_sigterm)
 
 TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 {
-	static const char *const searched[] = {"[FAIL]", " FAIL:",  "[SKIP]",
-					       "SKIP:",	 "] RIP: ", "] Call Trace:"};
+	static const char *const searched[] = {
+		"[FAIL]",	" FAIL:",	"[SKIP]",
+		"SKIP:",	"] RIP: ",	"] Call Trace:",
+		"Kernel panic", "[ cut here ]", "List of all partitions:"};
 	char console[8192], *at = console;
 	unsigned int i;
 
 	for (i = 0; i < 100; i++)
 		at += sprintf(at, "line %u\n", i);
-	strcpy(at, "[    2.0] RIP: 0010:x [FAIL] a FAIL: [SKIP] SKIP: [ 1.0] Call Trace:\n");
+	strcpy(at, "[    2.0] RIP: 0010:x [FAIL] a FAIL: [SKIP] SKIP: [ 1.0] Call Trace:\n"
+		   "---[ cut here ]--- Kernel panic - not syncing: List of all partitions:\n");
 	self->result.verdict = KTSTR_VERDICT_TIMEOUT;
 	self->result.cause = "no end after 10 s: FAIL: [FAIL]";
 	self->result.console = console;
@@ -339,13 +373,59 @@ TEST_F(harness, evidence_is_the_last_lines_and_hides_what_consumers_search_for)
 			TH_LOG("%s in: %s", searched[i], printed(self));
 		}
 	}
-	EXPECT_EQ(NULL, strstr(printed(self), "line 60\n"));
-	EXPECT_NE(NULL, strstr(printed(self), "# end of kernel console:\n# | line 61\n"));
+	EXPECT_EQ(NULL, strstr(printed(self), "line 61\n"));
+	EXPECT_NE(NULL, strstr(printed(self), "# end of kernel console:\n# | line 62\n"));
 
 	/* Where the kernel's trouble is the verdict, its text stays. */
 	self->result.verdict = KTSTR_VERDICT_KERNEL_OOPS;
 	judge(self, false);
 	EXPECT_NE(NULL, strstr(printed(self), "] RIP: 0010:x"));
+	EXPECT_NE(NULL, strstr(printed(self), "Kernel panic - not syncing: "));
+	/* But for what makes kunit.py read no further: the tests after this one would be lost. */
+	EXPECT_NE(NULL, strstr(printed(self), "List of all partitions :\n"));
+}
+
+TEST_F(harness, an_expected_panic_hides_what_consumers_search_for)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_KERNEL_PANIC;
+	self->result.verdict = KTSTR_VERDICT_KERNEL_PANIC;
+	self->result.cause = "Kernel panic - not syncing: sysrq";
+	judge(self, false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_STREQ("# as expected, KERNEL_PANIC (Kernel  panic - not syncing: sysrq)\n",
+		     printed(self));
+}
+
+/* "not ok 1 name #  TODO" is a pass to TAP's parsers, and "#  skip" a skip to NIPA. */
+TEST_F(harness, a_reason_does_not_become_a_directive_of_a_failure)
+{
+	static const struct {
+		const char *reason, *printed;
+		int exit_code;
+	} reasons[] = {{"TODO: write it", "reason: TODO: write it", KSFT_FAIL},
+		       {" # skipped", "reason: skipped", KSFT_FAIL},
+		       {"xfail", "reason: xfail", 77},
+		       {"TODO: write it", "TODO: write it", KSFT_SKIP},
+		       {"a # SKIP: [FAIL]", "a #  SKIP : [FAIL ]", KSFT_SKIP},
+		       {"see issue 4", "see issue 4", KSFT_FAIL}};
+
+	self->result.have_status = true;
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		self->result.verdict =
+			reasons[i].exit_code == KSFT_SKIP ? KTSTR_VERDICT_SKIP : KTSTR_VERDICT_FAIL;
+		self->result.exit_code = reasons[i].exit_code;
+		self->result.skip_reason = reasons[i].reason;
+		judge(self, false);
+		EXPECT_STREQ(reasons[i].printed, self->outcome.reason);
+	}
+	/* As long as it can be. */
+	char longest[1100];
+
+	memset(longest, 'x', sizeof(longest));
+	longest[sizeof(longest) - 1] = '\0';
+	self->result.skip_reason = longest;
+	judge(self, false);
+	EXPECT_EQ(sizeof(self->outcome.reason) - 1, strlen(self->outcome.reason));
 }
 
 TEST_F(harness, where_it_was_comes_right_after_the_cause_and_whole)

@@ -244,6 +244,44 @@ GUEST_PROGRAM(bad_ring)
 	virtio_send(UINT64_C(0xd0000000), 64);
 }
 
+/*
+ * GUEST_DATA: the header of a frame of sequence 0 in @frames, behind it what each bit of a sequence
+ * turns in the CRC. Sends that frame for ever with the next sequence, a payload of zeros of the
+ * length that the header has, and a dot on COM1 for each 16.
+ */
+GUEST_PROGRAM(endless_frames)
+{
+	volatile uint32_t *header = (volatile uint32_t *)(uintptr_t)PORT_DATA->frames;
+	volatile uint32_t *turns = header + sizeof(struct ktstr_frame_header) / sizeof(*header);
+	const uint32_t crc = header[4];
+	uint32_t sent = 0;
+
+	virtio_start();
+	PORT_DATA->desc[0].addr = DATA_GPA(frames);
+	PORT_DATA->desc[0].len = sizeof(struct ktstr_frame_header);
+	PORT_DATA->desc[0].flags = 1; /* NEXT, virtio 1.2 §2.7.5 */
+	PORT_DATA->desc[0].next = 1;
+	PORT_DATA->desc[1].addr = GUEST_END;
+	PORT_DATA->desc[1].len = header[3];
+	for (;; sent++) {
+		uint32_t turned = crc;
+
+		for (uint32_t bits = sent, bit = 0; bits; bits >>= 1, bit++)
+			if (bits & 1)
+				turned ^= turns[bit];
+		header[2] = sent;
+		header[4] = turned;
+		asm volatile("" : : : "memory");
+		PORT_DATA->avail[1] = (uint16_t)(sent + 1);
+		mmio_write(X86_VIRTIO_GPA + 0x50, TX_QUEUE);
+		/* used->idx: the buffers are ours again */
+		while ((uint16_t)(PORT_DATA->used[0] >> 16) != (uint16_t)(sent + 1))
+			asm volatile("pause" : : : "memory");
+		if (!(sent & 15))
+			outb(COM1, '.');
+	}
+}
+
 /* Vector 0x40: counts, acknowledges the device, ends the interrupt. */
 asm(".pushsection guest_text, \"ax\", @progbits\n"
     "guest_interrupt:\n"
@@ -1067,6 +1105,161 @@ TEST_F(machine, com2_does_not_overtake_port_1)
 	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_com2, &data, sizeof(data)));
 	EXPECT_STREQ("exit code 7", self->result.cause);
 	EXPECT_FALSE(self->result.by_com2);
+}
+
+/* The frame @n of those in @d. */
+static struct ktstr_frame_header *frame_at(struct port_data *d, int n)
+{
+	struct ktstr_frame_header *h = (void *)d->frames;
+
+	while (n--)
+		h = (void *)((uint8_t *)(h + 1) + h->length);
+	return h;
+}
+
+static void seal(struct ktstr_frame_header *h)
+{
+	h->crc = (uint32_t)crc32(crc32(0, (const uint8_t *)&h->type, 12), (const uint8_t *)(h + 1),
+				 h->length);
+}
+
+/* Each is a whole run that would pass for "exit code 7" but for one thing. */
+TEST_F_TIMEOUT(machine, a_hostile_stream_breaks_the_channel_and_says_by_what, 120)
+{
+	static const struct {
+		const char *says;
+		int how;
+	} streams[] = {
+		{"bad CRC at byte 36 (type OUTP, sequence 1, 8 bytes); in all 2 damages, 28 bytes "
+		 "skipped, 1 frames missing (first 1 to 1), 0 repeated",
+		 0},
+		{"sequence 0 (type OUTP) came again or late, 1 was next; in all 2 damages, 0 bytes "
+		 "skipped, 1 frames missing (first 1 to 1), 1 repeated",
+		 1},
+		{"frame of 4294967295 bytes at byte 36: at most 16777216 are allowed; in all 2 "
+		 "damages, 28 bytes skipped, 1 frames missing (first 1 to 1), 0 repeated",
+		 2},
+		{"sequence jumps from 1 to 3 (type OUTP)", 3},
+		{"frame 'TEST' of 4 bytes is not of its type's form", 4},
+		{"frame 'LIFE' of 8 bytes is not of its type's form", 5},
+		{"EXIT came without a test result", 6},
+	};
+
+	for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+		struct ktstr_frame_header *h;
+		struct port_data data;
+
+		put_run(&data);
+		h = frame_at(&data, 1);
+		switch (streams[i].how) {
+		case 0:
+			h->crc ^= 1;
+			break;
+		case 1:
+			h->sequence = 0;
+			seal(h);
+			break;
+		case 2:
+			h->length = UINT32_MAX;
+			break;
+		case 3:
+			h->sequence = 3;
+			seal(h);
+			break;
+		case 4: /* a TEST of half a payload */
+			h->type = KTSTR_FRAME_TEST_RESULT;
+			h->length = 4;
+			memmove((uint8_t *)(h + 1) + 4, (uint8_t *)(h + 1) + 8,
+				sizeof(data.frames) - 256);
+			data.frames_length -= 4;
+			seal(h);
+			break;
+		case 5:
+			h->type = KTSTR_FRAME_LIFECYCLE;
+			seal(h);
+			break;
+		default:
+			h = frame_at(&data, 2);
+			h->type = KTSTR_FOURCC('N', 'E', 'W', '!');
+			seal(h);
+			break;
+		}
+		ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_reset, &data,
+				       sizeof(data)));
+		EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->result.verdict);
+		EXPECT_IN(streams[i].says, self->result.cause);
+		ktstr_vm__destroy(self->vm);
+		self->vm = NULL;
+		unlink(self->kernel);
+		self->kernel[0] = '\0';
+	}
+}
+
+/* The first 16 bytes break it, and are not all that is lost. */
+TEST_F(machine, the_report_is_of_the_whole_stream)
+{
+	struct port_data data;
+
+	put_run(&data);
+	data.frames[0] ^= 1;
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_interrupt, &data, sizeof(data)));
+	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->result.verdict);
+	EXPECT_STREQ("no frame at byte 0; in all 2 damages, 36 bytes skipped, 1 frames missing "
+		     "(first 0 to 0), 0 repeated",
+		     self->result.cause);
+}
+
+static long peak_rss_kb(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	long kb = -1;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmHWM: %ld kB", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+/* Frames that are whole, in order and of no type that is known: only time ends them. */
+TEST_F_TIMEOUT(machine, endless_frames_take_bounded_memory_and_end_at_the_time_limit, 120)
+{
+	const struct ktstr_frame_header first = {.magic = KTSTR_FRAME_MAGIC,
+						 .type = KTSTR_FOURCC('W', 'H', 'A', 'T'),
+						 .length = 1u << 20};
+	uint8_t *zeros = calloc(1, first.length);
+	struct ktstr_frame_header h = first;
+	struct port_data data;
+	long before_kb;
+
+	memset(&data, 0, sizeof(data));
+	h.crc = (uint32_t)crc32(crc32(0, (const uint8_t *)&h.type, 12), zeros, h.length);
+	memcpy(data.frames, &h, sizeof(h));
+	for (uint32_t bit = 0; bit < 32; bit++) {
+		struct ktstr_frame_header other = first;
+		uint32_t turns;
+
+		/* a CRC is affine: one bit turns the same of it whatever the others are */
+		other.sequence = 1u << bit;
+		turns = h.crc ^ (uint32_t)crc32(crc32(0, (const uint8_t *)&other.type, 12), zeros,
+						other.length);
+		memcpy(data.frames + sizeof(h) + bit * sizeof(turns), &turns, sizeof(turns));
+	}
+	free(zeros);
+	self->config.timeout_s = 5;
+	ASSERT_EQ(0, create(_metadata, self, guest_entry_endless_frames, &data, sizeof(data)));
+	before_kb = peak_rss_kb();
+	ASSERT_EQ(0, ktstr_vm__run(self->vm, &self->result, &self->error));
+	EXPECT_EQ(KTSTR_VERDICT_TIMEOUT, self->result.verdict);
+	EXPECT_IN("no end after 5 s", self->result.cause);
+	/* At least 64 MiB came. A frame, and what came behind it, are held: not more. */
+	EXPECT_LE(4, strlen(self->result.console));
+	EXPECT_LT(0, before_kb);
+	EXPECT_GT(before_kb + (16 << 10), peak_rss_kb());
+	TH_LOG("%zu MiB and more came, memory grew by %ld KiB", 16 * strlen(self->result.console),
+	       peak_rss_kb() - before_kb);
 }
 
 TEST_F(machine, half_a_frame_before_a_reset_is_no_result)
