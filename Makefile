@@ -3,6 +3,7 @@
 # make check        all tests that fit into 25 minutes; sets up what is missing by itself
 # make run_tests    the scheduler tests alone, likewise
 # make check-long   what takes longer; SLICE=N runs a part of it, the N-th in turn
+# make coverage     which lines of the host's and the guest's side tests run (clang)
 # make fuzz         fuzz targets for SECONDS=60 each, with clang
 # make lint, bench, format, install, clean
 #
@@ -37,6 +38,12 @@ ifeq ($(FUZZ),1)
 	-Wno-gnu-variable-sized-type-not-at-end
 else ifeq ($(DEBUG),1)
   OPT := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+else ifeq ($(COVERAGE),1)
+  # The relocation lets processes share their counters: those that end by _exit() are counted, too.
+  # What another compiler warns of is no reason not to count.
+  WARN := $(filter-out -Werror,$(WARN))
+  OPT := -O1 -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation \
+	-Wno-gnu-variable-sized-type-not-at-end -Wno-unused-command-line-argument
 else
   OPT := -O2 -D_FORTIFY_SOURCE=2
 endif
@@ -64,7 +71,7 @@ cli_tests := $(wildcard selftests/cli/*.t)
 topology_tests := $(wildcard selftests/topology/shapes-*.t)
 
 .PHONY: all check run_tests check-long check-debug prepare do-check do-check-long do-run_tests unit \
-	cli-tests sched_ext lint bench fuzz do-fuzz format install clean
+	cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz format install clean
 all: $(out)/libktstr.a $(out)/ktstr
 
 $(out)/%.o: %.c
@@ -179,6 +186,13 @@ do-check-long: all
 		$(long_tests))
 
 # ---- the rest ----
+
+# Every test program, and none run; by scripts/coverage.
+coverage-build: all $(unit_bin) sched_ext
+
+coverage: prepare
+	@scripts/setup coverage
+	+@scripts/coverage $(out)/coverage $(KSRC)
 
 lint: prepare
 	@scripts/setup lint

@@ -22,6 +22,7 @@
 #include <ktstr/stats.h>
 
 #include "config.h"
+#include "coverage.h"
 #include "crash.h"
 #include "init.h"
 #include "report.h"
@@ -72,6 +73,23 @@ static int open_port(int uevents)
 	return port < 0 ? -1 : port;
 }
 
+/* Before anything is forked. NULL: this program does not count. */
+static struct coverage *start_coverage(struct coverage *coverage)
+{
+	struct coverage_runtime runtime;
+	int ret;
+
+	if (!coverage__runtime(&runtime))
+		return NULL;
+	ret = coverage__start(coverage, &runtime);
+	if (ret == -ENOTSUP)
+		guest__log("coverage: of PID 1 alone: built without "
+			   "-mllvm -runtime-counter-relocation");
+	else if (ret)
+		guest__log("coverage: of PID 1 alone: %s", strerror(-ret));
+	return coverage;
+}
+
 /* Statistics are no result: without a port they are missing, and the host says so. */
 static int open_stats_port(int uevents)
 {
@@ -90,6 +108,7 @@ static int open_stats_port(int uevents)
 /* Returns in the test's child alone. */
 static void be_pid1(void)
 {
+	struct coverage coverage;
 	struct init_params params = {
 		.config = &guest.config,
 		.port = -1,
@@ -102,6 +121,7 @@ static void be_pid1(void)
 	int ret;
 
 	setup__console();
+	params.coverage = start_coverage(&coverage);
 	ret = crash__install();
 	if (ret)
 		guest__log("crash handlers: %s", strerror(-ret));

@@ -5,7 +5,6 @@
  */
 #include "init.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -27,6 +26,7 @@
 #include "com2_out.h"
 #include "crash.h"
 #include "kmsg.h"
+#include "processes.h"
 #include "relay.h"
 #include "report.h"
 #include "scx.h"
@@ -39,7 +39,8 @@
 #define SCHED_KILL_MS 2000
 #define SCHED_DETACH_MS 5000
 #define SCHED_REPORT_MS 5000 /* a detached scheduler prints why and exits */
-#define DRAIN_MS 10000
+#define KILL_MS 2000	     /* one look at all processes */
+#define REPORTS_MAX 1024     /* more than a socket holds */
 #define KERNEL_LOG_MAX (4u << 20)
 /* Where a test does not look for a free one; RLIMIT_NOFILE is 1024 at least. */
 #define REPORT_FD 1000
@@ -253,6 +254,27 @@ static uint32_t send_result(struct init *init)
 	return head.signal ? 128 + head.signal : head.exit_code;
 }
 
+/* The counts of all that ran, up to here. */
+static void send_profile(struct init *init)
+{
+	void *profile = NULL;
+	size_t length = 0;
+	int ret;
+
+	if (!init->params->coverage)
+		return;
+	ret = coverage__take(init->params->coverage, &profile, &length);
+	if (!ret && length > KTSTR_FRAME_MAX_PAYLOAD)
+		ret = -EFBIG;
+	if (!ret && init->tlv.fd < 0)
+		ret = -ENOTCONN;
+	if (!ret)
+		send_frame(init, KTSTR_FRAME_PROFRAW, profile, length, NULL, 0);
+	else
+		guest__log("coverage: the profile is lost: %s", strerror(-ret));
+	free(profile);
+}
+
 /*
  * The kernel's log, all of it. At the end alone: a reader that follows it would wake at each line,
  * and be one more task beside those that are tested.
@@ -318,32 +340,36 @@ static void on_stream(struct init *init, struct stream *stream)
 		close_stream(stream);
 }
 
-/* What the test printed before it sent a frame comes before the frame. */
-static void take_output_first(struct init *init)
+static void close_reports(struct init *init)
 {
-	struct stream *streams[] = {&init->out, &init->err};
-
-	for (size_t i = 0; i < sizeof(streams) / sizeof(*streams); i++) {
-		int waiting = 0;
-
-		/* Only what is there now: a test that prints without end must not hold this up. */
-		if (streams[i]->fd < 0 || ioctl(streams[i]->fd, FIONREAD, &waiting))
-			continue;
-		for (; waiting > 0 && streams[i]->fd >= 0; waiting -= (int)sizeof(init->buf))
-			on_stream(init, streams[i]);
-	}
+	if (init->reports[0] >= 0)
+		close(init->reports[0]);
+	init->reports[0] = -1;
 }
 
-static void on_report(struct init *init)
+/* Only what is there now: who prints without end must not hold this up. */
+static void take_waiting(struct init *init, struct stream *stream)
+{
+	int waiting = 0;
+
+	if (stream->fd < 0 || ioctl(stream->fd, FIONREAD, &waiting))
+		return;
+	for (; waiting > 0 && stream->fd >= 0; waiting -= (int)sizeof(init->buf))
+		on_stream(init, stream);
+}
+
+/* False when there was none. */
+static bool on_report(struct init *init)
 {
 	struct report *report = &init->report;
 	int ret = report__receive(init->reports[0], report);
 
 	if (!ret) {
-		close(init->reports[0]);
-		init->reports[0] = -1;
+		close_reports(init);
 	} else if (ret == 1) {
-		take_output_first(init);
+		/* what the test printed before it sent a frame comes before the frame */
+		take_waiting(init, &init->out);
+		take_waiting(init, &init->err);
 		if (by_com2(init) && !init->report_lost)
 			guest__log("frames of the test are lost: there is no port for them");
 		init->report_lost = by_com2(init);
@@ -352,6 +378,7 @@ static void on_report(struct init *init)
 	} else if (ret != -EAGAIN) {
 		guest__log("a frame of the test is lost: %s", strerror(-ret));
 	}
+	return ret > 0 || (ret < 0 && ret != -EAGAIN);
 }
 
 static void on_sigchld(struct init *init)
@@ -405,7 +432,7 @@ static void wait_events(struct init *init, int timeout_ms)
 		else if (tag == &init->scx_event)
 			on_uevent(init);
 		else if (tag == &init->reports)
-			on_report(init);
+			(void)on_report(init);
 		else if (!relay__event(&init->relay, tag, events[i].events))
 			on_stream(init, tag);
 	}
@@ -578,79 +605,55 @@ static int start_test(struct init *init)
 	return ret;
 }
 
-/* From /proc/PID/stat (proc(5)): state, session and flags; false when the process is gone. */
-static bool read_stat(const char *pid, char *state, int *session, unsigned int *flags)
+/* What is there now, and the end behind it. */
+static void take_rest(struct init *init, struct stream *stream)
 {
-	char path[300], line[1024], *at, *end;
-	long fields[6]; /* ppid, pgrp, session, tty_nr, tpgid, flags */
-
-	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	if (guest__read_line(path, line, sizeof(line)))
-		return false;
-	at = strrchr(line, ')'); /* the name before may hold anything */
-	if (!at || at[1] != ' ' || !at[2])
-		return false;
-	*state = at[2];
-	at += 3;
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++, at = end) {
-		fields[i] = strtol(at, &end, 10);
-		if (end == at)
-			return false;
-	}
-	*session = (int)fields[2];
-	*flags = (unsigned int)fields[5];
-	return true;
+	take_waiting(init, stream);
+	if (stream->fd >= 0)
+		on_stream(init, stream);
 }
 
-#define PF_KTHREAD 0x00200000u /* include/linux/sched.h */
-
-/* Kills all processes but PID 1 and the scheduler's session. Returns how many were alive. */
-static int kill_others(const struct init *init)
+static void take_rest_of_test(struct init *init)
 {
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	int killed = 0;
-
-	while (proc && (entry = readdir(proc))) {
-		int pid = (int)strtol(entry->d_name, NULL, 10), session;
-		unsigned int flags;
-		char state;
-
-		if (pid <= 1 || !read_stat(entry->d_name, &state, &session, &flags))
-			continue;
-		if (state == 'Z' || state == 'X' || (flags & PF_KTHREAD))
-			continue;
-		if (init->sched.pid && (pid == init->sched.pid || session == init->sched.pid))
-			continue;
-		if (!kill(pid, SIGKILL))
-			killed++;
-	}
-	if (proc)
-		closedir(proc);
-	return killed;
+	on_sigchld(init);
+	for (int i = 0; i < REPORTS_MAX && init->reports[0] >= 0 && on_report(init); i++)
+		;
+	take_rest(init, &init->out);
+	take_rest(init, &init->err);
 }
 
 /* After the test: nothing of it lives on, and all that it wrote is sent. */
 static void drain_test(struct init *init)
 {
-	uint64_t deadline = in_ms(DRAIN_MS);
+	uint32_t drain_ms = init->params->drain_ms ? init->params->drain_ms : INIT_DRAIN_MS;
+	uint64_t deadline = in_ms(drain_ms);
+	int proc = processes__open();
 
 	for (;;) {
-		int killed = kill_others(init);
-		int ms = left_ms(deadline, killed ? SEQ_TICK_MS : -1);
+		int alive = processes__kill(proc, init->sched.pid, in_ms(KILL_MS));
+		int ms = left_ms(deadline, alive ? SEQ_TICK_MS : -1);
 
-		if (!killed && init->out.fd < 0 && init->err.fd < 0 && init->reports[0] < 0 &&
+		/* The time may have gone into writing, to a host that reads slowly. */
+		if (!ms)
+			take_rest_of_test(init);
+		if (!alive && init->out.fd < 0 && init->err.fd < 0 && init->reports[0] < 0 &&
 		    init->test.ended)
 			break;
 		if (!ms) {
-			guest__log(
-				"output: still open %d ms after the test's end: a process cannot "
-				"be killed",
-				DRAIN_MS);
+			if (alive < 0)
+				guest__log("processes of the test may live on: /proc: %s",
+					   strerror(-alive));
+			else
+				guest__log("output: still open %u ms after the test's end: "
+					   "a process cannot be killed",
+					   drain_ms);
 			break;
 		}
 		wait_events(init, ms);
 	}
+	if (proc >= 0)
+		close(proc);
+	close_reports(init); /* the result comes next, and nothing of the test behind it */
 	close_stream(&init->out);
 	close_stream(&init->err);
 	com2_out__end(&init->out.com2, to_com2, NULL);
@@ -665,6 +668,7 @@ static void drain_scheduler(struct init *init, uint64_t deadline)
 
 	while (init->sched_out.fd >= 0 && (ms = left_ms(deadline, -1)))
 		wait_events(init, ms);
+	take_rest(init, &init->sched_out); /* as in drain_test() */
 	scx_exit_line__end(&init->exit_line);
 	com2_out__end(&init->sched_out.com2, to_com2_log, &init->sched_line_start);
 }
@@ -714,6 +718,7 @@ static void stop_scheduler(struct init *init)
 		return;
 	if (!init->sched.ended) {
 		kill(init->sched.pid, SIGTERM);
+		kill(init->sched.pid, SIGCONT); /* the test may have stopped it */
 		if (!wait_sched_end(init, SCHED_STOP_MS)) {
 			guest__log("scheduler: did not end within %d ms of SIGTERM: SIGKILL",
 				   SCHED_STOP_MS);
@@ -936,6 +941,7 @@ static enum init_end run(struct init *init)
 	relay__close(&init->relay);
 	if (code || init->params->config->kernel_log)
 		send_kernel_log(init);
+	send_profile(init);
 	send_exit(init, (uint32_t)code);
 	close(init->epoll);
 	close(init->signals);

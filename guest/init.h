@@ -10,7 +10,9 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "coverage.h"
 
+#define INIT_DRAIN_MS 10000u
 #define INIT_SCX_DIR "/sys/kernel/sched_ext"
 #define INIT_KERNEL_LOG "/dev/kmsg"
 
@@ -27,9 +29,11 @@ struct init_params {
 	int uevents;  /* NETLINK_KOBJECT_UEVENT; -1: none */
 	int terminal; /* role shell: the child's terminal; otherwise -1 */
 	const char *scx_dir;
-	const char *kmsg; /* /dev/kmsg; NULL: none */
-	int *report_fd;	  /* gets, in the child of role test, its descriptor for report__send() */
-	int stats_port;	  /* with config->stats: non-blocking, then init's; -1: none */
+	const char *kmsg;	   /* /dev/kmsg; NULL: none */
+	uint32_t drain_ms;	   /* for the end of all that the test started; 0: INIT_DRAIN_MS */
+	struct coverage *coverage; /* its profile is sent at the end; NULL: none */
+	int *report_fd; /* gets, in the child of role test, its descriptor for report__send() */
+	int stats_port; /* with config->stats: non-blocking, then init's; -1: none */
 	const char *stats_path;
 };
 

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -78,17 +80,19 @@ static int make_memfd(const void *head, size_t head_length, const void *body, si
 	return ret;
 }
 
-static int send_memfd(int fd, struct msghdr *message, int memfd)
+/* The header alone, and @memfd beside it. */
+static int send_memfd(int fd, struct iovec *header, int memfd)
 {
 	union control control = {.header = {.cmsg_level = SOL_SOCKET,
 					    .cmsg_type = SCM_RIGHTS,
 					    .cmsg_len = CMSG_LEN(sizeof(int))}};
+	const struct msghdr message = {.msg_iov = header,
+				       .msg_iovlen = 1,
+				       .msg_control = &control,
+				       .msg_controllen = sizeof(control.space)};
 
 	memcpy(CMSG_DATA(&control.header), &memfd, sizeof(memfd));
-	message->msg_iovlen = 1;
-	message->msg_control = &control;
-	message->msg_controllen = sizeof(control.space);
-	return send_message(fd, message);
+	return send_message(fd, &message);
 }
 
 int report__send(int fd, uint32_t type, const void *head, size_t head_length, const void *body,
@@ -100,7 +104,7 @@ int report__send(int fd, uint32_t type, const void *head, size_t head_length, co
 		{(void *)(uintptr_t)head, head_length},
 		{(void *)(uintptr_t)body, body_length},
 	};
-	struct msghdr message = {.msg_iov = iov, .msg_iovlen = 3};
+	const struct msghdr message = {.msg_iov = iov, .msg_iovlen = 3};
 	size_t total;
 	int memfd, ret;
 
@@ -113,20 +117,31 @@ int report__send(int fd, uint32_t type, const void *head, size_t head_length, co
 	memfd = make_memfd(head, head_length, body, body_length);
 	if (memfd < 0)
 		return memfd;
-	ret = send_memfd(fd, &message, memfd);
+	ret = send_memfd(fd, iov, memfd);
 	close(memfd);
 	return ret;
 }
 
+/* The descriptor that came along; -1: none, or more than one, which are closed. */
 static int take_fd(struct msghdr *message)
 {
-	struct cmsghdr *c = CMSG_FIRSTHDR(message);
-	int fd;
+	int fd = -1, other;
 
-	if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-	    c->cmsg_len != CMSG_LEN(sizeof(int)))
-		return -1;
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		size_t nr = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		if (nr == 1 && fd < 0) {
+			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+			continue;
+		}
+		/* the padding of one holds a second, and the kernel makes use of it */
+		for (size_t i = 0; i < nr; i++) {
+			memcpy(&other, CMSG_DATA(c) + i * sizeof(int), sizeof(other));
+			close(other);
+		}
+	}
 	return fd;
 }
 
@@ -147,6 +162,16 @@ static int map_memfd(int fd, struct report *report)
 	return 0;
 }
 
+/* recvmsg() says 0 for an empty message, too. */
+static bool is_end(int fd)
+{
+	struct pollfd pfd = {.fd = fd};
+	int waiting = 0;
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) &&
+	       (ioctl(fd, FIONREAD, &waiting) || !waiting);
+}
+
 int report__receive(int fd, struct report *report)
 {
 	struct iovec iov = {report->inline_data, sizeof(report->inline_data)};
@@ -163,9 +188,11 @@ int report__receive(int fd, struct report *report)
 	do {
 		n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n < 0 ? -errno : 0;
+	if (n < 0)
+		return -errno;
 	memfd = take_fd(&message);
+	if (!n && memfd < 0 && is_end(fd))
+		return 0;
 	if ((size_t)n < sizeof(header))
 		goto out;
 	memcpy(&header, report->inline_data, sizeof(header));

@@ -6,6 +6,7 @@
 #include "harness.h"
 #include "harness_extract.h"
 #include "harness_files.h"
+#include "profraw.h"
 #include "record.h"
 
 #include <errno.h>
@@ -468,7 +469,18 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 struct streams {
 	struct harness_relay out, err;
 	struct harness_extract extract;
+	struct profraw profraw;
+	char lost[1500]; /* of profiles; "": nothing */
 };
+
+static void take_frame(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
+		       uint32_t length)
+{
+	struct streams *streams = opaque;
+
+	harness_extract__frame(&streams->extract, type, sequence, payload, length);
+	profraw__frame(&streams->profraw, type, sequence, payload, length);
+}
 
 static void relay_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
 {
@@ -642,6 +654,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	harness_relay__init(&streams->out, out, attrs->expect_cause);
 	harness_relay__init(&streams->err, out, attrs->expect_cause);
 	harness_extract__init(&streams->extract, attrs->extractor);
+	profraw__init(&streams->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
 
 	snprintf(name, sizeof(name), "%s%s%s.%s", id->fixture, id->variant[0] ? "." : "",
 		 id->variant, id->test);
@@ -656,8 +669,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.output = relay_output;
 	config.stats = show_stats;
 	config.output_opaque = config.stats_opaque = streams;
-	config.frame = harness_extract__frame;
-	config.frame_opaque = &streams->extract;
+	config.frame = take_frame;
+	config.frame_opaque = streams;
 	record = start_record(where, &config, out);
 
 	err = ops->create(&config, &vm, &error);
@@ -665,6 +678,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		err = ops->run(vm, &result, &error);
 	harness_relay__finish(&streams->out);
 	harness_relay__finish(&streams->err);
+	if (profraw__report(&streams->profraw, streams->lost, sizeof(streams->lost)))
+		say(out, false, "%s", streams->lost);
 	if (err) {
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;

@@ -26,6 +26,9 @@
 #define MEMORY_MAX (UINT64_C(8) << 20)
 #define MEMORY_PIECE (UINT64_C(1) << 20)
 
+/* Payloads that are files of their own; the others are in frames.bin alone. */
+#define FILES_MAX 256u
+
 enum { FRAMES, EVENTS, OUT, ERR, KERNEL, SCHEDULER, MONITOR, STATS, METRICS, NR_SINKS };
 static const char *const sink_names[NR_SINKS] = {
 	[FRAMES] = "frames.bin",     [EVENTS] = "events.jsonl", [OUT] = "stdout.txt",
@@ -48,6 +51,7 @@ struct record {
 	bool keep;
 	const struct ktstr_vm_config *config;
 	struct sink sinks[NR_SINKS];
+	uint32_t nr_files; /* of payloads */
 	/* Those that were there before us */
 	ktstr_frame_fn frame;
 	ktstr_output_fn output;
@@ -152,8 +156,9 @@ static void put_file(struct record *r, const char *format, uint32_t sequence, co
 	char name[64];
 	int fd;
 
-	if (!r->keep)
+	if (!r->keep || r->nr_files == FILES_MAX)
 		return;
+	r->nr_files++;
 	snprintf(name, sizeof(name), format, sequence);
 	fd = open_in(r->dir, name);
 	if (fd < 0 || write(fd, payload, length) != (ssize_t)length)

@@ -22,10 +22,16 @@
 
 extern const uint8_t __start_guest_text[], __stop_guest_text[];
 
+#ifdef __clang__
+#define GUEST_COMPILER no_builtin, no_profile_instrument_function
+#else
+#define GUEST_COMPILER optimize("O1", "no-jump-tables", "no-tree-loop-distribute-patterns")
+#endif
+
 #define GUEST                                                                                      \
 	__attribute__((section("guest_text"), used, noinline, no_stack_protector,                  \
 		       no_sanitize("address", "undefined", "thread"), target("general-regs-only"), \
-		       optimize("O1", "no-jump-tables", "no-tree-loop-distribute-patterns")))
+		       GUEST_COMPILER))
 
 /* GUEST_PROGRAM(name) { body }: an entry point guest_entry_NAME; the CPU halts when the body ends.
  */

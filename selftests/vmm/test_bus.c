@@ -3,6 +3,7 @@
 #include "vmm/bus.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "kselftest_harness.h"
@@ -105,7 +106,7 @@ TEST_F(bus, nobody_reads_as_all_ones)
 		EXPECT_FALSE(
 			bus__write(&self->bus, BUS_MMIO, nobody[i].addr, data, nobody[i].length));
 	}
-	EXPECT_EQ(18, self->bus.unclaimed_mmio);
+	EXPECT_EQ(18, atomic_load(&self->bus.unclaimed_mmio));
 	EXPECT_EQ(0, self->a.reads + self->a.writes + self->b.reads + self->b.writes +
 			     self->c.reads + self->c.writes);
 }
@@ -119,7 +120,7 @@ TEST_F(bus, ports_and_memory_are_two_spaces)
 	EXPECT_TRUE(bus__read(&self->bus, BUS_PIO, 0x1000, data, 4));
 	EXPECT_EQ(1, self->b.reads);
 	EXPECT_EQ(0, self->a.reads);
-	EXPECT_EQ(0, self->bus.unclaimed_mmio);
+	EXPECT_EQ(0, atomic_load(&self->bus.unclaimed_mmio));
 }
 
 TEST_F(bus, bytes_that_a_device_leaves_are_zero)
@@ -166,12 +167,12 @@ TEST_F(bus, accesses_and_exits_are_counted)
 
 	for (int i = 0; i < 5; i++)
 		bus__read(&self->bus, BUS_MMIO, 0x1000, data, 4);
-	EXPECT_EQ(5, self->bus.ranges[BUS_MMIO][0].hits);
-	EXPECT_EQ(0, self->bus.ranges[BUS_MMIO][1].hits);
+	EXPECT_EQ(5, atomic_load(&self->bus.ranges[BUS_MMIO][0].hits));
+	EXPECT_EQ(0, atomic_load(&self->bus.ranges[BUS_MMIO][1].hits));
 	bus__count_pio(&self->bus, 0xffff);
-	EXPECT_EQ(1, self->bus.pio_count[0xffff]);
+	EXPECT_EQ(1, atomic_load(&self->bus.pio_count[0xffff]));
 	bus__write(&self->bus, BUS_PIO, 0xffff, data, 1);
-	EXPECT_EQ(1, self->bus.pio_count[0xffff]);
+	EXPECT_EQ(1, atomic_load(&self->bus.pio_count[0xffff]));
 }
 
 TEST_HARNESS_MAIN

@@ -5,19 +5,23 @@
  */
 #include "kselftest_harness.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <ktstr/proto.h>
 #include <ktstr/vm.h>
 
+#include "fake_profile.h"
 #include "guest/init.h"
 #include "guest/report.h"
 #include "vmm/channel.h"
@@ -27,12 +31,13 @@
 
 /* What the host saw. */
 struct outcome {
-	char order[256]; /* "LIFE1 LIFE4 TEST ..." */
+	char order[1024]; /* "LIFE1 LIFE4 TEST ..." */
 	char *out, *err, *sched, *com2_out;
 	size_t lengths[4];
 	size_t out_before_frame; /* bytes of output when the first of the test's frames came */
 	uint32_t bad_bytes;	 /* of RAWO, which is all 'r' */
 	uint32_t raw_length;
+	uint64_t profile[FAKE_COUNTERS]; /* PRAW */
 	struct ktstr_test_payload test;
 	char skip[1100];
 	struct ktstr_sched_exit_payload scdx;
@@ -51,6 +56,10 @@ FIXTURE(init)
 	struct guest_shared *shared;
 	void (*body)(struct guest_shared * shared);
 	int *report_fd; /* shared: the body's descriptor */
+	bool with_coverage;
+	uint32_t drain_ms;
+	int lender, lent;    /* see lending_body(); 0: not yet */
+	useconds_t pause_us; /* of the host, after all that it reads */
 };
 
 static void store(char *to, size_t *used, const void *data, size_t length)
@@ -113,6 +122,8 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 		for (uint32_t i = 0; i < length; i++)
 			seen->bad_bytes += payload[i] != 'r';
 	}
+	if (type == KTSTR_FRAME_PROFRAW && length == sizeof(seen->profile))
+		memcpy(seen->profile, payload, length);
 	if (type == KTSTR_FRAME_TEST_RESULT) {
 		memcpy(&seen->test, payload, sizeof(seen->test));
 		snprintf(seen->skip, sizeof(seen->skip), "%.*s", (int)(length - sizeof(seen->test)),
@@ -202,10 +213,12 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 		.uevents = -1,
 		.terminal = -1,
 		.scx_dir = self->dir,
+		.drain_ms = self->drain_ms,
 		.report_fd = self->report_fd,
 		.kmsg = self->log[0] ? self->log : NULL,
 	};
 	char *text = malloc(length), why[256];
+	struct coverage coverage;
 
 	dup2(com2, 1);
 	dup2(com2, 2);
@@ -213,12 +226,38 @@ be_pid1(FIXTURE_DATA(init) * self, const char *records, size_t length, int port,
 	if (mount("proc", "/proc", "proc", 0, NULL) ||
 	    guest_config__parse(text, length, &config, why, sizeof(why)))
 		_exit(99);
+	if (self->with_coverage) {
+		if (coverage__start(&coverage, &fake_profile_runtime))
+			_exit(97);
+		params.coverage = &coverage;
+	}
+	fake_profile__count(0);
 	if (init__run(&params) == INIT_IN_TEST) {
 		report_fd = *self->report_fd;
 		self->body(self->shared);
 		_exit(98);
 	}
 	_exit(0);
+}
+
+/* Uses what the body has lent, if it has; what PID 1 makes of it wakes this process again. */
+static void use_lent(struct _test_data_init *self)
+{
+	struct ktstr_stimulus_payload stimulus = {.step = 1};
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+
+	if (!self->lender)
+		return;
+	if (!self->lent && recvmsg(self->lender, &message, MSG_DONTWAIT) == 1)
+		memcpy(&self->lent, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(self->lent));
+	if (self->lent)
+		report__send(self->lent, KTSTR_FRAME_STIMULUS, &stimulus, sizeof(stimulus), NULL,
+			     0);
 }
 
 static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) * self, const char *records,
@@ -253,6 +292,9 @@ static void run(struct __test_metadata *_metadata, FIXTURE_DATA(init) * self, co
 				channel__feed(&self->seen.channel, buf, (size_t)n);
 			else
 				com2__feed(&self->seen.com2, buf, (size_t)n);
+			if (self->pause_us)
+				usleep(self->pause_us);
+			use_lent(self);
 		}
 	}
 	channel__end(&self->seen.channel);
@@ -319,6 +361,174 @@ TEST_F(init, all_output_comes_before_the_result_and_nothing_outlives_the_test)
 	EXPECT_STREQ("end\n", self->seen.out + 3000000);
 	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+TEST_F(init, output_is_not_lost_to_a_host_that_reads_slowly)
+{
+	self->drain_ms = 50;
+	self->pause_us = 50000;
+	RUN("role=command\0argv=sh\0argv=-c\0"
+	    "argv=head -c 900000 /dev/zero | tr '\\0' x; echo end; echo end >&2\0");
+	EXPECT_EQ(900004, self->seen.lengths[1]);
+	EXPECT_STREQ("end\n", self->seen.out + 900000);
+	EXPECT_STREQ("end\n", self->seen.err);
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+/* A scheduler that attaches at once and detaches when it is told to end. */
+#define ATTACH "cd $DIR; mkdir root; echo sim >root/ops; echo enabled >state; echo 1 >enable_seq; "
+#define DETACH "rm -r root; echo disabled >state; "
+#define SCHEDULER(script) "scheduler=sh\0scheduler_arg=-c\0scheduler_arg=" script "\0"
+
+static void prepare_scx(FIXTURE_DATA(init) * self)
+{
+	put(self->dir, "state", "disabled\n");
+	put(self->dir, "enable_seq", "0\n");
+	setenv("DIR", self->dir, 1);
+}
+
+static struct sockaddr_un lender_address(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/lender", getenv("DIR"));
+	return address;
+}
+
+/* Gives its way to PID 1 to a process that PID 1 cannot kill, being outside of its namespace. */
+static void lending_body(struct guest_shared *shared)
+{
+	struct iovec iov = {(char[]){"x"}, 1};
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	struct sockaddr_un address = lender_address();
+
+	(void)shared;
+	message.msg_name = &address;
+	message.msg_namelen = sizeof(address);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &report_fd, sizeof(report_fd));
+	if (sendmsg(socket(AF_UNIX, SOCK_DGRAM, 0), &message, 0) < 0)
+		_exit(10);
+	printf("lent"); /* wakes the host */
+	fflush(stdout);
+	_exit(0);
+}
+
+TEST_F(init, no_frame_of_the_test_comes_behind_its_end)
+{
+	struct sockaddr_un address;
+
+	prepare_scx(self);
+	address = lender_address();
+	self->lender = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ASSERT_EQ(0, bind(self->lender, (struct sockaddr *)&address, sizeof(address)));
+	self->pause_us = 10000;
+	self->body = lending_body;
+	self->drain_ms = 100;
+	RUN(SCHEDULER("trap 'sleep 0.5; " DETACH "exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=test\0argv=t\0");
+	ASSERT_NE(NULL, strstr(self->seen.order, "LIFE4 STIM "));
+	EXPECT_STREQ("LIFE5 TEST SCDX LIFE6 EXIT ", strstr(self->seen.order, "LIFE5 "));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+/* Says so in @pipe when the first thread has ended. */
+static void *last_thread(void *pipe)
+{
+	char stat[256] = "", *state;
+
+	do {
+		int fd = open("/proc/self/stat", O_RDONLY);
+
+		if (read(fd, stat, sizeof(stat) - 1) < 0)
+			_exit(1);
+		close(fd);
+		state = strrchr(stat, ')');
+	} while (!state || state[2] != 'Z');
+	if (write(((int *)pipe)[1], "x", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* A process whose first thread has ended is a zombie to look at, and lives. */
+static void leaderless_body(struct guest_shared *shared)
+{
+	static int ends[2];
+	pthread_t thread;
+	char byte;
+
+	(void)shared;
+	if (pipe(ends))
+		_exit(10);
+	if (!fork()) {
+		pthread_create(&thread, NULL, last_thread, ends);
+		pthread_exit(NULL);
+	}
+	_exit(read(ends[0], &byte, 1) != 1);
+}
+
+TEST_F(init, a_process_without_its_first_thread_does_not_outlive_the_test)
+{
+	self->body = leaderless_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+/* Each process lives until it has a child: whoever looks at one after the other comes too late. */
+#ifdef __SANITIZE_ADDRESS__ /* its processes take long to fork */
+#define HOPPERS 8
+#else
+#define HOPPERS 64
+#endif
+static void hopping_body(struct guest_shared *shared)
+{
+	(void)shared;
+	for (int i = 0; i < HOPPERS; i++) {
+		if (fork())
+			continue;
+		while (!fork())
+			;
+		_exit(0);
+	}
+	_exit(0);
+}
+
+TEST_F(init, processes_that_always_are_others_do_not_outlive_the_test)
+{
+	self->body = hopping_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+static void unmounting_body(struct guest_shared *shared)
+{
+	(void)shared;
+	if (!fork()) {
+		setsid();
+		for (;;)
+			pause();
+	}
+	_exit(umount2("/proc", MNT_DETACH) ? 10 : 0);
+}
+
+TEST_F(init, a_test_that_unmounts_proc_leaves_nothing_behind)
+{
+	self->body = unmounting_body;
+	RUN("role=test\0argv=t\0");
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 	EXPECT_EQ(0, self->seen.exit_code);
 }
 
@@ -409,6 +619,49 @@ TEST_F(init, a_frame_that_could_still_change_is_refused)
 	EXPECT_NE(NULL, strstr(self->seen.com2.log, "frame of the test is lost"));
 }
 
+static void counting_body(struct guest_shared *shared)
+{
+	(void)shared;
+	fake_profile__count(1);
+	if (!fork()) {
+		fake_profile__count(2);
+		abort();
+	}
+	wait(NULL);
+	abort();
+}
+
+TEST_F(init, one_profile_of_pid_1_and_the_test_comes_before_the_end)
+{
+	self->body = counting_body;
+	self->with_coverage = true;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST PRAW LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(SIGABRT, self->seen.test.signal);
+	EXPECT_EQ(1, self->seen.profile[0]);
+	EXPECT_EQ(1, self->seen.profile[1]);
+	EXPECT_EQ(1, self->seen.profile[2]);
+}
+
+TEST_F(init, a_profile_that_is_too_large_is_named_and_breaks_nothing)
+{
+	self->body = counting_body;
+	self->with_coverage = true;
+	fake_profile.size = KTSTR_FRAME_MAX_PAYLOAD + 1;
+	RUN("role=test\0argv=t\0");
+	EXPECT_STREQ("LIFE1 LIFE4 LIFE5 TEST LIFE6 EXIT ", self->seen.order);
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "the profile is lost: File too large"));
+}
+
+TEST_F(init, a_profile_has_no_way_without_a_port)
+{
+	self->body = counting_body;
+	self->with_coverage = true;
+	RUN_BY_COM2("role=test\0argv=t\0");
+	EXPECT_EQ(128 + SIGABRT, self->seen.com2.exit_code);
+	EXPECT_NE(NULL, strstr(self->seen.com2.log, "the profile is lost"));
+}
+
 TEST_F(init, without_a_port_com2_carries_all)
 {
 	self->body = skipping_body;
@@ -421,18 +674,6 @@ TEST_F(init, without_a_port_com2_carries_all)
 	EXPECT_NE(NULL, strstr(self->seen.com2_out, "to stderr"));
 	EXPECT_EQ(18, strlen(self->seen.com2_out));
 	EXPECT_EQ(0, self->seen.channel.frames);
-}
-
-/* A scheduler that attaches at once and detaches when it is told to end. */
-#define ATTACH "cd $DIR; mkdir root; echo sim >root/ops; echo enabled >state; echo 1 >enable_seq; "
-#define DETACH "rm -r root; echo disabled >state; "
-#define SCHEDULER(script) "scheduler=sh\0scheduler_arg=-c\0scheduler_arg=" script "\0"
-
-static void prepare_scx(FIXTURE_DATA(init) * self)
-{
-	put(self->dir, "state", "disabled\n");
-	put(self->dir, "enable_seq", "0\n");
-	setenv("DIR", self->dir, 1);
 }
 
 TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
@@ -449,6 +690,32 @@ TEST_F(init, scheduler_is_attached_before_the_test_and_stopped_after_it)
 	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
 		     self->seen.scdx_text);
 	EXPECT_EQ(0, self->seen.exit_code);
+}
+
+TEST_F(init, scheduler_that_the_test_has_stopped_still_ends_as_it_should)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(
+		"trap '" DETACH "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
+		"echo $$ >pid; while :; do sleep 0.1; done") "role=command\0argv=sh\0argv=-c\0"
+							     "argv=until [ -s $DIR/pid ]; do sleep "
+							     "0.1; "
+							     "done; kill -STOP $(cat $DIR/pid)\0");
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 LIFE5 TEST SCDX LIFE6 EXIT ", self->seen.order);
+	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
+		     self->seen.scdx_text);
+}
+
+TEST_F(init, the_last_words_of_a_scheduler_are_not_lost_to_a_host_that_reads_slowly)
+{
+	prepare_scx(self);
+	self->pause_us = 200000;
+	RUN(SCHEDULER("trap '" DETACH "head -c 900000 /dev/zero | tr \"\\\\0\" x; echo;"
+		      "echo EXIT: unregistered from user space; exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=command\0argv=true\0");
+	EXPECT_EQ(900001 + strlen("EXIT: unregistered from user space\n"), self->seen.lengths[3]);
+	EXPECT_STREQ("exited with code 0; EXIT: unregistered from user space",
+		     self->seen.scdx_text);
 }
 
 TEST_F(init, scheduler_that_exits_first_is_not_attached)
@@ -583,6 +850,21 @@ TEST_F(init, a_scheduler_that_lies_about_its_end_is_found_out)
 		      "0") "role=command\0argv=sh\0argv=-c\0argv=touch $DIR/go; sleep 1000\0");
 	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR, self->seen.scdx.scx_kind);
 	EXPECT_STREQ("runtime error", self->seen.reason);
+}
+
+TEST_F(init, scheduler_that_exits_while_the_test_prints_without_end_ends_it)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER(
+		ATTACH
+		"while [ ! -e go ]; do sleep 0.1; done; " DETACH
+		"echo 'EXIT: unregistered from BPF (bye)'; exit 2") "role=command\0argv=sh\0"
+								    "argv=-c\0argv=touch $DIR/go; "
+								    "yes & yes >&2\0");
+	EXPECT_STREQ("LIFE1 LIFE2 LIFE3 LIFE4 SCDX LIFE5 LIFE6 EXIT ", self->seen.order);
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_NE(NULL, strstr(self->seen.scdx_text, "unregistered from BPF (bye)"));
+	EXPECT_EQ(NULL, strstr(self->seen.com2.log, "cannot be killed"));
 }
 
 TEST_F(init, scheduler_that_the_kernel_detached_ends_the_test)

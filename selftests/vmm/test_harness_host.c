@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <ktstr/proto.h>
+
 #include "vmm/harness.h"
 #include "vmm/record.h"
 
@@ -25,6 +27,7 @@ FIXTURE(harness)
 FIXTURE_SETUP(harness)
 {
 	self->out = open_memstream(&self->text, &self->size);
+	unsetenv("KTSTR_PROFRAW_DIR");
 	ASSERT_NE(NULL, self->out);
 }
 
@@ -114,7 +117,7 @@ TEST_F(harness, relay_cuts_a_line_that_never_ends_and_each_piece_is_a_diagnostic
 
 	harness_relay__init(&relay, self->out, NULL);
 	for (i = 0; i < 3 * HARNESS_LINE_MAX; i++)
-		harness_relay__feed(&relay, "# " + i % 2, 1);
+		harness_relay__feed(&relay, &"# "[i % 2], 1);
 	harness_relay__finish(&relay);
 	text = printed(self);
 	for (i = 0; text[i]; i++) {
@@ -556,6 +559,7 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 	config->output(config->output_opaque, KTSTR_OUT, text, (size_t)length);
 	config->output(config->output_opaque, KTSTR_SCHED, "hidden\n", 7);
 	config->output(config->output_opaque, KTSTR_OUT, "\n", 1);
+	config->frame(config->frame_opaque, KTSTR_FRAME_PROFRAW, 0, "profile", 7);
 	*result = (struct ktstr_result){.verdict = KTSTR_VERDICT_PASS,
 					.have_status = true,
 					.skip_reason = "",
@@ -643,6 +647,24 @@ TEST_F(harness, run_gives_the_machine_all_that_a_topology_declares)
 	run(self, "", false);
 	EXPECT_EQ(0, memcmp(&self->attrs.topology, &fake_ran, sizeof(fake_ran)));
 	EXPECT_EQ(33, fake_ran.nodes[1].memory_mb);
+}
+
+TEST_F(harness, run_keeps_a_profile_of_the_guest_where_it_is_told)
+{
+	char dir[] = "/tmp/ktstr-harness-XXXXXX", command[128];
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	setenv("KTSTR_PROFRAW_DIR", dir, 1);
+	run(self, "", false);
+	EXPECT_EQ(NULL, strstr(printed(self), "lost"));
+	snprintf(command, sizeof(command), "[ \"$(cat %s/guest-*.profraw)\" = profile ]", dir);
+	EXPECT_EQ(0, system(command));
+	snprintf(command, sizeof(command), "rm -r %s", dir);
+	EXPECT_EQ(0, system(command));
+	/* Gone: that is said, and does not decide. */
+	run(self, "", false);
+	EXPECT_NE(NULL, strstr(printed(self), "# 1 coverage profile of the guest is lost: "));
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
 }
 
 TEST_F(harness, a_topology_that_is_not_declared_is_one_cpu)

@@ -373,7 +373,7 @@ TEST_F(run, the_scenario_that_runs_is_known)
 	struct {
 		struct ktstr_scenario_payload head;
 		char name[4];
-	} __attribute__((packed)) frame = {.name = "spin"};
+	} __attribute__((packed)) frame = {.name = {'s', 'p', 'i', 'n'}};
 
 	EXPECT_EQ(0, outcome__frame(&self->o, KTSTR_FRAME_SCENARIO_START, (uint8_t *)&frame,
 				    sizeof(frame)));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "../emulated/emulated.h"
 #include "../kernel.h"
+#include "../profraw.h"
 #include "../record.h"
 #include "../saved.h"
 #include "cli.h"
@@ -45,6 +47,7 @@ struct run_options {
 	struct cli_extract extract; /* no .command: none */
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
+	struct profraw profraw;
 	bool no_emulated_host, verbose, help;
 };
 
@@ -403,11 +406,27 @@ static int gather_files(struct run_options *o, char **argv, struct ktstr_file **
 	return 0;
 }
 
-static void write_all(int fd, const char *data, size_t length)
+/*
+ * Waits for a slow reader, which slows the guest down, but not when a signal is there: it could be
+ * one that has stopped for good.
+ */
+static void write_all(const struct run_options *o, int fd, const char *data, size_t length)
 {
 	while (length) {
-		ssize_t n = write(fd, data, length);
+		struct pollfd pfd[] = {{.fd = fd, .events = POLLOUT},
+				       {.fd = o->config.cancel_fd, .events = POLLIN}};
+		/* a pipe that is writable takes that much at once */
+		size_t most = length < PIPE_BUF ? length : PIPE_BUF;
+		ssize_t n;
 
+		if (poll(pfd, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return;
+		}
+		if (!pfd[0].revents)
+			return;
+		n = write(fd, data, most);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -423,16 +442,15 @@ static void on_output(void *opaque, enum ktstr_stream stream, const char *data, 
 
 	watch__clear(&o->watch);
 	if (stream == KTSTR_OUT)
-		write_all(STDOUT_FILENO, data, length);
+		write_all(o, STDOUT_FILENO, data, length);
 	else if (stream == KTSTR_ERR || o->verbose)
-		write_all(STDERR_FILENO, data, length);
+		write_all(o, STDERR_FILENO, data, length);
 }
 
 static void on_console(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
 {
-	(void)opaque;
 	(void)stream;
-	write_all(STDERR_FILENO, data, length);
+	write_all(opaque, STDERR_FILENO, data, length);
 }
 
 /* A line as soon as it is there: who follows the file sees it. */
@@ -574,9 +592,13 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 	struct ktstr_result result;
 	struct record *record = NULL;
 	struct ktstr_vm *vm;
+	char lost[1500];
 	int status;
 
 	o->config.cancel_fd = signal_fd;
+	profraw__init(&o->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
+	o->config.frame = profraw__frame;
+	o->config.frame_opaque = &o->profraw;
 	if (!open_stats(o))
 		return bad(o, o->stats, strerror(errno));
 	if (o->artifacts && record__create(o->artifacts, true, &record, &error))
@@ -595,6 +617,8 @@ static int boot_and_run(struct run_options *o, int signal_fd)
 		status = close_stats(o, &result, status);
 		if (result.verdict == KTSTR_VERDICT_INTERRUPTED)
 			status = end_by_signal(signal_fd, status);
+		if (profraw__report(&o->profraw, lost, sizeof(lost)))
+			fprintf(stderr, "ktstr: %s: %s\n", o->command, lost);
 		if (o->report && write_report(o, &result))
 			status = bad(o, o->report, strerror(errno));
 		if (record)
@@ -695,7 +719,7 @@ static int finish_machine(struct run_options *o)
 static void set_output(struct run_options *o)
 {
 	o->config.output = on_output;
-	o->config.output_opaque = o;
+	o->config.output_opaque = o->config.console_opaque = o;
 	if (o->verbose)
 		o->config.console = on_console;
 	else if (isatty(STDERR_FILENO) && !o->watching)
