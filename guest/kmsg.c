@@ -3,20 +3,32 @@
 #include "kmsg.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* What printk never makes longer (PRINTKRB_RECORD_MAX and its prefix). */
 #define RECORD_MAX 4096u
 
+/* A decimal number and the comma behind it, where there is one. */
+static bool take_number(char **at, unsigned long long *value)
+{
+	char *end;
+
+	if (**at < '0' || **at > '9')
+		return false;
+	*value = strtoull(*at, &end, 10);
+	*at = *end == ',' ? end + 1 : end;
+	return *end == ',' || !*end;
+}
+
 size_t kmsg__format(const char *record, size_t length, char *out)
 {
 	const char *text = memchr(record, ';', length), *end;
-	unsigned int priority;
-	uint64_t sequence, us;
-	char head[128];
+	unsigned long long priority, us;
+	char head[128], *at = head;
 	size_t n;
 	int used;
 
@@ -24,13 +36,14 @@ size_t kmsg__format(const char *record, size_t length, char *out)
 		return 0;
 	memcpy(head, record, (size_t)(text - record));
 	head[text - record] = '\0';
-	if (sscanf(head, "%u,%" SCNu64 ",%" SCNu64, &priority, &sequence, &us) != 3)
+	if (!take_number(&at, &priority) || !take_number(&at, &us) /* the sequence */ ||
+	    !take_number(&at, &us))
 		return 0;
 	text++;
 	end = memchr(text, '\n', length - (size_t)(text - record));
 	n = end ? (size_t)(end - text) : length - (size_t)(text - record);
-	used = snprintf(out, KMSG_LINE_MAX, "<%u>[%5" PRIu64 ".%06" PRIu64 "] ", priority & 7,
-			us / 1000000, us % 1000000);
+	used = snprintf(out, KMSG_LINE_MAX, "<%llu>[%5llu.%06llu] ", priority & 7, us / 1000000,
+			us % 1000000);
 	if (used < 0)
 		return 0;
 	if (n > KMSG_LINE_MAX - 1 - (size_t)used)

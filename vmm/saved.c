@@ -216,9 +216,10 @@ static int read_text(const char *dir, const char *name, char **text, size_t *len
 	struct stat st;
 	ssize_t n;
 
+	*text = NULL;
+	*length = 0;
 	if (fd < 0)
 		return fd;
-	*text = NULL;
 	if (fstat(fd, &st) || st.st_size > MAX_TEXT) {
 		close(fd);
 		return ktstr_error__set(error, EINVAL, "read", name, "more than %u bytes",
@@ -347,7 +348,7 @@ int saved_machine__read(const char *dir, struct saved_machine *machine, struct k
 	if (!machine->dir)
 		return ktstr_error__set(error, ENOMEM, "read", dir, NULL);
 	err = read_text(dir, MACHINE_FILE, &machine->text, &length, error);
-	if (err)
+	if (err || !machine->text)
 		return err;
 	if (strlen(machine->text) != length)
 		return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE, "it has a NUL byte");

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +53,8 @@ void vcpu__destroy(struct vcpu *vcpu)
 	if (vcpu->schedstat >= 0)
 		close(vcpu->schedstat);
 	vcpu->run = NULL;
-	vcpu->fd = vcpu->schedstat = -1;
+	vcpu->fd = -1;
+	atomic_store(&vcpu->schedstat, -1);
 }
 
 static void vcpu__io(struct vcpu *vcpu)
@@ -152,8 +152,8 @@ static void raise_to(_Atomic uint64_t *to, uint64_t value)
 void vcpu__update_times(struct vcpu *vcpu)
 {
 	struct timespec ran;
-	uint64_t steal_ns;
 	char text[96];
+	const char *waited;
 	int fd = atomic_load(&vcpu->schedstat);
 	ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : -1;
 
@@ -165,8 +165,9 @@ void vcpu__update_times(struct vcpu *vcpu)
 		return;
 	text[n] = '\0';
 	/* "RUN_NS WAIT_NS SLICES" (Documentation/scheduler/sched-stats.rst) */
-	if (sscanf(text, "%*u %" SCNu64, &steal_ns) == 1)
-		raise_to(&vcpu->steal_ns, steal_ns);
+	waited = strchr(text, ' ');
+	if (waited)
+		raise_to(&vcpu->steal_ns, strtoull(waited, NULL, 10));
 }
 
 /* What others read the thread's times by. */

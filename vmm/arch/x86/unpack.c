@@ -228,12 +228,13 @@ static int read_payload(int fd, const struct setup_header *hdr, uint8_t **data, 
 	if (!*data)
 		return -ENOMEM;
 	n = pread(fd, *data, size, (off_t)offset);
-	if (n != (ssize_t)size) {
-		free(*data);
-		return n < 0 ? -errno : -EBADMSG;
+	if (n == (ssize_t)size) {
+		*length = size;
+		return 0;
 	}
-	*length = size;
-	return 0;
+	free(*data);
+	*data = NULL;
+	return -EBADMSG;
 }
 
 static int decompress(int fd, const struct setup_header *hdr, uint8_t **image, size_t *length)
