@@ -173,7 +173,7 @@ do-run_tests: all sched_ext
 
 do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr $(PROVE) --exec '' selftests/topology/tools.t selftests/topology/tables.t
-	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(call max_cpus,16,8) \
+	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(call max_cpus,16,16) \
 		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
