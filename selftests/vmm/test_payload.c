@@ -186,8 +186,8 @@ TEST_F(payload, signals_are_as_a_program_expects_them)
 	signal(SIGCHLD, SIG_DFL);
 	EXPECT_EQ(0, ktstr_payload_result__value(&self->result, "blocked"));
 	/*
-	 * But for glibc's own two, 32 and 33, which no program can set: posix_spawn(), as make starts
-	 * this, leaves them ignored. The digits are hexadecimal, and read as decimal.
+	 * But for glibc's own two, 32 and 33, which no program can set: posix_spawn(), as make
+	 * starts this, leaves them ignored. The digits are hexadecimal, and read as decimal.
 	 */
 	if (ktstr_payload_result__value(&self->result, "ignored") != 180000000)
 		EXPECT_EQ(0, ktstr_payload_result__value(&self->result, "ignored"));
