@@ -3,6 +3,7 @@
  * The harness on the host: a test's attributes become a machine, what the test says becomes TAP
  * diagnostics, and how the run ended becomes how the test ends.
  */
+#include "evidence.h"
 #include "harness.h"
 #include "harness_extract.h"
 #include "harness_files.h"
@@ -25,7 +26,6 @@
 
 /* Beyond the limits of the run itself: preparing it, reading the evidence, clean-up. */
 #define LIMIT_MARGIN_S 60u
-#define EVIDENCE_LINES 40u
 
 static bool is_declared(const struct ktstr_topology *t)
 {
@@ -283,19 +283,17 @@ static void put_whole(FILE *out, bool as_it_is, const char *text)
 	}
 }
 
-/* The last lines of @text, which may be NULL. */
-static void put_evidence(FILE *out, bool as_it_is, const char *title, const char *text)
+/* What evidence__start() says of @text, which may be NULL. */
+static void put_evidence(FILE *out, bool as_it_is, const char *title, const char *text,
+			 const char *trouble)
 {
-	size_t length = text ? strlen(text) : 0, start, end, lines = 0;
+	size_t length = text ? strlen(text) : 0, start, end;
 
 	while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
 		length--;
 	if (!length)
 		return;
-	for (start = length; start; start--) {
-		if (text[start - 1] == '\n' && ++lines == EVIDENCE_LINES)
-			break;
-	}
+	start = (size_t)(evidence__start(text, trouble) - text);
 	fprintf(out, "# %s%s:\n", start ? "end of " : "", title);
 	for (; start < length; start = end + 1) {
 		size_t size;
@@ -314,11 +312,11 @@ static void put_all_evidence(FILE *out, const struct ktstr_result *result)
 
 	put_whole(out, as_it_is, result->backtrace);
 	put_whole(out, as_it_is, result->vcpus);
-	put_evidence(out, as_it_is, "scheduler output", result->scheduler_output);
-	put_evidence(out, as_it_is, "kernel console", result->console);
+	put_evidence(out, as_it_is, "scheduler output", result->scheduler_output, NULL);
+	put_evidence(out, as_it_is, "kernel console", result->console, result->console_trouble);
 	/* It holds the test's output, too, when that came this way. */
 	if (!result->by_com2)
-		put_evidence(out, as_it_is, "PID 1's console", result->com2);
+		put_evidence(out, as_it_is, "PID 1's console", result->com2, NULL);
 }
 
 /* ---- Verdict ---- */

@@ -381,6 +381,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.scheduler_end = scheduler_end(&o->sched),
 		.scheduler_output = o->scheduler.data ? o->scheduler.data : "",
 		.console = o->console.data ? o->console.data : "",
+		.console_trouble = vm_io__console_trouble(vm),
 		.com2 = o->com2.data ? o->com2.data : "",
 		.backtrace = vm->backtrace ? vm->backtrace : "",
 		.vcpus = vm->hang.text ? vm->hang.text : "",

@@ -575,6 +575,18 @@ void vm_io__drain(struct vm *vm)
 	note_progress(vm);
 }
 
+const char *vm_io__console_trouble(const struct vm *vm)
+{
+	const struct console_event *first = &vm->io->scan.first;
+	const struct outcome_text *console = &vm->outcome.console;
+	uint64_t at = first->position - console->dropped;
+
+	if (first->verdict == KTSTR_VERDICT_NONE || first->position < console->dropped ||
+	    at >= console->length)
+		return NULL;
+	return console->data + at;
+}
+
 void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result)
 {
 	struct vm_io *io = vm->io;

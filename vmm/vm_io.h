@@ -19,6 +19,9 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error);
 void vm_io__set_timer(struct vm *vm, uint64_t ms);
 /* After the last vCPU: takes in what is still on its way, and ends the streams. */
 void vm_io__drain(struct vm *vm);
+/* The line in the kept part of the console in which the kernel first told of trouble; NULL: none.
+ */
+const char *vm_io__console_trouble(const struct vm *vm);
 /* What came of the statistics; lives as long as the machine. */
 void vm_io__stats_result(const struct vm *vm, struct ktstr_result *result);
 

@@ -237,9 +237,11 @@ struct ktstr_result {
 	struct ktstr_scheduler_end scheduler_end;
 	const char *scheduler_output; /* both streams */
 	const char *console;	      /* COM1 from the first byte (bounded, oldest dropped) */
-	const char *com2;	      /* COM2, likewise */
-	const char *backtrace;	      /* of PID 1, when it crashed: one line a frame; or "" */
-	const char *vcpus;	      /* after a time-out: one line a vCPU, what it did; or "" */
+	const char
+		*console_trouble; /* in @console: the line in which the kernel first told of one */
+	const char *com2;	  /* COM2, likewise */
+	const char *backtrace;	  /* of PID 1, when it crashed: one line a frame; or "" */
+	const char *vcpus;	  /* after a time-out: one line a vCPU, what it did; or "" */
 	const struct ktstr_exit_count *exits;
 	size_t nr_exits;
 	uint64_t total_exits; /* exits to userspace, all vCPUs */

@@ -748,6 +748,10 @@ TEST_F(machine, a_panic_before_the_reset_is_the_cause)
 	BOOT(kill_init);
 	EXPECT_EQ(KTSTR_VERDICT_INIT_DIED, self->result.verdict);
 	EXPECT_IN("Attempted to kill init! exitcode=0x9", self->result.cause);
+	ASSERT_NE(NULL, self->result.console_trouble);
+	EXPECT_IN("Kernel panic", self->result.console_trouble);
+	EXPECT_TRUE(self->result.console_trouble == self->result.console ||
+		    self->result.console_trouble[-1] == '\n');
 }
 
 /* The grace of a second ends the run, not the time limit; the cause is one printable line. */

@@ -12,10 +12,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../evidence.h"
 #include "../record.h"
 #include "cli.h"
-
-#define CONSOLE_TAIL_LINES 40
 
 /*
  * Waits for a slow reader, which slows the guest down, but not when a signal is there: it could be
@@ -97,16 +96,10 @@ static void print_whole(const char *text)
 	}
 }
 
-/* The last lines of @text, each behind "# | ". */
-static void print_tail(const char *text)
+/* What evidence__start() says of @text, each line behind "# | ". */
+static void print_evidence(const char *text, const char *trouble)
 {
-	const char *at = text + strlen(text);
-	int lines = 0;
-
-	while (at > text && lines <= CONSOLE_TAIL_LINES)
-		if (*--at == '\n')
-			lines++;
-	while (*at) {
+	for (const char *at = evidence__start(text, trouble); *at;) {
 		size_t n = strcspn(at, "\n"), shown = n;
 
 		while (shown && at[shown - 1] == '\r')
@@ -131,9 +124,9 @@ static int report(struct session *s, const struct ktstr_result *r)
 	print_whole(r->backtrace);
 	print_whole(r->vcpus);
 	if (!s->verbose) {
-		print_tail(r->console);
-		print_tail(r->com2);
-		print_tail(r->scheduler_output);
+		print_evidence(r->console, r->console_trouble);
+		print_evidence(r->com2, NULL);
+		print_evidence(r->scheduler_output, NULL);
 	}
 	return CLI_EXIT_LOST;
 }
