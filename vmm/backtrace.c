@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <dlfcn.h>
+#include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -30,9 +31,16 @@ struct libdw {
 	__typeof__(dwfl_report_elf) *report_elf;
 	__typeof__(dwfl_report_end) *report_end;
 	__typeof__(dwfl_module_addrinfo) *addrinfo;
-	__typeof__(dwfl_module_getsrc) *getsrc;
-	__typeof__(dwfl_lineinfo) *lineinfo;
+	__typeof__(dwfl_module_addrdie) *addrdie;
+	__typeof__(dwfl_module_nextcu) *nextcu;
+	__typeof__(dwarf_haspc) *haspc;
+	__typeof__(dwarf_getsrc_die) *getsrc_die;
+	__typeof__(dwarf_linesrc) *linesrc;
+	__typeof__(dwarf_lineno) *lineno;
 	__typeof__(dwfl_offline_section_address) *section_address;
+	__typeof__(dwarf_getscopes) *getscopes;
+	__typeof__(dwarf_tag) *tag;
+	__typeof__(dwarf_diename) *diename;
 };
 
 /* The file that frames were found in last: most are in the same. */
@@ -54,11 +62,19 @@ static bool open_libdw(struct libdw *dw)
 	dw->report_elf = dlsym(dw->handle, "dwfl_report_elf");
 	dw->report_end = dlsym(dw->handle, "dwfl_report_end");
 	dw->addrinfo = dlsym(dw->handle, "dwfl_module_addrinfo");
-	dw->getsrc = dlsym(dw->handle, "dwfl_module_getsrc");
-	dw->lineinfo = dlsym(dw->handle, "dwfl_lineinfo");
+	dw->addrdie = dlsym(dw->handle, "dwfl_module_addrdie");
+	dw->nextcu = dlsym(dw->handle, "dwfl_module_nextcu");
+	dw->haspc = dlsym(dw->handle, "dwarf_haspc");
+	dw->getsrc_die = dlsym(dw->handle, "dwarf_getsrc_die");
+	dw->linesrc = dlsym(dw->handle, "dwarf_linesrc");
+	dw->lineno = dlsym(dw->handle, "dwarf_lineno");
 	dw->section_address = dlsym(dw->handle, "dwfl_offline_section_address");
+	dw->getscopes = dlsym(dw->handle, "dwarf_getscopes");
+	dw->tag = dlsym(dw->handle, "dwarf_tag");
+	dw->diename = dlsym(dw->handle, "dwarf_diename");
 	if (dw->begin && dw->end && dw->report_elf && dw->report_end && dw->addrinfo &&
-	    dw->getsrc && dw->lineinfo && dw->section_address)
+	    dw->addrdie && dw->nextcu && dw->haspc && dw->getsrc_die && dw->linesrc && dw->lineno &&
+	    dw->section_address && dw->getscopes && dw->tag && dw->diename)
 		return true;
 	dlclose(dw->handle);
 	dw->handle = NULL;
@@ -130,18 +146,58 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/*
+ * The compilation unit of @address, and the difference of its own addresses. Without .debug_aranges
+ * (clang writes none by itself) each is asked.
+ */
+static Dwarf_Die *find_unit(struct session *s, Dwarf_Addr address, Dwarf_Addr *bias)
+{
+	Dwarf_Die *unit = s->dw.addrdie(s->module, address, bias);
+
+	if (unit)
+		return unit;
+	do
+		unit = s->dw.nextcu(s->module, unit, bias);
+	while (unit && s->dw.haspc(unit, address - *bias) <= 0);
+	return unit;
+}
+
+/* The innermost function, inlined ones too: the one whose source line is shown. */
+static const char *find_function(struct session *s, Dwarf_Die *unit, Dwarf_Addr address)
+{
+	Dwarf_Die *scopes = NULL;
+	int nr = s->dw.getscopes(unit, address, &scopes);
+	const char *name = NULL;
+
+	for (int i = 0; i < nr && !name; i++) {
+		int tag = s->dw.tag(&scopes[i]);
+
+		if (tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine)
+			name = s->dw.diename(&scopes[i]);
+	}
+	free(scopes);
+	return name;
+}
+
 /* "#0 function (file.c:12)"; without debug information "#0 function+0x12 (libc.so.6)". */
 static bool put_resolved(struct session *s, unsigned int number, const char *path, uint64_t address,
 			 FILE *out)
 {
-	Dwfl_Line *line = s->dw.getsrc(s->module, address);
-	const char *file, *name;
+	const char *file = NULL, *name = NULL;
+	Dwarf_Addr bias = 0;
+	Dwarf_Die *unit = find_unit(s, address, &bias);
+	Dwarf_Line *line = unit ? s->dw.getsrc_die(unit, address - bias) : NULL;
 	GElf_Off offset = 0;
 	GElf_Sym symbol;
 	int at = 0;
 
-	file = line ? s->dw.lineinfo(line, NULL, &at, NULL, NULL, NULL) : NULL;
-	name = s->dw.addrinfo(s->module, address, &offset, &symbol, NULL, NULL, NULL);
+	if (line && !s->dw.lineno(line, &at))
+		file = s->dw.linesrc(line, NULL, NULL);
+	if (file)
+		name = find_function(s, unit, address - bias);
+	/* Symbols come second: clang's coverage has some that lie at no address. */
+	if (!name)
+		name = s->dw.addrinfo(s->module, address, &offset, &symbol, NULL, NULL, NULL);
 	if (file)
 		fprintf(out, "#%u %s (%s:%d)\n", number, name ? name : "?", base_name(file), at);
 	else if (name)

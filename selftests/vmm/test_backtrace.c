@@ -19,7 +19,11 @@
 #include "vmm/backtrace.h"
 
 #define HOW "KTSTR_TEST_CRASH"
+#ifdef __clang__
+#define FRAME __attribute__((noinline, optnone, no_sanitize("address", "undefined")))
+#else
 #define FRAME __attribute__((noinline, noclone, no_sanitize("address", "undefined")))
+#endif
 
 /* ---- The program that crashes ---- */
 
