@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Finds the user's cache directory. */
 #include "cache.h"
+#include "files.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char *variable(const char *name)
 {
@@ -36,25 +36,10 @@ int cache__path(const char *name, char *buf, size_t size)
 	return base ? join(buf, size, base, "/.cache/ktstr", name) : -ENOENT;
 }
 
-static int make_directories(char *path)
-{
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST && errno != EROFS) {
-			*p = '/';
-			return -errno;
-		}
-		*p = '/';
-	}
-	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
-}
-
 int cache__dir(const char *name, char *buf, size_t size)
 {
 	const char *scratch = variable("KTSTR_SCRATCH");
 	int err = scratch ? join(buf, size, scratch, "", name) : cache__path(name, buf, size);
 
-	return err ? err : make_directories(buf);
+	return err ? err : files__make_directory(buf);
 }

@@ -695,6 +695,9 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		finish_record(ops, record, where, name, id, attrs, vm, &result, out, outcome);
 	goto out;
 failed:
+	/* There is no machine to record; what an earlier run left is not of this failure. */
+	if (record && !where->keep)
+		record__remove(where->dir);
 	judge_host_error(id, attrs, &error, out, outcome);
 out:
 	record__destroy(record);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Profiles of a guest's coverage become files. */
 #include "profraw.h"
+#include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,21 +20,6 @@ void profraw__init(struct profraw *profraw, const char *directory)
 	*profraw = (struct profraw){.directory = directory && *directory ? directory : NULL};
 }
 
-static int write_whole(int fd, const char *data, size_t length)
-{
-	while (length) {
-		ssize_t n = write(fd, data, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		data += n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
-
 static int write_file(const char *directory, const void *data, size_t length,
 		      struct ktstr_error *error)
 {
@@ -47,7 +33,7 @@ static int write_file(const char *directory, const void *data, size_t length,
 	fd = mkostemps(path, (int)strlen(SUFFIX), O_CLOEXEC);
 	if (fd < 0)
 		return ktstr_error__set(error, errno, "create profile in", directory, NULL);
-	ret = write_whole(fd, data, length);
+	ret = files__write(fd, data, length);
 	if (close(fd) && !ret)
 		ret = -errno;
 	if (!ret)

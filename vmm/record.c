@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Gathers what comes out of a machine and puts it into the directory of its record. */
 #include "record.h"
+#include "files.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -63,41 +64,21 @@ struct record {
 
 /* ---- sinks ---- */
 
-static int open_in(const char *dir, const char *name)
-{
-	char path[PATH_MAX];
-	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
-
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENAMETOOLONG;
-	/* A new file: the old one may be a link to another's. */
-	unlink(path);
-	n = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	return n < 0 ? -errno : n;
-}
-
 static void sink__write(struct record *r, unsigned int which, const void *data, size_t length)
 {
 	struct sink *s = &r->sinks[which];
-	const char *p = data;
 
 	if (s->fd < 0 && !s->err) {
-		s->fd = r->keep ? open_in(r->dir, sink_names[which])
+		s->fd = r->keep ? files__create(r->dir, sink_names[which])
 				: memfd_create(sink_names[which], MFD_CLOEXEC);
 		if (s->fd < 0)
 			s->err = r->keep ? -s->fd : errno;
 	}
-	while (length && !s->err) {
-		ssize_t n = write(s->fd, p, length);
-
-		if (n < 0 && errno != EINTR)
-			s->err = errno;
-		if (n <= 0)
-			continue;
-		p += n;
-		length -= (size_t)n;
-		s->end += (uint64_t)n;
-	}
+	if (!s->err)
+		s->err = -files__write(s->fd, data, length);
+	if (s->err)
+		return;
+	s->end += length;
 	if (r->keep || s->end - s->start <= MEMORY_MAX + MEMORY_PIECE)
 		return;
 	/* The oldest pages go back to the system; the offsets stay. */
@@ -109,7 +90,7 @@ static void sink__write(struct record *r, unsigned int which, const void *data, 
 static int sink__copy_out(struct record *r, unsigned int which)
 {
 	struct sink *s = &r->sinks[which];
-	int to = open_in(r->dir, sink_names[which]), err = s->err;
+	int to = files__create(r->dir, sink_names[which]), err = s->err;
 	char buf[65536];
 
 	if (to < 0)
@@ -117,10 +98,8 @@ static int sink__copy_out(struct record *r, unsigned int which)
 	for (uint64_t at = s->start; at < s->end && !err;) {
 		ssize_t n = pread(s->fd, buf, sizeof(buf), (off_t)at);
 
-		if (n <= 0 || write(to, buf, (size_t)n) != n)
-			err = errno ? errno : EIO;
-		else
-			at += (uint64_t)n;
+		err = n < 0 ? errno : n == 0 ? EIO : -files__write(to, buf, (size_t)n);
+		at += n > 0 ? (uint64_t)n : 0;
 	}
 	if (close(to) && !err)
 		err = errno;
@@ -154,17 +133,18 @@ static void put_file(struct record *r, const char *format, uint32_t sequence, co
 		     size_t length)
 {
 	char name[64];
-	int fd;
+	int fd, err;
 
 	if (!r->keep || r->nr_files == FILES_MAX)
 		return;
 	r->nr_files++;
 	snprintf(name, sizeof(name), format, sequence);
-	fd = open_in(r->dir, name);
-	if (fd < 0 || write(fd, payload, length) != (ssize_t)length)
-		r->sinks[FRAMES].err = r->sinks[FRAMES].err ? r->sinks[FRAMES].err : errno;
-	if (fd >= 0)
-		close(fd);
+	fd = files__create(r->dir, name);
+	err = fd < 0 ? fd : files__write(fd, payload, length);
+	if (fd >= 0 && close(fd) && !err)
+		err = -errno;
+	if (err && !r->sinks[FRAMES].err)
+		r->sinks[FRAMES].err = -err;
 }
 
 static void put_event(struct record *r, uint32_t type, uint32_t sequence, const void *payload,
@@ -328,18 +308,6 @@ void record__attach(struct record *r, struct ktstr_vm_config *config)
 
 /* ---- directory ---- */
 
-static int make_directories(char *path)
-{
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		mkdir(path, 0755); /* what is missing shows at the last one */
-		*p = '/';
-	}
-	return mkdir(path, 0755) && errno != EEXIST ? -errno : 0;
-}
-
 static bool is_ours(const char *name)
 {
 	for (unsigned int i = 0; i < NR_SINKS; i++)
@@ -403,7 +371,7 @@ static int check_outlives(const char *path, struct ktstr_error *error)
 
 static int prepare(struct record *r, struct ktstr_error *error)
 {
-	int err = make_directories(r->dir);
+	int err = files__make_directory(r->dir);
 
 	if (err || access(r->dir, W_OK)) {
 		err = ktstr_error__set(error, err ? -err : errno, "record", r->dir, NULL);
@@ -524,11 +492,14 @@ static void put_scheduler_end(FILE *f, const struct ktstr_scheduler_end *end)
 
 static void put_config(FILE *f, const struct ktstr_vm_config *c)
 {
-	char topology[4096];
+	int n = ktstr_topology__format_options(&c->topology, NULL, 0);
+	char *topology = n < 0 ? NULL : malloc((size_t)n + 1);
 
-	ktstr_topology__format_options(&c->topology, topology, sizeof(topology));
+	if (topology)
+		ktstr_topology__format_options(&c->topology, topology, (size_t)n + 1);
 	fputs("\"config\": {", f);
 	put_member(f, "topology", topology);
+	free(topology);
 	fprintf(f, ", \"memory_mb\": %u, ", c->memory_mb);
 	put_member(f, "kernel", c->kernel);
 	fputs(", ", f);
@@ -608,20 +579,11 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 
 static int write_file(struct record *r, const char *name, const char *text, size_t length)
 {
-	int fd = open_in(r->dir, name), err = 0;
+	int fd = files__create(r->dir, name), err;
 
 	if (fd < 0)
 		return fd;
-	while (length && !err) {
-		ssize_t n = write(fd, text, length);
-
-		if (n < 0 && errno != EINTR)
-			err = -errno;
-		if (n > 0) {
-			text += n;
-			length -= (size_t)n;
-		}
-	}
+	err = files__write(fd, text, length);
 	return close(fd) && !err ? -errno : err;
 }
 

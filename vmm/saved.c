@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Writes and reads the directory of a saved machine. */
 #include "saved.h"
+#include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,18 +64,6 @@ static int join(const char *dir, const char *name, char path[PATH_MAX], struct k
 
 /* ---- writing ---- */
 
-static int create(const char *dir, const char *name, char path[PATH_MAX], struct ktstr_error *error)
-{
-	int err = join(dir, name, path, error), fd;
-
-	if (err)
-		return err;
-	/* A new file: the old one may be a link to what others use. */
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	return fd < 0 ? ktstr_error__set(error, errno, "create", path, NULL) : fd;
-}
-
 /* The first @size bytes of @from; its file position stays. */
 static int copy_bytes(int from, int to, uint64_t size)
 {
@@ -93,47 +82,39 @@ static int copy_bytes(int from, int to, uint64_t size)
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
 		at += n;
-		for (ssize_t done = 0; done < n;) {
-			ssize_t written = write(to, buf + done, (size_t)(n - done));
-
-			if (written < 0 && errno != EINTR)
-				return -errno;
-			done += written > 0 ? written : 0;
-		}
+		n = files__write(to, buf, (size_t)n);
+		if (n)
+			return (int)n;
 	}
 	return 0;
+}
+
+static int write_failed(int err, const char *dir, const char *name, struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return ktstr_error__set(error, -err, "write", path, NULL);
 }
 
 static int copy_file(int from, uint64_t size, const char *dir, const char *name,
 		     struct ktstr_error *error)
 {
-	char path[PATH_MAX];
-	int to = create(dir, name, path, error), err;
+	int to = files__create(dir, name), err = to < 0 ? to : copy_bytes(from, to, size);
 
-	if (to < 0)
-		return to;
-	err = copy_bytes(from, to, size);
-	if (close(to) && !err)
+	if (to >= 0 && close(to) && !err)
 		err = -errno;
-	return err ? ktstr_error__set(error, -err, "write", path, NULL) : 0;
+	return err ? write_failed(err, dir, name, error) : 0;
 }
 
 static int write_text(const char *dir, const char *name, const char *text, size_t length,
 		      struct ktstr_error *error)
 {
-	char path[PATH_MAX];
-	int fd = create(dir, name, path, error);
-	FILE *f;
+	int to = files__create(dir, name), err = to < 0 ? to : files__write(to, text, length);
 
-	if (fd < 0)
-		return fd;
-	f = fdopen(fd, "w");
-	if (!f) {
-		close(fd);
-		return ktstr_error__set(error, errno, "write", path, NULL);
-	}
-	fwrite(text, 1, length, f);
-	return fclose(f) ? ktstr_error__set(error, errno, "write", path, NULL) : 0;
+	if (to >= 0 && close(to) && !err)
+		err = -errno;
+	return err ? write_failed(err, dir, name, error) : 0;
 }
 
 int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *c,
@@ -145,7 +126,10 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 	int err = f && topology ? 0 : -ENOMEM;
 
 	if (!err) {
-		ktstr_topology__format_options(&c->topology, topology, MAX_TOPOLOGY);
+		int n = ktstr_topology__format_options(&c->topology, topology, MAX_TOPOLOGY);
+
+		if (n < 0 || n >= (int)MAX_TOPOLOGY)
+			err = -E2BIG;
 		fprintf(f, "format=%s\nktstr=%s\n", FORMAT_VERSION, KTSTR_VERSION);
 		fprintf(f, "topology=%s\nmemory_mb=%u\n", topology, c->memory_mb);
 		fprintf(f, "irqchip=%s\nvendor=%s\nrole=%s\n", irqchips[c->irqchip],

@@ -726,6 +726,15 @@ TEST_F(harness, a_failure_leaves_its_record_and_a_pass_takes_it_away)
 			       "\"program\": \"/bin/dir/t\", \"expected\": null, "
 			       "\"judged\": \"fail\""));
 
+	/* Without a machine there is nothing to record, and the old one is of another failure. */
+	self->attrs.kernel = "/no/kernel";
+	run(self, "", false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_NE(0, access(dir, F_OK));
+	self->attrs.kernel = NULL;
+	run(self, "", false);
+	EXPECT_EQ(0, access(dir, F_OK));
+
 	/* What was expected is no failure. */
 	self->attrs.expect_verdict = KTSTR_VERDICT_KERNEL_PANIC;
 	run(self, "", false);

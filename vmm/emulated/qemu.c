@@ -5,6 +5,7 @@
  * is left behind; and it dies with the process that started it.
  */
 #include "../cache.h"
+#include "../files.h"
 #include "emulated.h"
 #include "wire.h"
 
@@ -38,19 +39,6 @@
 #define MAX_HOSTS_OF_CPU 64 /* that are told apart, for their even spread */
 
 /* ---- scratch disk ---- */
-
-static int make_parents(char *path)
-{
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST && errno != EROFS) {
-			*p = '/';
-			return -errno;
-		}
-		*p = '/';
-	}
-	return 0;
-}
 
 static int run_mkfs(const char *path, struct ktstr_error *error)
 {
@@ -99,7 +87,7 @@ static int open_template(const char *path, struct ktstr_error *error)
 		return fd;
 	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= sizeof(temporary))
 		return ktstr_error__set(error, ENAMETOOLONG, "open", path, NULL);
-	fd = make_parents(temporary) ? -1 : mkostemp(temporary, O_CLOEXEC);
+	fd = files__make_parents(temporary) ? -1 : mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0) {
 		err = ktstr_error__set(error, errno, "create", temporary, NULL);
 		ktstr_error__hint(error, "set KTSTR_CACHE to a directory that you can write");

@@ -142,7 +142,7 @@ static int place_image(struct vm *vm, const struct unpacked *u, struct ktstr_err
 	uint8_t *to = gmem__ptr(&vm->mem, u->layout.gpa, size);
 
 	if (!to)
-		return -ENOMEM;
+		return ktstr_error__set(error, ENOMEM, "load kernel", NULL, "not in RAM");
 	if (x86__is_emulated())
 		mapped = 0;
 	else if (mmap(to, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, u->fd, 0) ==

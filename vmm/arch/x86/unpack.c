@@ -18,6 +18,7 @@
 
 #include "../../../initramfs/modules.h"
 #include "../../cache.h"
+#include "../../files.h"
 #include "../../kernel.h"
 #include "x86.h"
 
@@ -291,24 +292,6 @@ static int unpack(int fd, const struct setup_header *hdr, bool random, uint8_t *
 
 /* ---- The cache ---- */
 
-static bool write_all(int fd, const void *data, size_t length, uint64_t offset)
-{
-	const uint8_t *p = data;
-
-	while (length) {
-		ssize_t n = pwrite(fd, p, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		offset += (uint64_t)n;
-		length -= (size_t)n;
-	}
-	return true;
-}
-
 static uint32_t footer_crc(const struct footer *footer)
 {
 	return (uint32_t)crc32(0, (const Bytef *)footer, offsetof(struct footer, crc));
@@ -343,7 +326,7 @@ static int write_file(const char *path, const uint8_t *flat, const struct unpack
 		return -errno;
 	footer.crc = footer_crc(&footer);
 	/* The footer last: without it the file is nothing. */
-	if (write_all(fd, flat, size, 0) && write_all(fd, &footer, sizeof(footer), size))
+	if (!files__write(fd, flat, size) && !files__write(fd, &footer, sizeof(footer)))
 		return fd;
 	close(fd);
 	unlink(path);
