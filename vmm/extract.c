@@ -288,6 +288,8 @@ static int judge(const struct extractor *e, int err, int status, uint32_t timeou
 	if (err == -EFBIG)
 		return ktstr_error__set(error, EFBIG, OPERATION, e->command,
 					"it printed more than %u bytes", EXTRACT_MAX_OUTPUT);
+	if (err < 0) /* said already */
+		return ktstr_error__set(error, -err, OPERATION, e->command, NULL);
 	if (WIFSIGNALED(status))
 		return ktstr_error__set(error, ECHILD, OPERATION, e->command, "signal %d ended it",
 					WTERMSIG(status));

@@ -157,7 +157,7 @@ static void go_on(struct vm *vm, enum hang_stage stage, uint32_t grace_ms)
 static void look(struct vm *vm)
 {
 	/* What was on its way when the time was over is the cause, and has its grace. */
-	if (vm->outcome.verdict != KTSTR_VERDICT_NONE) {
+	if (vm->outcome.verdict != KTSTR_VERDICT_NONE || vm->outcome.complete) {
 		go_on(vm, HANG_LAST, LAST_GRACE_MS);
 		return;
 	}
@@ -287,14 +287,20 @@ static char *write_all(const struct vm *vm, const struct symbols *symbols, uint6
 
 void vm_hang__finish(struct vm *vm)
 {
+	enum vm_end end = (enum vm_end)atomic_load(&vm->end);
 	char cause[OUTCOME_CAUSE_MAX];
 	struct symbols *symbols;
 	uint64_t offset = 0;
 
 	if (!vm_hang__active(vm))
 		return;
-	/* The vCPUs did not stop in time for a look, but have stopped by now. */
-	if (!vm->hang.recorded && vm->outcome.verdict == KTSTR_VERDICT_NONE)
+	/*
+	 * The vCPUs did not stop in time for a look, but have stopped by now. A machine that ended
+	 * in the meantime, by EXIT, a reset or a fault of KVM, did not hang.
+	 */
+	if (!vm->hang.recorded && !vm->outcome.complete &&
+	    vm->outcome.verdict == KTSTR_VERDICT_NONE &&
+	    (end == VM_END_TIMEOUT || end == VM_END_BOOT_TIMEOUT))
 		record(vm);
 	if (!vm->hang.recorded)
 		return;

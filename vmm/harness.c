@@ -321,10 +321,7 @@ static void put_all_evidence(FILE *out, const struct ktstr_result *result)
 
 /* ---- Verdict ---- */
 
-static void say(FILE *out, bool as_it_is, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void say(FILE *out, bool as_it_is, const char *format, ...)
+void harness__say(FILE *out, bool as_it_is, const char *format, ...)
 {
 	char line[2048];
 	va_list args;
@@ -358,6 +355,14 @@ static bool is_expected(const struct ktstr_test_attrs *attrs, const struct ktstr
 	if (attrs->expect_sched_exit && (result->verdict != KTSTR_VERDICT_SCHED_EXITED ||
 					 result->scheduler_end.kind != attrs->expect_sched_exit))
 		return false;
+	/*
+	 * After a scheduler's end the run goes on, to its clean-up: what else went wrong there is
+	 * not what the test expects.
+	 */
+	if ((result->verdict == KTSTR_VERDICT_SCHED_EXITED ||
+	     result->verdict == KTSTR_VERDICT_SCHED_NOT_ATTACHED) &&
+	    (!result->complete || result->kernel_trouble))
+		return false;
 	return !attrs->expect_cause ||
 	       (result->cause && strstr(result->cause, attrs->expect_cause)) ||
 	       (result->verdict == KTSTR_VERDICT_FAIL && cause_printed);
@@ -385,14 +390,14 @@ static void judge_expected(const struct ktstr_test_attrs *attrs, const struct kt
 	describe_end(was, sizeof(was), result->verdict,
 		     attrs->expect_sched_exit ? result->scheduler_end.kind : KTSTR_SCX_EXIT_NONE);
 	if (is_expected(attrs, result, cause_printed)) {
-		say(out, false, "as expected, %s (%s)", was, cause);
+		harness__say(out, false, "as expected, %s (%s)", was, cause);
 		outcome->exit_code = EXIT_PASS;
 		return;
 	}
-	say(out, verdict_is_kernel_trouble(result->verdict),
-	    "%s%s%s was expected, but the run ended with %s (%s)", expected,
-	    attrs->expect_cause ? " because of " : "",
-	    attrs->expect_cause ? attrs->expect_cause : "", was, cause);
+	harness__say(out, verdict_is_kernel_trouble(result->verdict),
+		     "%s%s%s was expected, but the run ended with %s (%s)", expected,
+		     attrs->expect_cause ? " because of " : "",
+		     attrs->expect_cause ? attrs->expect_cause : "", was, cause);
 	put_all_evidence(out, result);
 }
 
@@ -443,7 +448,8 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 
 	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
 	if (result->verdict == KTSTR_VERDICT_INTERRUPTED) {
-		say(out, false, "INTERRUPTED: %s", result->cause ? result->cause : "stopped");
+		harness__say(out, false, "INTERRUPTED: %s",
+			     result->cause ? result->cause : "stopped");
 		/* Never the signal that the test is to end by: that would be its pass. */
 		outcome->signal = id->termsig == SIGTERM ? SIGKILL : SIGTERM;
 	} else if (expected_verdict(attrs) && !skips_itself(attrs, result)) {
@@ -455,8 +461,9 @@ void harness__judge(const struct ktstr_test_id *id, const struct ktstr_test_attr
 			    : outcome->exit_code == EXIT_FAIL || outcome->exit_code > EXIT_SKIP)
 			put_all_evidence(out, result);
 	} else {
-		say(out, as_it_is, "%s: %s", ktstr_verdict__name(result->verdict),
-		    result->cause ? result->cause : "the run ended without the test's status");
+		harness__say(out, as_it_is, "%s: %s", ktstr_verdict__name(result->verdict),
+			     result->cause ? result->cause
+					   : "the run ended without the test's status");
 		put_all_evidence(out, result);
 	}
 	fflush(out);
@@ -545,7 +552,7 @@ static void finish_record(const struct harness_vm_ops *ops, struct record *recor
 	struct record_about about = {
 		.name = name,
 		.program = where->program,
-		.expect = attrs->expect_verdict,
+		.expect = expected_verdict(attrs),
 		.judged = judged(id, outcome),
 	};
 	struct ktstr_error error = {.err = 0};
@@ -553,16 +560,18 @@ static void finish_record(const struct harness_vm_ops *ops, struct record *recor
 	char line[1400];
 
 	if (!failed && !where->keep) {
-		record__remove(where->dir);
+		if (strcmp(about.judged, "skip") != 0)
+			record__remove(where->dir);
 		return;
 	}
 	if (!record__write(record, vm, ops->save, result, &about, &error)) {
 		if (failed)
-			say(out, false, "record: %s (run it again: ktstr rerun)", where->dir);
+			harness__say(out, false, "record: %s (run it again: ktstr rerun)",
+				     where->dir);
 		return;
 	}
 	ktstr_error__format(&error, line, sizeof(line));
-	say(out, false, "no record: %s", line);
+	harness__say(out, false, "no record: %s", line);
 }
 
 /* NULL, after saying why, when there can be none: the test goes on without. */
@@ -577,7 +586,7 @@ static struct record *start_record(const struct harness_record *where,
 		return NULL;
 	if (record__create(where->dir, where->keep, &record, &error)) {
 		ktstr_error__format(&error, line, sizeof(line));
-		say(out, false, "no record: %s", line);
+		harness__say(out, false, "no record: %s", line);
 		return NULL;
 	}
 	record__attach(record, config);
@@ -620,7 +629,7 @@ static int describe_machine(const struct ktstr_test_attrs *attrs, const char *bi
 	config->nr_files = files->nr;
 	if (!files->missing)
 		return 0;
-	say(out, false, "%s: not in PATH; install it to run this test", files->missing);
+	harness__say(out, false, "%s: not in PATH; install it to run this test", files->missing);
 	outcome->exit_code = EXIT_SKIP;
 	snprintf(outcome->reason, sizeof(outcome->reason), "%s", KTSTR_SKIP_NO_PROGRAM);
 	return 1;
@@ -677,7 +686,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	harness_relay__finish(&streams->out);
 	harness_relay__finish(&streams->err);
 	if (profraw__report(&streams->profraw, streams->lost, sizeof(streams->lost)))
-		say(out, false, "%s", streams->lost);
+		harness__say(out, false, "%s", streams->lost);
 	if (err) {
 		ktstr_error__set(&error, -err, "run", "virtual machine", NULL);
 		goto failed;
@@ -685,7 +694,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	harness_extract__finish(&streams->extract, &result, cancel_fd, out);
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
 	if (result.stats_problem)
-		say(out, false, "statistics: %s", result.stats_problem);
+		harness__say(out, false, "statistics: %s", result.stats_problem);
 	for (size_t i = 0; record && i < streams->extract.nr; i++) {
 		const struct harness_raw_output *raw = &streams->extract.outputs[i];
 

@@ -32,6 +32,13 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		       struct ktstr_test_outcome *outcome);
 
 /*
+ * One line of ours as a TAP diagnostic. Texts that consumers of logs search for get a space, unless
+ * @as_it_is: they are the verdict.
+ */
+void harness__say(FILE *out, bool as_it_is, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
  * From how a run ended to how its test does; writes the reason and the evidence to @out.
  * @cause_printed: a line of the test's own held attrs->expect_cause.
  */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Raw output of a test's payloads: kept while the machine runs, then given to the extractor. */
 #include "harness_extract.h"
+#include "harness.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -89,7 +90,7 @@ static void print_metrics(struct harness_extract *extract, const struct harness_
 		const struct metric *metric = &output->extracted.metrics[i];
 
 		metric__describe(metric, text, sizeof(text));
-		fprintf(out, "# %s: %s %s\n", output->name, metric->name, text);
+		harness__say(out, false, "%s: %s %s", output->name, metric->name, text);
 		if (metric->flags)
 			fail(extract, "%s: %s is %s", output->name, metric->name, text);
 	}
@@ -109,6 +110,8 @@ void harness_extract__finish(struct harness_extract *extract, struct ktstr_resul
 		fail(extract, "extract: %s", extract->lost);
 	else if (!extract->nr)
 		fail(extract, "extract: no payload has sent raw output");
+	if (extract->cause[0])
+		verdict = KTSTR_VERDICT_HOST_ERROR;
 	for (size_t i = 0; i < extract->nr && !error.err; i++) {
 		struct harness_raw_output *output = &extract->outputs[i];
 		uint64_t now = now_ms();
@@ -121,8 +124,8 @@ void harness_extract__finish(struct harness_extract *extract, struct ktstr_resul
 			print_metrics(extract, output, out);
 			continue;
 		}
-		if (err == -EINTR)
-			verdict = KTSTR_VERDICT_INTERRUPTED;
+		/* Nothing is known of the metrics: no failure that a test could expect. */
+		verdict = err == -EINTR ? KTSTR_VERDICT_INTERRUPTED : KTSTR_VERDICT_HOST_ERROR;
 		ktstr_error__format(&error, line, sizeof(line));
 		fail(extract, "%s: %s", output->name, line);
 	}
@@ -132,5 +135,5 @@ void harness_extract__finish(struct harness_extract *extract, struct ktstr_resul
 	result->cause = extract->cause;
 	result->exit_code = 1;
 	if (verdict == KTSTR_VERDICT_FAIL)
-		fprintf(out, "# %s\n", extract->cause);
+		harness__say(out, false, "%s", extract->cause);
 }

@@ -36,9 +36,10 @@ void harness_extract__init(struct harness_extract *extract,
 void harness_extract__frame(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
 			    uint32_t length);
 /*
- * After a run that passed: prints the metrics as diagnostics to @out. When one is beyond its limit
- * or cannot be had, *result becomes a FAIL with that cause, and INTERRUPTED when @cancel_fd has
- * become readable. Any other run stays as it is.
+ * After a run that passed: prints the metrics as diagnostics to @out. When one is beyond its limit,
+ * *result becomes a FAIL with that cause, when they cannot be had a HOST_ERROR, and INTERRUPTED
+ * when
+ * @cancel_fd has become readable. Any other run stays as it is.
  */
 void harness_extract__finish(struct harness_extract *extract, struct ktstr_result *result,
 			     int cancel_fd, FILE *out);

@@ -69,7 +69,8 @@ static int add_program(struct harness_files *files, const char *name, const char
 		}
 		return add(files, host, guest, error);
 	}
-	files->missing = name;
+	if (!files->missing)
+		files->missing = name;
 	return 0;
 }
 
@@ -123,7 +124,7 @@ int harness_files__resolve(struct harness_files *files, const char *const *names
 	int err = 0;
 
 	*files = (struct harness_files){.nr = 0};
-	for (; names && *names && !err && !files->missing; names++) {
+	for (; names && *names && !err; names++) {
 		if (!**names)
 			return ktstr_error__set(error, EINVAL, "add to the guest", ".files",
 						"a name is empty");

@@ -371,6 +371,8 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.verdict = o->verdict,
 		.cause = o->cause[0] ? o->cause : NULL,
 		.have_status = o->have_status,
+		.complete = o->complete,
+		.kernel_trouble = vm_io__kernel_trouble(vm),
 		.exit_code = o->exit_code,
 		.signal = o->signal,
 		.skip_reason = o->skip_reason,

@@ -575,6 +575,11 @@ void vm_io__drain(struct vm *vm)
 	note_progress(vm);
 }
 
+bool vm_io__kernel_trouble(const struct vm *vm)
+{
+	return vm->io->scan.first.verdict != KTSTR_VERDICT_NONE;
+}
+
 const char *vm_io__console_trouble(const struct vm *vm)
 {
 	const struct console_event *first = &vm->io->scan.first;

@@ -227,6 +227,8 @@ struct ktstr_result {
 	enum ktstr_verdict verdict;
 	const char *cause;	    /* one line: the first cause; NULL when PASS */
 	bool have_status;	    /* the child ended and said how */
+	bool complete;		    /* the guest went to the end of its run, and said so (EXIT) */
+	bool kernel_trouble;	    /* the kernel told of some at any time, whatever came first */
 	int exit_code;		    /* of the child; -1 when a signal ended it */
 	int signal;		    /* 0: it exited */
 	const char *skip_reason;    /* "" when it gave none */

@@ -127,7 +127,14 @@ TEST_F(extractor, failure_of_the_command_is_no_pass)
 {
 	run(self, "exit 3");
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
-	EXPECT_STREQ("# p0: exit 3: extract: it exited with code 3\n", self->text);
+	EXPECT_STREQ("# HOST_ERROR: p0: exit 3: extract: it exited with code 3\n", self->text);
+}
+
+TEST_F(extractor, failure_of_the_command_is_not_the_failure_that_is_expected)
+{
+	self->attrs.expect_verdict = KTSTR_VERDICT_FAIL;
+	run(self, "exit 3");
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
 }
 
 TEST_F(extractor, no_raw_output_is_no_pass)
@@ -135,7 +142,7 @@ TEST_F(extractor, no_raw_output_is_no_pass)
 	machine.nr_outputs = 0;
 	run(self, ECHO_VALUE);
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
-	EXPECT_STREQ("# extract: no payload has sent raw output\n", self->text);
+	EXPECT_STREQ("# HOST_ERROR: extract: no payload has sent raw output\n", self->text);
 }
 
 TEST_F(extractor, more_output_than_is_kept_is_no_pass)
@@ -146,7 +153,7 @@ TEST_F(extractor, more_output_than_is_kept_is_no_pass)
 	machine.nr_outputs++;
 	run(self, ECHO_VALUE);
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
-	EXPECT_NE(NULL, strstr(self->text, "# extract: the test has sent too many raw outputs\n"));
+	EXPECT_NE(NULL, strstr(self->text, "# HOST_ERROR: extract: the test has sent too many raw outputs\n"));
 }
 
 TEST_F(extractor, run_that_failed_keeps_its_own_cause)

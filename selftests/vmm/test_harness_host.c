@@ -302,6 +302,7 @@ TEST_F(harness, expected_verdict_passes_and_any_other_fails)
 	self->attrs.expect_verdict = KTSTR_VERDICT_SCHED_EXITED;
 	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
 	self->result.cause = "stall of 2.1 s";
+	self->result.complete = true;
 	judge(self, false);
 	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
 
@@ -326,9 +327,20 @@ TEST_F(harness, expected_end_of_the_scheduler_passes_and_any_other_end_fails)
 	self->result.verdict = KTSTR_VERDICT_SCHED_EXITED;
 	self->result.cause = "a stall";
 	self->result.scheduler_end.kind = KTSTR_SCX_EXIT_ERROR_STALL;
+	self->result.complete = true;
 	judge(self, false);
 	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
 	EXPECT_STREQ("# as expected, SCHED_EXITED by ERROR_STALL (a stall)\n", printed(self));
+
+	/* What went wrong after it was not expected. */
+	self->result.kernel_trouble = true;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	self->result.kernel_trouble = false;
+	self->result.complete = false;
+	judge(self, false);
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	self->result.complete = true;
 
 	self->attrs.expect_cause = "of a task";
 	judge(self, false);
