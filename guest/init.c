@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include <ktstr/proto.h>
+#include <ktstr/vm.h>
 
 #include "com2_out.h"
 #include "crash.h"
@@ -587,7 +588,8 @@ static int start_test(struct init *init)
 			take_terminal(config);
 		set_environment(config);
 		if (config->role == GUEST_ROLE_TEST) {
-			*init->params->report_fd = report_fd;
+			/* Without a port a frame has no way: the sender is to know. */
+			*init->params->report_fd = by_com2(init) ? -1 : report_fd;
 			return 1;
 		}
 		execute(config->argv);
@@ -882,10 +884,17 @@ static int set_up(struct init *init)
 	return 0;
 }
 
+/* Ended by a signal that is not PID 1's own way to end it. */
+static bool crashed(const struct child *child)
+{
+	return child->ended && WIFSIGNALED(child->status) && WTERMSIG(child->status) != SIGTERM &&
+	       WTERMSIG(child->status) != SIGKILL;
+}
+
 /* Runs the test and reports it. Returns the exit code of the run, or -1 in the child. */
 static int run_test(struct init *init)
 {
-	bool sched_lived;
+	bool sched_lived, died = false;
 	uint32_t code = 1;
 	int ret;
 
@@ -914,12 +923,17 @@ static int run_test(struct init *init)
 	send_life(init, KTSTR_LIFE_TEST_ENDED, "");
 	if (sched_lived)
 		code = send_result(init);
+	if (sched_lived && init->sched.pid)
+		died = init->sched.ended || !same_scheduler(init);
 	stop_scheduler(init);
 	if (sched_lived && init->sched.pid) {
 		char text[SCHED_LINE_MAX];
 
 		describe_sched(init, "", text, sizeof(text));
-		send_sched_exit(init, KTSTR_SCHED_STOPPED, text);
+		/* Not by our doing: the test's pass is none of the scheduler under test. */
+		died |= init->exit.kind >= KTSTR_SCX_EXIT_ERROR || crashed(&init->sched);
+		code = died && !code ? 1 : code;
+		send_sched_exit(init, died ? KTSTR_SCHED_EXITED : KTSTR_SCHED_STOPPED, text);
 	}
 	return (int)code;
 }

@@ -4,8 +4,8 @@
  * leaves behind, reads the metrics and reports them.
  */
 #include "payload.h"
+#include "processes.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -44,6 +44,7 @@ struct supervisor {
 	char *kept; /* JSON and raw output */
 	size_t nr_kept, capacity;
 	int test_fd, stop_fd, signals;
+	int proc; /* of processes__open() */
 	pid_t pid;
 	bool ended;
 	uint64_t start_ns, deadline_ns;
@@ -322,45 +323,6 @@ failed:
 	return payload__problem(s->result, -ret, "it cannot be started: %s", strerror(-ret));
 }
 
-/* From /proc/PID/stat (proc(5)): whose child, and whether it lives. */
-static bool is_live_child(const char *pid)
-{
-	char path[300], line[512], *at;
-	int fd, parent;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	line[n > 0 ? n : 0] = '\0';
-	at = strrchr(line, ')'); /* the name before may hold anything */
-	if (!at || at[1] != ' ' || !at[2] || at[2] == 'Z' || at[2] == 'X')
-		return false;
-	parent = (int)strtol(at + 3, NULL, 10);
-	return parent == getpid();
-}
-
-/* Returns how many were killed beside @program. */
-static uint32_t kill_children(pid_t program)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	uint32_t killed = 0;
-
-	while (proc && (entry = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-
-		if (pid > 1 && is_live_child(entry->d_name) && !kill(pid, SIGKILL))
-			killed += pid != program;
-	}
-	if (proc)
-		closedir(proc);
-	return killed;
-}
-
 static void note_end(struct supervisor *s, int status)
 {
 	s->ended = true;
@@ -379,7 +341,12 @@ static void kill_all(struct supervisor *s)
 	pid_t pid;
 
 	for (;;) {
-		s->result->nr_killed += kill_children(s->pid);
+		int killed = processes__kill_children(s->proc, s->pid);
+
+		/* Its own group needs no list of processes. */
+		if (!s->ended)
+			kill(-s->pid, SIGKILL);
+		s->result->nr_killed += killed > 0 ? (uint32_t)killed : 0;
 		pid = waitpid(-1, &status, 0);
 		if (pid < 0 && errno != EINTR)
 			return;
@@ -594,9 +561,13 @@ void payload__supervise(struct payload_reader *reader, struct payload_shared *sh
 	s->err = (struct stream){.fd = -1, .tail = &shared->tails[1]};
 	s->test_fd = test_fd;
 	s->stop_fd = stop_fd;
+	s->proc = processes__open();
 	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signals < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1))
 		payload__problem(s->result, errno, "it cannot be supervised: %s", strerror(errno));
+	else if (s->proc < 0)
+		payload__problem(s->result, -s->proc, "it cannot be supervised: /proc: %s",
+				 strerror(-s->proc));
 	else
 		supervise(s);
 out:

@@ -19,7 +19,7 @@
 #define PF_KTHREAD 0x00200000ul /* include/linux/sched.h */
 
 /* Numbers of /proc/PID/stat (proc(5)), from the fourth field on; the third is the state. */
-enum { PGRP = 1, SESSION = 2, FLAGS = 5, THREADS = 16, NR_FIELDS };
+enum { PARENT = 0, PGRP = 1, SESSION = 2, FLAGS = 5, THREADS = 16, NR_FIELDS };
 
 struct stat_fields {
 	char state;
@@ -78,34 +78,73 @@ static bool lives(const struct stat_fields *stat)
 	return stat->state != 'X' && (stat->state != 'Z' || stat->fields[THREADS] > 1);
 }
 
+static DIR *open_list(int proc)
+{
+	int copy = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	if (dir || copy < 0)
+		return dir;
+	err = errno;
+	close(copy);
+	errno = err;
+	return NULL;
+}
+
+/* A group is killed at once: of processes that fork and end, one would escape. */
+static void kill_with_group(pid_t pid, const struct stat_fields *stat)
+{
+	if (stat->fields[PGRP] > 1 && stat->fields[PGRP] != getpgrp())
+		kill((pid_t)-stat->fields[PGRP], SIGKILL);
+	kill(pid, SIGKILL);
+}
+
 int processes__kill(int proc, pid_t spared, uint64_t deadline_ns)
 {
-	int copy = openat(proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), alive = 0;
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
+	DIR *dir = open_list(proc);
 	struct stat_fields stat;
+	struct dirent *entry;
+	int alive = 0;
 
-	if (!dir) {
-		int err = errno;
-
-		if (copy >= 0)
-			close(copy);
-		return -err;
-	}
-	while ((entry = readdir(dir)) && guest__boot_ns() < deadline_ns) {
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
+		if (guest__boot_ns() >= deadline_ns) { /* those that were not looked at may live */
+			alive += !alive;
+			break;
+		}
 		if (pid <= 1 || !read_stat(proc, entry->d_name, &stat) || !lives(&stat) ||
 		    ((unsigned long)stat.fields[FLAGS] & PF_KTHREAD))
 			continue;
 		if (spared && (pid == spared || stat.fields[SESSION] == spared))
 			continue;
-		/* A group is killed at once: of processes that fork and end, one would escape. */
-		if (stat.fields[PGRP] > 1)
-			kill((pid_t)-stat.fields[PGRP], SIGKILL);
-		kill(pid, SIGKILL);
+		kill_with_group(pid, &stat);
 		alive++;
 	}
 	closedir(dir);
 	return alive;
+}
+
+int processes__kill_children(int proc, pid_t counted_not)
+{
+	DIR *dir = open_list(proc);
+	struct stat_fields stat;
+	struct dirent *entry;
+	int killed = 0;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid <= 1 || !read_stat(proc, entry->d_name, &stat) || !lives(&stat) ||
+		    stat.fields[PARENT] != getpid())
+			continue;
+		kill_with_group(pid, &stat);
+		killed += pid != counted_not;
+	}
+	closedir(dir);
+	return killed;
 }

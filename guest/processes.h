@@ -19,4 +19,10 @@ int processes__open(void);
  */
 int processes__kill(int proc, pid_t spared, uint64_t deadline_ns);
 
+/*
+ * Sends SIGKILL to the children of this process and their process groups, but for its own group.
+ * Returns how many were alive, without @counted_not; -errno.
+ */
+int processes__kill_children(int proc, pid_t counted_not);
+
 #endif /* KTSTR_GUEST_PROCESSES_H */

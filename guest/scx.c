@@ -13,6 +13,7 @@
 
 #include "config.h"
 
+#define LOG_RECORDS_MAX 65536u
 #define LOG_RECORD_MAX 8192u /* more than a record of the kernel's log has */
 
 static long long read_number(const char *dir, const char *name)
@@ -182,17 +183,21 @@ bool scx_exit__read_log(struct scx_exit *exit, int fd, const char *ops)
 {
 	struct scx_exit found = {.cpu = -1};
 	char buf[LOG_RECORD_MAX], *save, *line, *text;
+	uint32_t records = LOG_RECORDS_MAX; /* a kernel may print faster than this reads */
 	bool seen = false;
 	ssize_t n;
 
 	/* EPIPE: the oldest records are gone; the next read goes on with those that are left */
-	while ((n = read(fd, buf, sizeof(buf) - 1)) > 0 || (n < 0 && errno == EPIPE)) {
+	while (records-- &&
+	       ((n = read(fd, buf, sizeof(buf) - 1)) > 0 || (n < 0 && errno == EPIPE))) {
 		if (n < 0)
 			continue;
 		buf[n] = '\0';
 		for (line = strtok_r(buf, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 			text = strchr(line, ';');
-			if (text && line[0] != ' ' && read_log_line(&found, text + 1, ops))
+			/* Facility 0 is the kernel's: what programs wrote has another. */
+			if (text && line[0] != ' ' && strtoul(line, NULL, 10) < 8 &&
+			    read_log_line(&found, text + 1, ops))
 				seen = true;
 		}
 	}

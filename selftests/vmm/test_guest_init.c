@@ -820,6 +820,48 @@ TEST_F(init, events_are_those_at_the_end_of_the_test)
 	EXPECT_EQ(-1, self->seen.scdx.hotplug_seq);
 }
 
+/* What the kernel does to a scheduler after the test's last instruction is no pass either. */
+TEST_F(init, a_scheduler_that_fails_while_it_is_stopped_is_no_pass)
+{
+	prepare_scx(self);
+	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
+	put(self->dir, "log", "");
+	RUN(SCHEDULER("trap '" DETACH "echo \"3,2,2,-;sched_ext: BPF scheduler \\\"sim\\\" "
+				      "disabled (runtime error)\" >>log;"
+		      "exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=command\0argv=true\0");
+	EXPECT_EQ(0, self->seen.test.exit_code);
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_EQ(KTSTR_SCX_EXIT_ERROR, self->seen.scdx.scx_kind);
+	EXPECT_EQ(1, self->seen.exit_code);
+}
+
+TEST_F(init, a_scheduler_that_crashes_while_it_is_stopped_is_no_pass)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER("trap '" DETACH "kill -SEGV $$' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=command\0argv=true\0");
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_EQ(SIGSEGV, self->seen.scdx.signal);
+	EXPECT_EQ(1, self->seen.exit_code);
+}
+
+/* The log is also open to programs; the facility of their lines is not the kernel's. */
+TEST_F(init, what_a_program_writes_to_the_log_is_not_the_kernels_word)
+{
+	prepare_scx(self);
+	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
+	put(self->dir, "log", "");
+	RUN(SCHEDULER(
+		"trap '" DETACH "exit 0' TERM; " ATTACH
+		"while :; do sleep 0.1; done") "role=command\0argv=sh\0argv=-c\0"
+					       "argv=echo '12,2,2,-;sched_ext: BPF scheduler "
+					       "\"sim\" disabled (runtime error)' >>$DIR/log\0");
+	EXPECT_EQ(KTSTR_SCHED_STOPPED, self->seen.scdx.kind);
+	EXPECT_EQ(KTSTR_SCX_EXIT_NONE, self->seen.scdx.scx_kind);
+	EXPECT_EQ(0, self->seen.exit_code);
+}
+
 /* A scheduler that is killed says nothing; one that lies is found out. */
 TEST_F(init, the_kernels_log_is_believed_rather_than_the_scheduler)
 {

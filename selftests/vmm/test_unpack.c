@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/arch/x86/unpack.h"
@@ -355,12 +357,42 @@ TEST_F(cache, a_damaged_entry_is_made_anew)
 	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&self->unpacked));
 }
 
+TEST_F(cache, what_cannot_be_removed_holds_nobody_up)
+{
+	char command[160];
+
+	/* more than are kept, and directories, which are not unlinked */
+	snprintf(command, sizeof(command),
+		 "for d in a b c d e f g h; do mkdir -p %s/unpacked-kernels/$d/x; done", self->dir);
+	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&self->unpacked));
+}
+
+TEST_F(cache, an_address_is_shared_for_an_hour_alone)
+{
+	struct stat before, after;
+	char command[160];
+
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, true, &self->unpacked));
+	ASSERT_EQ(0, fstat(self->unpacked.fd, &before));
+	snprintf(command, sizeof(command), "touch -d '-2 hours' %s/unpacked-kernels/*", self->dir);
+	ASSERT_EQ(0, system(command));
+	unpack__close(&self->unpacked);
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, true, &self->unpacked));
+	ASSERT_EQ(0, fstat(self->unpacked.fd, &after));
+	EXPECT_LT(before.st_mtim.tv_sec - 3600, after.st_mtim.tv_sec);
+	EXPECT_GT(60, time(NULL) - after.st_mtim.tv_sec);
+}
+
 TEST_F(cache, what_it_cannot_unpack_is_left_to_the_guest)
 {
 	uint8_t byte = 'B';
 
 	ASSERT_EQ(1, pwrite(self->fd, &byte, 1, 2 * 512 + 16)); /* no gzip any more */
 	EXPECT_EQ(-ENOTSUP, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	byte = 0x1f;
+	ASSERT_EQ(1, pwrite(self->fd, &byte, 1, 2 * 512 + 16));
 	self->hdr.version = 0x0207;
 	EXPECT_EQ(-ENOTSUP, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
 }

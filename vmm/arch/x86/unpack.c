@@ -41,8 +41,6 @@
 /* arch/x86/include/asm/page_64_types.h */
 #define START_KERNEL_MAP UINT64_C(0xffffffff80000000)
 #define KERNEL_IMAGE_SIZE (UINT64_C(1) << 30)
-/* Linked for this (CONFIG_PHYSICAL_START); a shift is counted from here. */
-#define LOAD_ADDRESS UINT64_C(0x1000000)
 
 struct footer {
 	uint64_t magic;
@@ -201,15 +199,16 @@ int unpack__relocate(uint8_t *flat, struct unpack_layout *layout, const uint8_t 
  * As find_random_virt_addr() in arch/x86/boot/compressed/kaslr.c: any aligned place for the image
  * in the first GiB of the kernel's mapping, not below where it was linked.
  */
-static int random_shift(const struct setup_header *hdr, uint64_t *shift)
+static int random_shift(const struct setup_header *hdr, uint64_t base, uint64_t *shift)
 {
 	uint64_t align = hdr->kernel_alignment, slots, value;
 
-	if (!align || (align & (align - 1)) || hdr->init_size > KERNEL_IMAGE_SIZE - LOAD_ADDRESS)
+	if (!align || (align & (align - 1)) || base >= KERNEL_IMAGE_SIZE ||
+	    hdr->init_size > KERNEL_IMAGE_SIZE - base)
 		return -ENOEXEC;
 	if (getrandom(&value, sizeof(value), 0) != (ssize_t)sizeof(value))
 		return -EIO;
-	slots = 1 + (KERNEL_IMAGE_SIZE - LOAD_ADDRESS - hdr->init_size) / align;
+	slots = 1 + (KERNEL_IMAGE_SIZE - base - hdr->init_size) / align;
 	*shift = value % slots * align;
 	return 0;
 }
@@ -276,13 +275,13 @@ static int unpack(int fd, const struct setup_header *hdr, bool random, uint8_t *
 	*flat = NULL;
 	err = unpack__flatten(image, length, flat, layout, &elf_end);
 	if (!err && random)
-		err = random_shift(hdr, &shift);
+		err = random_shift(hdr, layout->gpa, &shift);
 	if (!err && random) {
 		err = unpack__relocate(*flat, layout, image + elf_end, length - elf_end, shift);
 		if (err == -ENOENT) /* built without CONFIG_RANDOMIZE_BASE */
 			err = 0;
 	}
-	if (layout->end < layout->gpa + hdr->init_size)
+	if (!err && layout->end < layout->gpa + hdr->init_size)
 		layout->end = layout->gpa + hdr->init_size;
 	free(image);
 	if (err)
@@ -338,6 +337,7 @@ static void prune(const char *dir)
 {
 	char oldest[NAME_MAX + 1];
 	struct dirent *entry;
+	bool again;
 	int files;
 
 	do {
@@ -362,11 +362,11 @@ static void prune(const char *dir)
 			oldest_at = st.st_mtime;
 			snprintf(oldest, sizeof(oldest), "%s", entry->d_name);
 		}
-		if (d && files > CACHE_MAX_FILES)
-			unlinkat(dirfd(d), oldest, 0);
+		/* What cannot be removed stays: it is another's, or the cache is read-only. */
+		again = d && files > CACHE_MAX_FILES && !unlinkat(dirfd(d), oldest, 0);
 		if (d)
 			closedir(d);
-	} while (files > CACHE_MAX_FILES);
+	} while (again);
 }
 
 /* One name for a kernel's file as it is now, with and without a random shift. */
