@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -224,6 +225,43 @@ static char *in_dir(FIXTURE_DATA(payload) * self, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", self->dir, name);
 	return path;
+}
+
+#define DEAD_LEADER "KTSTR_TEST_DEAD_LEADER"
+
+static void *sleep_for_ever(void *opaque)
+{
+	for (;;)
+		pause();
+	return opaque;
+}
+
+/* This program as a payload: a process whose first thread has ended looks like a zombie. */
+static void __attribute__((constructor)) end_first_thread_when_told(void)
+{
+	pthread_t thread;
+
+	if (!getenv(DEAD_LEADER) || pthread_create(&thread, NULL, sleep_for_ever, NULL))
+		return;
+	syscall(SYS_exit, 0); /* of this thread alone; pthread_exit() wants main() */
+}
+
+TEST_F(payload, time_limit_ends_a_process_whose_first_thread_has_ended)
+{
+	char self_path[4096];
+	ssize_t n = readlink("/proc/self/exe", self_path, sizeof(self_path) - 1);
+
+	ASSERT_GT(n, 0);
+	self_path[n] = '\0';
+	setenv(DEAD_LEADER, "1", 1);
+	program(self, self_path, NULL);
+	self->payload.timeout_ms = 1000;
+	EXPECT_EQ(-ETIMEDOUT, run(self))
+	{
+		TH_LOG("%s", self->result.problem);
+	}
+	unsetenv(DEAD_LEADER);
+	EXPECT_TRUE(self->result.timed_out);
 }
 
 TEST_F(payload, time_limit_kills_all_that_was_started)
