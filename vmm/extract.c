@@ -322,9 +322,15 @@ int extract__run(const char *command, const char *name, const void *raw, size_t 
 		err = watch(&e);
 	if (e.pid > 0) {
 		/* It, when it is late, and what it has left behind. */
+		pid_t ended;
+
 		kill(-e.pid, SIGKILL);
-		while (waitpid(e.pid, &status, 0) < 0 && errno == EINTR)
+		while ((ended = waitpid(e.pid, &status, 0)) < 0 && errno == EINTR)
 			;
+		/* Where SIGCHLD is ignored nobody knows how it ended. */
+		if (ended < 0 && !err)
+			err = ktstr_error__set(error, errno, OPERATION, command,
+					       "its end is not known");
 		err = judge(&e, err, status, timeout_ms, error);
 	}
 	if (!err)

@@ -553,6 +553,7 @@ static void finish_record(const struct harness_vm_ops *ops, struct record *recor
 		.name = name,
 		.program = where->program,
 		.expect = expected_verdict(attrs),
+		.extractor = attrs->extractor,
 		.judged = judged(id, outcome),
 	};
 	struct ktstr_error error = {.err = 0};

@@ -308,6 +308,17 @@ void record__attach(struct record *r, struct ktstr_vm_config *config)
 
 /* ---- directory ---- */
 
+/* BEFORE, digits, AFTER */
+static bool is_numbered(const char *name, const char *before, const char *after)
+{
+	size_t n = strlen(before), digits;
+
+	if (strncmp(name, before, n) != 0)
+		return false;
+	digits = strspn(name + n, "0123456789");
+	return digits && !strcmp(name + n + digits, after);
+}
+
 static bool is_ours(const char *name)
 {
 	for (unsigned int i = 0; i < NR_SINKS; i++)
@@ -316,7 +327,7 @@ static bool is_ours(const char *name)
 	for (size_t i = 0; i < sizeof(other_names) / sizeof(other_names[0]); i++)
 		if (!strcmp(name, other_names[i]))
 			return true;
-	return !strncmp(name, "raw-", 4) || !strncmp(name, "profile-", 8);
+	return is_numbered(name, "raw-", ".txt") || is_numbered(name, "profile-", ".profraw");
 }
 
 static void empty(const char *path)
@@ -547,6 +558,8 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 		fputs(", ", f);
 		put_member(f, "judged", about->judged);
 		fputs(", ", f);
+		if (about->extractor)
+			fputs("\"extractor\": true, ", f);
 	}
 	if (result->have_status)
 		fprintf(f, "\"exit_code\": %d, \"signal\": %d, ", result->exit_code,

@@ -30,6 +30,7 @@ struct record_about {
 	const char *name;	   /* of the test, or the command */
 	const char *program;	   /* path of the binary that ran it; may be NULL */
 	enum ktstr_verdict expect; /* KTSTR_VERDICT_NONE: nothing in particular */
+	bool extractor;		   /* one is run over its raw output after a pass */
 	const char *judged;	   /* "pass", "fail", "skip", "xfail": what the caller made of it */
 };
 

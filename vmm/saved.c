@@ -18,6 +18,7 @@
 #define CONFIG_FILE "guest.config"
 #define MACHINE_FILE "machine"
 #define FORMAT_VERSION "1"
+#define END_LINE "end=" FORMAT_VERSION /* the last: without it the file is cut */
 
 /* What a person may have edited: more is a mistake. */
 #define MAX_TEXT (1u << 20)
@@ -89,11 +90,13 @@ static int copy_bytes(int from, int to, uint64_t size)
 	return 0;
 }
 
+/* Half a file is none. */
 static int write_failed(int err, const char *dir, const char *name, struct ktstr_error *error)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	unlink(path);
 	return ktstr_error__set(error, -err, "write", path, NULL);
 }
 
@@ -140,7 +143,7 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 			fprintf(f, "scheduler=%s\n", c->scheduler);
 		fprintf(f, "boot_timeout_s=%u\nattach_timeout_s=%u\ntimeout_s=%u\n",
 			c->boot_timeout_s, c->attach_timeout_s, c->timeout_s);
-		fprintf(f, "kernel=%s\nrelease=%s\n", kernel_path, release);
+		fprintf(f, "kernel=%s\nrelease=%s\n" END_LINE "\n", kernel_path, release);
 	}
 	if (f && fclose(f) && !err)
 		err = -ENOMEM;
@@ -334,6 +337,9 @@ int saved_machine__read(const char *dir, struct saved_machine *machine, struct k
 	err = read_text(dir, MACHINE_FILE, &machine->text, &length, error);
 	if (err || !machine->text)
 		return err;
+	if (length < strlen(END_LINE) + 1 ||
+	    strcmp(machine->text + length - strlen(END_LINE) - 1, END_LINE "\n") != 0)
+		return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE, "it is cut");
 	if (strlen(machine->text) != length)
 		return ktstr_error__set(error, EINVAL, "read", MACHINE_FILE, "it has a NUL byte");
 	for (line = strtok_r(machine->text, "\n", &save); line;

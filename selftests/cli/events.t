@@ -58,6 +58,7 @@ ok error_output_before_a_panic_is_kept grep -qx err err
 ktstr run -- sh -c 'echo out; echo "<4>a warning" >/dev/kmsg; reboot -f; sleep 1000'
 ok reboot_is_the_first_cause first \
 	'GUEST_REBOOT: the guest ended during the test (reset by the ACPI reset register)'
+ok reboot_gives_no_status test "$status" -eq 125
 ok output_before_a_reboot_is_kept out "out
 "
 ok warnings_of_the_kernel_are_shown grep -q '^# | .*a warning' err

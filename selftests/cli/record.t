@@ -42,10 +42,16 @@ ok rerun_says_that_it_ended_alike test "$(said)" = 'ktstr: rerun: FAIL, as recor
 
 sed -i 's/"verdict": "FAIL"/"verdict": "KERNEL_PANIC"/' moved/result.json
 ktstr rerun moved
+ok rerun_that_ended_otherwise_has_its_own_status test "$status" -eq 7
 ok rerun_says_when_it_ended_otherwise test "$(said)" = \
 	'ktstr: rerun: FAIL, but KERNEL_PANIC was recorded'
 unset KTSTR_KERNEL
 
+ktstr rerun --artifacts moved moved
+ok a_record_is_not_overwritten_by_its_rerun refused 'is the record that is run again'
+ok a_record_that_was_not_overwritten_is_whole test -s moved/kernel
+ktstr run --artifacts record --extract cat -- true
+ok an_extractor_cannot_go_with_a_record refused 'cannot go with --artifacts'
 ktstr rerun nothing
 ok rerun_of_nothing_is_refused refused 'nothing/machine: open: No such file'
 sed -i 's/^memory_mb=.*/memory_mb=lots/' moved/machine
@@ -54,5 +60,6 @@ ok damaged_settings_are_named refused '"memory_mb=lots" is not understood'
 ktstr rerun
 ok rerun_needs_a_directory refused 'DIR: missing'
 ktstr run --artifacts /proc/nothing -- true
+ok a_place_that_cannot_be_written_has_status_2 test "$status" -eq 2
 ok a_place_that_cannot_be_written_is_refused grep -q '^ktstr: run: /proc/nothing: ' err
 plan

@@ -5,8 +5,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -374,15 +376,48 @@ TEST_F(record, statistics_have_their_time)
 	free(text);
 }
 
+static void count_frame_call(void *opaque, uint32_t type, uint32_t sequence, const void *payload,
+			     uint32_t length)
+{
+	(void)type;
+	(void)sequence;
+	(void)payload;
+	*(size_t *)opaque += length;
+}
+
+static void count_sample(void *opaque, const struct ktstr_sample *sample)
+{
+	*(size_t *)opaque += sample->at_ns;
+}
+
+static void count_stats(void *opaque, uint64_t at_ms, const char *json, size_t length)
+{
+	(void)json;
+	*(size_t *)opaque += length + at_ms;
+}
+
 TEST_F(record, the_callers_own_callbacks_are_still_called)
 {
-	size_t seen = 0;
+	const struct ktstr_sample sample = {.at_ns = 7, .step = "boot"};
+	size_t output = 0, frames = 0, samples = 0, stats = 0;
 
 	self->config.output = count_call;
-	self->config.output_opaque = &seen;
+	self->config.output_opaque = &output;
+	self->config.frame = count_frame_call;
+	self->config.frame_opaque = &frames;
+	self->config.sample = count_sample;
+	self->config.sample_opaque = &samples;
+	self->config.stats = count_stats;
+	self->config.stats_opaque = &stats;
 	ASSERT_EQ(0, create(self, false));
 	self->config.output(self->config.output_opaque, KTSTR_ERR, "abc", 3);
-	EXPECT_EQ(3, seen);
+	send_frame(&self->config, KTSTR_FOURCC('N', 'E', 'W', '!'), 0, "12345", 5);
+	self->config.sample(self->config.sample_opaque, &sample);
+	self->config.stats(self->config.stats_opaque, 10, "{}", 2);
+	EXPECT_EQ(3, output);
+	EXPECT_EQ(5, frames);
+	EXPECT_EQ(7, samples);
+	EXPECT_EQ(12, stats);
 }
 
 TEST_F(record, an_old_one_goes_and_foreign_files_stay)
@@ -410,10 +445,8 @@ TEST_F(record, an_old_one_goes_and_foreign_files_stay)
 	unlink(path);
 }
 
-TEST_F(record, a_full_disk_is_an_error_with_the_directory)
+TEST_F(record, a_file_that_cannot_be_made_is_an_error_with_the_directory)
 {
-	if (access("/dev/full", W_OK))
-		SKIP(return, "no /dev/full");
 	ASSERT_EQ(0, create(self, true));
 	/* A directory where the file should be: nothing can be written there. */
 	char path[96];
@@ -424,6 +457,36 @@ TEST_F(record, a_full_disk_is_an_error_with_the_directory)
 	EXPECT_NE(0, write_record(self));
 	EXPECT_STREQ(self->dir, self->error.object);
 	rmdir(path);
+}
+
+TEST_F(record, a_write_that_fails_is_an_error)
+{
+	static char piece[1 << 20];
+	struct rlimit limit = {.rlim_cur = 64 << 10, .rlim_max = RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	ASSERT_EQ(0, create(self, true));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	self->config.output(self->config.output_opaque, KTSTR_OUT, piece, sizeof(piece));
+	EXPECT_EQ(-EFBIG, write_record(self));
+	limit.rlim_cur = RLIM_INFINITY;
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+TEST_F(record, files_that_only_look_like_ours_stay)
+{
+	static const char *const names[] = {"raw-data.txt", "raw-1.csv", "profile-.profraw"};
+	char path[96];
+
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", self->dir, names[i]);
+		close(open(path, O_CREAT | O_WRONLY, 0600));
+	}
+	ASSERT_EQ(0, create(self, true));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", self->dir, names[i]);
+		EXPECT_EQ(0, unlink(path)) TH_LOG("%s", names[i]);
+	}
 }
 
 TEST(numbers_that_json_has_not_are_null)

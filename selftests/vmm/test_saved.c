@@ -169,8 +169,11 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 		"vendor=via\n",
 	};
 
+	char text[128];
+
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		put(self->dir, "machine", bad[i]);
+		snprintf(text, sizeof(text), "%send=1\n", bad[i]);
+		put(self->dir, "machine", text);
 		memset(&self->error, 0, sizeof(self->error));
 		EXPECT_EQ(-EINVAL, saved_machine__read(self->dir, &self->machine, &self->error))
 		{
@@ -179,6 +182,11 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 		saved_machine__free(&self->machine);
 	}
 	put(self->dir, "machine", "format=1\nlater=thing\n");
+	memset(&self->error, 0, sizeof(self->error));
+	EXPECT_EQ(-EINVAL, saved_machine__read(self->dir, &self->machine, &self->error));
+	EXPECT_STREQ("it is cut", self->error.reason);
+	saved_machine__free(&self->machine);
+	put(self->dir, "machine", "format=1\nlater=thing\nend=1\n");
 	EXPECT_EQ(0, saved_machine__read(self->dir, &self->machine, &self->error));
 }
 

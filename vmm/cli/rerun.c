@@ -4,14 +4,18 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../emulated/emulated.h"
 #include "../saved.h"
 #include "cli.h"
 #include "session.h"
 
-/* The verdict that a record holds, from result.json. False: there is none. */
-static bool recorded_verdict(const char *dir, char *buf, size_t size)
+/*
+ * The verdict that a record holds, from result.json, and whether an extractor had a part in it.
+ * False: there is none.
+ */
+static bool recorded_verdict(const char *dir, char *buf, size_t size, bool *extractor)
 {
 	static const char key[] = "\"verdict\": \"";
 	char path[PATH_MAX], text[512] = "", *at;
@@ -23,6 +27,7 @@ static bool recorded_verdict(const char *dir, char *buf, size_t size)
 		return false;
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	fclose(f);
+	*extractor = strstr(text, "\"extractor\": true");
 	at = strstr(text, key);
 	if (!at)
 		return false;
@@ -31,15 +36,34 @@ static bool recorded_verdict(const char *dir, char *buf, size_t size)
 	return true;
 }
 
-/* Says whether it ended as it did before. */
-static void compare(const char *before, enum ktstr_verdict now)
+/* Says whether it ended as it did before. Returns @status, or that nothing can be said by it. */
+static int compare(const char *dir, enum ktstr_verdict now, int status)
 {
 	const char *name = ktstr_verdict__name(now);
+	char before[64];
+	bool extractor;
 
-	if (!strcmp(before, name))
+	if (!recorded_verdict(dir, before, sizeof(before), &extractor)) {
+		fprintf(stderr, "ktstr: rerun: %s; no verdict was recorded\n", name);
+	} else if (!strcmp(before, name)) {
 		fprintf(stderr, "ktstr: rerun: %s, as recorded\n", name);
-	else
+	} else if (extractor && now == KTSTR_VERDICT_PASS) {
+		fprintf(stderr,
+			"ktstr: rerun: %s was recorded with the test's extractor, which is "
+			"not run here\n",
+			before);
+		return CLI_EXIT_LOST;
+	} else {
 		fprintf(stderr, "ktstr: rerun: %s, but %s was recorded\n", name, before);
+	}
+	return status;
+}
+
+static bool is_same_directory(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static int parse_options(struct session *s, int argc, char **argv, bool *help)
@@ -104,7 +128,6 @@ int cli_rerun(int argc, char **argv)
 	struct session s = {.command = "rerun"};
 	struct ktstr_error error = {0};
 	struct saved_machine machine;
-	char before[64];
 	bool help = false;
 	int status = parse_options(&s, argc, argv, &help), ret;
 
@@ -122,6 +145,9 @@ int cli_rerun(int argc, char **argv)
 	if (s.config.role == KTSTR_ROLE_SHELL)
 		status = cli_bad(s.command, argv[optind],
 				 "is of a shell, which cannot be run again");
+	if (s.artifacts && is_same_directory(s.artifacts, argv[optind]))
+		status = cli_bad(s.command, "--artifacts",
+				 "is the record that is run again; give another directory");
 	session__set_output(&s);
 	if (!status) {
 		ret = emulated_host__enter(argv, !s.no_emulated_host, &status, &error);
@@ -129,8 +155,8 @@ int cli_rerun(int argc, char **argv)
 			status = cli_error(s.command, &error);
 		if (!ret)
 			status = session__run(&s);
-		if (!ret && s.verdict && recorded_verdict(argv[optind], before, sizeof(before)))
-			compare(before, s.verdict);
+		if (!ret && s.verdict && s.verdict != KTSTR_VERDICT_INTERRUPTED)
+			status = compare(argv[optind], s.verdict, status);
 	}
 	saved_machine__free(&machine);
 	return status;

@@ -234,6 +234,10 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		}
 		index = optind;
 	}
+	if (o->extract.command && (o->session.artifacts || o->session.report))
+		return bad(o, "--extract",
+			   "cannot go with --artifacts or --report, which are written "
+			   "before it has judged");
 	if (o->nr_scheduler_args && !o->session.config.scheduler)
 		return bad(o, "--scheduler-args", "needs --scheduler");
 	if (o->session.config.stats_interval_ms && !o->session.config.scheduler)

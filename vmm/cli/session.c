@@ -20,7 +20,7 @@
  * Waits for a slow reader, which slows the guest down, but not when a signal is there: it could be
  * one that has stopped for good.
  */
-static void write_all(const struct session *s, int fd, const char *data, size_t length)
+static void write_all(struct session *s, int fd, const char *data, size_t length)
 {
 	while (length) {
 		struct pollfd pfd[] = {{.fd = fd, .events = POLLOUT},
@@ -39,8 +39,12 @@ static void write_all(const struct session *s, int fd, const char *data, size_t 
 		n = write(fd, data, most);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0)
-			return; /* the reader has gone; the status still counts */
+		if (n <= 0) {
+			/* A reader that has gone has what it wanted; a full disk loses output. */
+			if (n < 0 && errno != EPIPE && !s->output_err)
+				s->output_err = errno;
+			return;
+		}
 		data += n;
 		length -= (size_t)n;
 	}
@@ -138,7 +142,11 @@ static int write_report(const struct session *s, const struct ktstr_result *r)
 	if (!f)
 		return -errno;
 	record__result(f, &s->config, r, NULL);
-	return fclose(f) ? -errno : 0;
+	if (!ferror(f))
+		return fclose(f) ? -errno : 0;
+	fclose(f);
+	errno = EIO;
+	return -EIO;
 }
 
 /* The status of a process that a signal ended, as a shell shows it. */
@@ -227,6 +235,11 @@ static int boot_and_run(struct session *s, int signal_fd)
 			status = cli_bad(s->command, s->report, strerror(errno));
 		if (record)
 			status = finish_record(s, record, vm, &result, status);
+	}
+	if (s->output_err) {
+		fprintf(stderr, "ktstr: %s: output is lost: %s\n", s->command,
+			strerror(s->output_err));
+		status = status ? status : CLI_EXIT_LOST;
 	}
 	watch__clear(&s->watch);
 	record__destroy(record);

@@ -22,6 +22,8 @@ struct session {
 	/* While it runs */
 	struct watch watch;
 	FILE *stats_to;
+	int output_err; /* of the first write of output that failed; 0: none, or its reader has gone
+			 */
 	struct profraw profraw;
 };
 
