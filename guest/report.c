@@ -123,7 +123,7 @@ int report__send(int fd, uint32_t type, const void *head, size_t head_length, co
 }
 
 /* The descriptor that came along; -1: none, or more than one, which are closed. */
-static int take_fd(struct msghdr *message)
+static int take_fd(struct msghdr *message, bool *too_many)
 {
 	int fd = -1, other;
 
@@ -136,6 +136,7 @@ static int take_fd(struct msghdr *message)
 			memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 			continue;
 		}
+		*too_many = true;
 		/* the padding of one holds a second, and the kernel makes use of it */
 		for (size_t i = 0; i < nr; i++) {
 			memcpy(&other, CMSG_DATA(c) + i * sizeof(int), sizeof(other));
@@ -182,6 +183,7 @@ int report__receive(int fd, struct report *report)
 				 .msg_controllen = sizeof(control.space)};
 	struct report_header header;
 	int memfd, ret = -EPROTO;
+	bool too_many = false;
 	ssize_t n;
 
 	report->mapped = NULL;
@@ -190,10 +192,10 @@ int report__receive(int fd, struct report *report)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	memfd = take_fd(&message);
+	memfd = take_fd(&message, &too_many);
 	if (!n && memfd < 0 && is_end(fd))
 		return 0;
-	if ((size_t)n < sizeof(header))
+	if ((size_t)n < sizeof(header) || too_many)
 		goto out;
 	memcpy(&header, report->inline_data, sizeof(header));
 	report->type = header.type;

@@ -156,7 +156,6 @@ ok troubled_without_complaint_by_kunit_log of_all_is troubled kunit_log ''
 ok troubled_as_a_whole_by_kunit test "$(cat "$tmp/troubled.kunit.status")" -ne 0
 
 # No test at all is a failure of the whole.
-: >"$tmp/expected.bailed"
 ok bail_out_by_prove grep -qx '= binary fail' "$tmp/bailed.by.prove"
 ok bail_out_by_runner grep -qx '= binary fail' "$tmp/bailed.by.runner"
 ok bail_out_by_lkft grep -qx '= binary fail' "$tmp/bailed.by.lkft"

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -62,13 +63,23 @@ static int send_fds(int socket, uint32_t length, int fd, size_t nr)
 
 TEST_F(report, descriptors_beyond_one_are_refused_and_not_kept)
 {
+	int fd = memfd_create("frame", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	unsigned int before = open_files();
 
-	for (size_t nr = 1; nr <= 8; nr++) {
-		ASSERT_EQ(0, send_fds(self->fds[1], 4, STDOUT_FILENO, nr));
+	/* One that could be taken. */
+	ASSERT_EQ(4, write(fd, "text", 4));
+	ASSERT_EQ(0, fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE));
+	ASSERT_EQ(0, send_fds(self->fds[1], 4, fd, 1));
+	EXPECT_EQ(1, report__receive(self->fds[0], &self->report));
+	report__release(&self->report);
+	for (size_t nr = 2; nr <= 8; nr++) {
+		ASSERT_EQ(0, send_fds(self->fds[1], 4, fd, nr));
+		EXPECT_EQ(-EPROTO, report__receive(self->fds[0], &self->report));
+		ASSERT_EQ(0, send_fds(self->fds[1], 0, fd, nr));
 		EXPECT_EQ(-EPROTO, report__receive(self->fds[0], &self->report));
 	}
 	EXPECT_EQ(before, open_files());
+	close(fd);
 }
 
 TEST_F(report, an_empty_message_is_not_the_end)

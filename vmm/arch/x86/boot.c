@@ -181,7 +181,7 @@ static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
 	vm->kernel_end = u.layout.end;
 	hdr->code32_start = (uint32_t)u.layout.gpa;
 	/* What the start-up code says to the kernel when it has chosen a random address. */
-	if (u.layout.shift)
+	if (u.layout.relocated)
 		hdr->loadflags |= KASLR_FLAG;
 	return 0;
 }

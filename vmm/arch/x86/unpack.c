@@ -26,7 +26,7 @@
 #define CACHE_MAX_FILES 6
 /* How long a random shift is shared: longer than a suite runs, not long enough to be learnt. */
 #define SHARED_S 3600
-#define FOOTER_MAGIC UINT64_C(0x31786b7274736b01)
+#define FOOTER_MAGIC UINT64_C(0x31786b7274736b02)
 
 #define PAGE UINT64_C(4096)
 #define SECTOR 512u
@@ -192,6 +192,7 @@ int unpack__relocate(uint8_t *flat, struct unpack_layout *layout, const uint8_t 
 			return -ENOEXEC;
 	}
 	layout->shift = shift;
+	layout->relocated = 1;
 	return 0;
 }
 
@@ -315,17 +316,19 @@ static bool read_footer(int fd, struct unpack_layout *layout)
 	return true;
 }
 
-static int write_file(const char *path, const uint8_t *flat, const struct unpack_layout *layout)
+/* @path is a template of mkstemp(). */
+static int write_file(char *path, const uint8_t *flat, const struct unpack_layout *layout)
 {
 	struct footer footer = {.magic = FOOTER_MAGIC, .layout = *layout};
 	uint64_t size = layout->file_end - layout->gpa;
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = mkostemp(path, O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
 	footer.crc = footer_crc(&footer);
 	/* The footer last: without it the file is nothing. */
-	if (!files__write(fd, flat, size) && !files__write(fd, &footer, sizeof(footer)))
+	if (!files__write(fd, flat, size) && !files__write(fd, &footer, sizeof(footer)) &&
+	    !fdatasync(fd))
 		return fd;
 	close(fd);
 	unlink(path);
@@ -407,8 +410,7 @@ int unpack__open(int fd, const struct setup_header *hdr, bool random, struct unp
 		return err;
 	if (open_cached(path, u))
 		return 0;
-	if (snprintf(temporary, sizeof(temporary), "%s.%d", path, getpid()) >=
-	    (int)sizeof(temporary))
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
 		return -ENAMETOOLONG;
 	prune(dir);
 	err = unpack(fd, hdr, random, &flat, &u->layout);

@@ -14,11 +14,12 @@
 
 /* A kernel as it lies in RAM, and where. */
 struct unpack_layout {
-	uint64_t gpa;	   /* of its first byte, a multiple of the page size */
-	uint64_t file_end; /* first address that has no content */
-	uint64_t end;	   /* first address that it does not use */
-	uint64_t entry;	   /* startup_64() */
-	uint64_t shift;	   /* its virtual addresses are so much higher than it was linked for */
+	uint64_t gpa;	    /* of its first byte, a multiple of the page size */
+	uint64_t file_end;  /* first address that has no content */
+	uint64_t end;	    /* first address that it does not use */
+	uint64_t entry;	    /* startup_64() */
+	uint64_t shift;	    /* its virtual addresses are so much higher than it was linked for */
+	uint64_t relocated; /* 1: @shift was drawn and applied, 0 included */
 };
 
 struct unpacked {

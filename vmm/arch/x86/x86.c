@@ -15,7 +15,8 @@
 /* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
 #define TSS_GPA UINT64_C(0xfeb00000)
 
-/* Documentation/arch/x86/x86_64/mm.rst: with KASLR the same. */
+/* Documentation/arch/x86/x86_64/mm.rst, for a kernel with CONFIG_RANDOMIZE_BASE; others' begin
+ * lower. */
 #define X86_MODULES_START UINT64_C(0xffffffffc0000000)
 #define X86_MODULES_END UINT64_C(0xffffffffff000000)
 
