@@ -57,7 +57,7 @@ lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*
 	guest/*.c)
 cli_src := $(wildcard vmm/cli/*.c)
 unit_src := $(wildcard selftests/vmm/test_*.c)
-lib_obj := $(lib_src:%.c=$(out)/%.o)
+lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/initramfs/stage1_blob.o
 cli_obj := $(cli_src:%.c=$(out)/%.o)
 unit_bin := $(unit_src:%.c=$(out)/%)
 # Fuzz targets: fuzz_NAME, as replay_NAME with the corpus in the tree for every check.
@@ -78,6 +78,23 @@ $(out)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+# The first program of guests whose files are on a disk lies in the library as a file. It has no C
+# library, and nothing of the flags of this build.
+stage1 := $(out)/guest/stage1/stage1
+stage1_cflags = -std=gnu11 -Os $(WARN) -Iinclude -ffreestanding -fno-builtin -fno-stack-protector \
+	-fno-pic -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables
+stage1_ldflags := -nostdlib -static -Wl,--build-id=none,-z,noexecstack,-z,norelro,-z,noseparate-code,-s
+$(stage1): $(wildcard guest/stage1/*.[ch]) include/ktstr/proto.h
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(stage1_cflags) -c -o $@.o $(filter %.c,$^)
+	$(Q)$(CC) $(stage1_ldflags) -o $@ $@.o
+
+$(out)/initramfs/stage1_blob.o: initramfs/stage1_blob.S $(stage1)
+	@mkdir -p $(@D)
+	$(call say,AS)
+	$(Q)$(CC) -DSTAGE1='"$(stage1)"' -c -o $@ $<
 
 $(out)/libktstr.a: $(lib_obj)
 	$(call say,AR)

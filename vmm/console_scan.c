@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Classifier of kernel console lines. The texts are those of the kernel's printk calls. */
+/*
+ * Classifier of kernel console lines. The texts are those of the kernel's printk calls,
+ * and of the program that comes before init.
+ */
 #include "console_scan.h"
+
+#include <ktstr/proto.h>
 
 #include <ctype.h>
 #include <stdio.h>
@@ -36,6 +41,7 @@ static const struct pattern panics[] = {
 };
 
 static const struct pattern lines[] = {
+	{KTSTR_STAGE1_LOG, NULL, KTSTR_VERDICT_NO_BOOT},
 	{"BUG: workqueue lockup", NULL, KTSTR_VERDICT_GUEST_STALL},
 	{"BUG: ", NULL, KTSTR_VERDICT_KERNEL_OOPS},
 	{"Oops: ", NULL, KTSTR_VERDICT_KERNEL_OOPS},

@@ -208,4 +208,13 @@ struct ktstr_exit_payload {
 /* Kernel modules of the base, one path a line in load order; written by initramfs/. */
 #define KTSTR_GUEST_MODULES "/ktstr/modules"
 
+/*
+ * ---- A base on a disk ----
+ * The archive then has a first program as /init, which mounts the block device of this serial
+ * number (erofs) under a writable layer, brings KTSTR_GUEST_CONFIG there and executes its /init. It
+ * says on the console (COM1) in one line why it could not: KTSTR_STAGE1_LOG, then the reason.
+ */
+#define KTSTR_BASE_SERIAL "ktstr-base"
+#define KTSTR_STAGE1_LOG "ktstr-stage1: "
+
 #endif /* KTSTR_PROTO_H */

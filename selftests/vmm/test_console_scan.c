@@ -46,6 +46,9 @@ SAMPLE(no_root, NO_BOOT, NULL,
 SAMPLE(no_init, NO_BOOT, NULL,
        "[    1.0] Kernel panic - not syncing: No working init found.  Try passing init= option to "
        "kernel.\n");
+SAMPLE(no_base, NO_BOOT, "ktstr-stage1: mount erofs of the disk: EINVAL (errno 22)",
+       "[    1.0] ktstr-stage1: mount erofs of the disk: EINVAL (errno 22)\n"
+       "[    1.1] reboot: Restarting system\n");
 SAMPLE(oom_panic, GUEST_OOM, NULL,
        "[    1.0] Kernel panic - not syncing: System is deadlocked on memory\n");
 SAMPLE(oom_compulsory, GUEST_OOM, NULL,

@@ -287,6 +287,20 @@ TEST_F(image, modes_owners_and_links_are_those_of_the_tree)
 	EXPECT_EQ(0, dump_has(self->dir, "/", "Access: 0755/rwxr-xr-x"));
 }
 
+/* readdir(3) tells them; a program that believes it takes no second look. */
+TEST_F(image, a_directory_tells_what_its_names_are)
+{
+	ASSERT_EQ(0, tree__put_dir(&self->tree, "/a", 0755, &self->error));
+	ASSERT_EQ(0, tree__put_data(&self->tree, "/b", 0644, "", 0, &self->error));
+	ASSERT_EQ(0, tree__put_symlink(&self->tree, "/c", "a", &self->error));
+	ASSERT_EQ(0, tree__put_char(&self->tree, "/d", 0600, 5, 1, &self->error));
+	ASSERT_EQ(0, erofs__write(&self->tree, self->fd, &self->size, &self->error));
+	EXPECT_EQ(0, sh("cd %s && PATH=$PATH:/sbin:/usr/sbin dump.erofs --ls --path=/ image | "
+			"awk 'on {print $2, $3} /TYPE/ {on = 1}' | diff -u - /dev/fd/3 >&2 3<<'E'\n"
+			"2 .\n2 ..\n2 a\n1 b\n7 c\n3 d\nE",
+			self->dir));
+}
+
 /* By what lies on the disk: fsck.erofs makes no nodes. */
 TEST_F(image, a_device_has_the_kernels_number)
 {
