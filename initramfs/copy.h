@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Bytes into an archive or image that is being written, in the kernel where that is possible. */
+/* Bytes from one file to another, by the kernel where it can: shared, on file systems that do. */
 #ifndef KTSTR_INITRAMFS_COPY_H
 #define KTSTR_INITRAMFS_COPY_H
 
@@ -8,13 +8,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All @length bytes, at the position of @fd. What write(2) failed with. */
-int copy__write(int fd, const void *data, size_t length, struct ktstr_error *error);
-
 /*
- * Exactly @size bytes of @from from its start, at the position of @to. -ESTALE: it has fewer. @host
- * names it in errors.
+ * Appends exactly @size bytes of @from, from @offset on, at the position of @to. -ESTALE: @from has
+ * fewer; else what a call failed with. @host names @from in errors.
  */
-int copy__file(int to, int from, uint64_t size, const char *host, struct ktstr_error *error);
+int copy__bytes(int to, int from, uint64_t offset, uint64_t size, const char *host,
+		struct ktstr_error *error);
+
+/* All @length bytes at the position of @fd. -errno; nothing is said. */
+int copy__write(int fd, const void *data, size_t length);
+/* All @length bytes of @fd from @offset on. -errno; -ENODATA: the file ends before. */
+int copy__read(int fd, void *data, size_t length, uint64_t offset);
 
 #endif /* KTSTR_INITRAMFS_COPY_H */

@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
-
-#include "copy.h"
+#include <unistd.h>
 
 #define CPIO_MAGIC "070701"
 #define CPIO_HEADER 110u /* magic and 13 fields of 8 hexadecimal digits */
@@ -35,9 +36,24 @@ void cpio__free(struct cpio *cpio)
 	cpio->capacity = 0;
 }
 
+static int write_all(int fd, const char *data, size_t length, struct ktstr_error *error)
+{
+	while (length) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return ktstr_error__set(error, errno, "write", "initramfs", NULL);
+		data += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
 static int flush(struct cpio *cpio, struct ktstr_error *error)
 {
-	int err = copy__write(cpio->fd, cpio->pending, cpio->nr_pending, error);
+	int err = write_all(cpio->fd, cpio->pending, cpio->nr_pending, error);
 
 	cpio->nr_pending = 0;
 	return err;
@@ -154,6 +170,60 @@ int cpio__char(struct cpio *cpio, const char *path, uint32_t mode, uint32_t majo
 	return put_header(cpio, path, &h, error);
 }
 
+/* Errors of the calls that copy in the kernel after which read() and write() may still work. */
+static bool can_fall_back(int err)
+{
+	return err == EXDEV || err == EINVAL || err == ENOSYS || err == EOPNOTSUPP ||
+	       err == EPERM || err == EBADF || err == ETXTBSY;
+}
+
+enum copy_method { COPY_FILE_RANGE, COPY_SENDFILE, COPY_READ };
+
+static ssize_t copy_some(enum copy_method method, int to, int from, loff_t *from_offset,
+			 size_t length, struct ktstr_error *error)
+{
+	char buf[65536];
+	ssize_t n;
+
+	if (method == COPY_FILE_RANGE)
+		return copy_file_range(from, from_offset, to, NULL, length, 0);
+	if (method == COPY_SENDFILE)
+		return sendfile(to, from, from_offset, length);
+	n = pread(from, buf, length < sizeof(buf) ? length : sizeof(buf), *from_offset);
+	if (n > 0) {
+		if (write_all(to, buf, (size_t)n, error)) {
+			errno = error ? error->err : EIO;
+			return -1;
+		}
+		*from_offset += n;
+	}
+	return n;
+}
+
+static int copy(int to, int from, uint64_t size, const char *host, struct ktstr_error *error)
+{
+	enum copy_method method = COPY_FILE_RANGE;
+	loff_t offset = 0;
+
+	while ((uint64_t)offset < size) {
+		uint64_t left = size - (uint64_t)offset;
+		size_t chunk = left < (1u << 30) ? (size_t)left : 1u << 30;
+		ssize_t n = copy_some(method, to, from, &offset, chunk, error);
+
+		if (n > 0 || (n < 0 && errno == EINTR))
+			continue;
+		if (method != COPY_READ && (n == 0 || can_fall_back(errno)))
+			method++;
+		else if (n == 0)
+			return ktstr_error__set(error, ESTALE, "read", host,
+						"it became shorter while it was read");
+		else
+			return ktstr_error__set(error, errno, "copy into the initramfs", host,
+						NULL);
+	}
+	return 0;
+}
+
 int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, uint64_t size,
 	       const char *host, struct ktstr_error *error)
 {
@@ -163,7 +233,7 @@ int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, u
 	if (!err)
 		err = flush(cpio, error);
 	if (!err)
-		err = copy__file(cpio->fd, source, size, host, error);
+		err = copy(cpio->fd, source, size, host, error);
 	if (err)
 		return err;
 	cpio->offset += size;

@@ -22,8 +22,8 @@
 #define SUPER_MAGIC 0xe0f5e1e2u
 #define BLOCK_BITS 12u
 #define COMPAT_SB_CHKSUM 1u
-#define SLOT 32u	      /* an inode's number is its offset in units of this */
-#define NO_BLOCK 0xffffffffu  /* there is no data outside the inode */
+#define SLOT 32u	     /* an inode's number is its offset in units of this */
+#define NO_BLOCK 0xffffffffu /* there is no data outside the inode */
 #define NAME_LENGTH_MAX 255u
 #define COMPACT_NLINK_MAX 0xffffu
 
@@ -98,9 +98,9 @@ struct image {
 	size_t nr_nodes;
 	struct name *names; /* sorted by directory, and then by name */
 	size_t nr_names;
-	uint8_t *meta;	     /* the image up to the contents of files */
-	uint64_t meta_size;  /* a multiple of EROFS_BLOCK */
-	uint64_t nr_blocks;  /* of the whole image */
+	uint8_t *meta;	    /* the image up to the contents of files */
+	uint64_t meta_size; /* a multiple of EROFS_BLOCK */
+	uint64_t nr_blocks; /* of the whole image */
 };
 
 static int no_memory(struct ktstr_error *error)
@@ -532,9 +532,11 @@ static void fill_super(struct image *image)
 static int write_at(int fd, uint64_t block, const void *data, size_t length,
 		    struct ktstr_error *error)
 {
-	if (lseek(fd, (off_t)(block * EROFS_BLOCK), SEEK_SET) < 0)
-		return ktstr_error__set(error, errno, "write", "root image", NULL);
-	return copy__write(fd, data, length, error);
+	int err = lseek(fd, (off_t)(block * EROFS_BLOCK), SEEK_SET) < 0
+			  ? -errno
+			  : copy__write(fd, data, length);
+
+	return err ? ktstr_error__set(error, -err, "write", "root image", NULL) : 0;
 }
 
 static int write_file(int fd, const struct node *node, struct ktstr_error *error)
@@ -552,7 +554,7 @@ static int write_file(int fd, const struct node *node, struct ktstr_error *error
 	else if (lseek(fd, (off_t)(node->start * EROFS_BLOCK), SEEK_SET) < 0)
 		err = ktstr_error__set(error, errno, "write", "root image", NULL);
 	else
-		err = copy__file(fd, source, node->size, host, error);
+		err = copy__bytes(fd, source, 0, node->size, host, error);
 	close(source);
 	return err;
 }

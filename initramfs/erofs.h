@@ -13,7 +13,7 @@
 
 #include "tree.h"
 
-#define EROFS_BLOCK 4096u		  /* an image is a multiple of it; no page is smaller */
+#define EROFS_BLOCK 4096u		    /* an image is a multiple of it; no page is smaller */
 #define EROFS_MAX_FILE UINT64_C(0xffffffff) /* as cpio: what fits one root fits the other */
 
 /*

@@ -19,8 +19,8 @@ struct stage1_spec {
 };
 
 /*
- * Puts all of it into @tree: /init, the nodes to print to, and the modules for the disk and its file systems
- * as far as they are not built in. Errors: see tree__put_*() and modules__add().
+ * Puts all of it into @tree: /init, the nodes to print to, and the modules for the disk and its
+ * file systems as far as they are not built in. Errors: see tree__put_*() and modules__add().
  */
 int stage1__fill(struct tree *tree, const struct stage1_spec *spec, struct ktstr_error *error);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Recognises in the kernel's console text (COM1) that the kernel died, oopsed, ran out of memory or
- * stalled, or that the program before init (guest/stage1/) gave up. A program in the guest that writes to /dev/console or /dev/kmsg can imitate these lines:
- * they must have a kernel message's shape, but a hostile guest can fail its own run this way.
+ * stalled, or that the program before init (guest/stage1/) gave up. A program in the guest that
+ * writes to /dev/console or /dev/kmsg can imitate these lines: they must have a kernel message's
+ * shape, but a hostile guest can fail its own run this way.
  */
 #ifndef KTSTR_VMM_CONSOLE_SCAN_H
 #define KTSTR_VMM_CONSOLE_SCAN_H

@@ -16,8 +16,8 @@
 #include "errno_name.h"
 #include "syscall.h"
 
-#define DISK_NODE "/disk"   /* of the block device, in the archive's file system */
-#define LOWER "/lower"	    /* the image */
+#define DISK_NODE "/disk"    /* of the block device, in the archive's file system */
+#define LOWER "/lower"	     /* the image */
 #define WRITABLE "/writable" /* a tmpfs: what is written in the guest */
 #define UPPER WRITABLE "/upper"
 #define WORK WRITABLE "/work"

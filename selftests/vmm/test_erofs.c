@@ -92,8 +92,9 @@ TEST_F(image, the_superblock_has_its_checksum_and_the_number_of_inodes)
 	/* dump.erofs does not look at it, fsck.erofs does */
 	EXPECT_EQ(0, check_and_extract(self->dir));
 	ASSERT_EQ(1, pwrite(self->fd, "\1", 1, 1024 + 128));
-	EXPECT_EQ(0, sh("PATH=$PATH:/sbin:/usr/sbin fsck.erofs %s 2>&1 | grep -q \"chksum doesn't\"",
-			self->path));
+	EXPECT_EQ(0,
+		  sh("PATH=$PATH:/sbin:/usr/sbin fsck.erofs %s 2>&1 | grep -q \"chksum doesn't\"",
+		     self->path));
 }
 
 TEST_F(image, files_of_every_size_about_a_block_survive)
@@ -111,8 +112,8 @@ TEST_F(image, files_of_every_size_about_a_block_survive)
 		snprintf(host, sizeof(host), "%s/in/data%zu", self->dir, sizes[i]);
 		ASSERT_TRUE(write_file(host, data, sizes[i], 0644));
 		snprintf(guest, sizeof(guest), "/data%zu", sizes[i]);
-		ASSERT_EQ(0, tree__put_data(&self->tree, guest, 0644, data, sizes[i],
-					    &self->error));
+		ASSERT_EQ(0,
+			  tree__put_data(&self->tree, guest, 0644, data, sizes[i], &self->error));
 	}
 	ASSERT_EQ(0, erofs__write(&self->tree, self->fd, &self->size, &self->error));
 	EXPECT_EQ(0, self->size % EROFS_BLOCK);
@@ -153,9 +154,10 @@ TEST_F(image, a_directory_of_ten_thousand_names_is_complete)
 	/* by the way that a lookup goes, from the first name to the last */
 	EXPECT_EQ(0, dump_has(self->dir, "/many/0", "File : /many/0$"));
 	EXPECT_EQ(0, dump_has(self->dir, "/many/4b83901", "File : /many/4b83901$"));
-	EXPECT_NE(0, sh("cd %s && PATH=$PATH:/sbin:/usr/sbin dump.erofs --path=/many/1 image 2>&1 | "
-			"grep -q 'File :'",
-			self->dir));
+	EXPECT_NE(0,
+		  sh("cd %s && PATH=$PATH:/sbin:/usr/sbin dump.erofs --path=/many/1 image 2>&1 | "
+		     "grep -q 'File :'",
+		     self->dir));
 }
 
 TEST_F(image, names_sort_by_their_bytes)
