@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Writes and reads the directory of a saved machine. */
 #include "saved.h"
+#include "disk_options.h"
 #include "files.h"
 
 #include <errno.h>
@@ -120,6 +121,16 @@ static int write_text(const char *dir, const char *name, const char *text, size_
 	return err ? write_failed(err, dir, name, error) : 0;
 }
 
+/* What a disk held is not saved: it is the file as it is then, so its place must be known. */
+static void describe_disk(const struct ktstr_disk *disk, FILE *f)
+{
+	char path[PATH_MAX];
+
+	fprintf(f, "disk=%s\ndisk_options=", realpath(disk->path, path) ? path : disk->path);
+	disk_options__write(disk, f);
+	fputc('\n', f);
+}
+
 int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *c,
 			const char *kernel_path, const char *release)
 {
@@ -141,6 +152,8 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 			fprintf(f, "append=%s\n", c->append);
 		if (c->scheduler)
 			fprintf(f, "scheduler=%s\n", c->scheduler);
+		for (size_t i = 0; i < c->nr_disks; i++)
+			describe_disk(&c->disks[i], f);
 		fprintf(f, "boot_timeout_s=%u\nattach_timeout_s=%u\ntimeout_s=%u\n",
 			c->boot_timeout_s, c->attach_timeout_s, c->timeout_s);
 		fprintf(f, "kernel=%s\nrelease=%s\n" END_LINE "\n", kernel_path, release);
@@ -287,6 +300,17 @@ static bool read_topology(struct saved_machine *machine, char *words, struct kts
 	return true;
 }
 
+static bool read_disk(struct saved_machine *machine, const char *path)
+{
+	struct ktstr_vm_config *c = &machine->config;
+
+	if (c->nr_disks == KTSTR_MAX_DISKS)
+		return false;
+	machine->disks[c->nr_disks++] = (struct ktstr_disk){.path = path};
+	c->disks = machine->disks;
+	return true;
+}
+
 #define NAMES(array) (array), sizeof(array) / sizeof((array)[0])
 
 /* Keys that are not known are a later version's, or for people. */
@@ -308,6 +332,10 @@ static bool read_setting(struct saved_machine *machine, const char *key, char *v
 		return read_number(value, &c->attach_timeout_s);
 	if (!strcmp(key, "timeout_s"))
 		return read_number(value, &c->timeout_s);
+	if (!strcmp(key, "disk"))
+		return read_disk(machine, value);
+	if (!strcmp(key, "disk_options"))
+		return c->nr_disks && !disk_options__parse(value, &machine->disks[c->nr_disks - 1]);
 	if (!strcmp(key, "append"))
 		c->append = value;
 	else if (!strcmp(key, "scheduler"))

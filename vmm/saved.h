@@ -46,6 +46,7 @@ int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *e
 struct saved_machine {
 	struct ktstr_vm_config config;
 	struct ktstr_topology_options topology;
+	struct ktstr_disk disks[KTSTR_MAX_DISKS];
 	char *text, *dir;
 };
 

@@ -26,10 +26,13 @@
 
 struct monitor;
 struct virtio_attachment;
+struct virtio_blk;
 struct virtio_mmio;
 struct vm_io;
 
-#define VM_MAX_VIRTIO 8u
+#define VM_MAX_VIRTIO 16u
+/* The caller's, and one of our own behind them. */
+#define VM_MAX_DISKS (KTSTR_MAX_DISKS + 1)
 
 /* Why a machine stopped. The first one counts. */
 enum vm_end {
@@ -74,6 +77,8 @@ struct vm {
 	struct vm_io *io;		/* streams and their readers */
 	struct vm_virtio virtio[VM_MAX_VIRTIO];
 	uint32_t nr_virtio;
+	struct virtio_blk *disks[VM_MAX_DISKS];
+	uint32_t nr_disks;
 
 	/* Run */
 	struct loop *loop;

@@ -23,6 +23,7 @@
 
 /* Drivers of what the machine has, where the kernel has them as modules. */
 static const char *const device_modules[] = {"virtio_mmio", "virtio_console", NULL};
+static const char *const disk_modules[] = {"virtio_mmio", "virtio_console", "virtio_blk", NULL};
 
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
@@ -104,7 +105,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 		.files = vm->config.files,
 		.nr_files = vm->config.nr_files,
 		.modules_dir = kernel->modules_dir[0] ? kernel->modules_dir : NULL,
-		.modules = device_modules,
+		.modules = vm->nr_disks ? disk_modules : device_modules,
 		.kernel_config = kernel->config[0] ? kernel->config : NULL,
 		.kernel_release = kernel->release[0] ? kernel->release : NULL,
 		.cache_dir = cache__dir("initramfs", cache, sizeof(cache)) ? NULL : cache,

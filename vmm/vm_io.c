@@ -19,8 +19,10 @@
 #include "channel.h"
 #include "com2.h"
 #include "console_scan.h"
+#include "disk.h"
 #include "stats.h"
 #include "virtio/attach.h"
+#include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/mmio.h"
 #include "vm.h"
@@ -43,6 +45,7 @@ struct vm_io {
 	struct stats stats;	/* port 2 */
 	char stats_problem[320];
 	struct virtio_console *console;
+	struct virtio_mmio *transport; /* the console's */
 	struct virtio_mmio_wiring wiring;
 
 	/* A device whose driver broke the rules: from any thread to the loop */
@@ -194,9 +197,8 @@ static void take_port_before_exit(struct vm *vm)
 {
 	if (!vm->io->com2.have_exit || vm->outcome.port_opened || vm->outcome.have_status)
 		return;
-	for (uint32_t i = 0; i < vm->nr_virtio; i++)
-		for (uint32_t q = 0; q < virtio_mmio__nr_queues(vm->virtio[i].transport); q++)
-			virtio_mmio__run_queue(vm->virtio[i].transport, q);
+	for (uint32_t q = 0; q < virtio_mmio__nr_queues(vm->io->transport); q++)
+		virtio_mmio__run_queue(vm->io->transport, q);
 }
 
 /* ---- serial ports ---- */
@@ -456,8 +458,8 @@ static int create_serial(struct vm *vm, int n, void (*transmit)(void *, uint8_t)
 			      SERIAL_PORTS, names[n], &serial_bus_ops, &vm->com[n], error);
 }
 
-/* Gives @dev the next place among the machine's virtio devices. */
-static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name,
+/* Gives @dev the next place among the machine's virtio devices; @loop runs its queues. */
+static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name, struct loop *loop,
 		      struct ktstr_error *error)
 {
 	struct vm_virtio *v = &vm->virtio[vm->nr_virtio];
@@ -467,14 +469,44 @@ static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name
 		return ktstr_error__set(error, ENOSPC, "add", name, "too many virtio devices");
 	v->gpa = vm->arch->virtio_base + (uint64_t)vm->nr_virtio * VIRTIO_SPACING;
 	v->size = VIRTIO_MMIO_SIZE;
-	v->gsi = vm->arch->virtio_gsi + vm->nr_virtio;
+	v->gsi = vm->arch->virtio_gsi[vm->nr_virtio];
 	err = virtio_mmio__create(dev, &vm->mem, v->gpa, v->gsi, &vm->io->wiring, &v->transport,
 				  error);
 	if (err)
 		return err;
 	vm->nr_virtio++;
-	return virtio_attachment__create(v->transport, v->gpa, &vm->bus, vm->loop, &v->attachment,
+	return virtio_attachment__create(v->transport, v->gpa, &vm->bus, loop, &v->attachment,
 					 error);
+}
+
+int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error)
+{
+	struct virtio_blk_options options;
+	int err;
+
+	if (vm->nr_disks == VM_MAX_DISKS)
+		return ktstr_error__set(error, ENOSPC, "add", disk->path, "too many disks");
+	err = disk__open(disk, vm->nr_disks, &options, error);
+	if (err)
+		return err;
+	err = virtio_blk__create(&options, &vm->disks[vm->nr_disks], error);
+	if (err)
+		return err;
+	vm->nr_disks++;
+	return add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), disk->path,
+			  virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
+}
+
+static int create_disks(struct vm *vm, struct ktstr_error *error)
+{
+	int err = 0;
+
+	if (vm->config.nr_disks > KTSTR_MAX_DISKS)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "nr_disks",
+					"%zu, at most %u", vm->config.nr_disks, KTSTR_MAX_DISKS);
+	for (size_t i = 0; i < vm->config.nr_disks && !err; i++)
+		err = vm_io__add_disk(vm, &vm->config.disks[i], error);
+	return err;
 }
 
 int vm_io__create(struct vm *vm, struct ktstr_error *error)
@@ -514,11 +546,13 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 		err = virtio_console__create(&callbacks, &io->console, error);
 	if (err)
 		return err;
-	err = add_virtio(vm, virtio_console__device(io->console), "virtio-console", error);
+	err = add_virtio(vm, virtio_console__device(io->console), "virtio-console", vm->loop,
+			 error);
+	io->transport = vm->virtio[0].transport;
 	if (!err && vm->config.terminal_columns)
 		virtio_console__set_size(io->console, (uint16_t)vm->config.terminal_columns,
 					 (uint16_t)vm->config.terminal_rows);
-	return err;
+	return err ? err : create_disks(vm, error);
 }
 
 static int watch(struct vm *vm, int fd, loop_fn fn, void *opaque, struct loop_source **source)
@@ -547,6 +581,10 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 			    &vm->io->terminal_source);
 	if (err)
 		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
+	for (uint32_t i = 0; i < vm->nr_disks && !err; i++)
+		err = virtio_blk__start(vm->disks[i], error);
+	if (err)
+		return err;
 	vm_io__set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
 	return 0;
 }
@@ -555,8 +593,9 @@ void vm_io__drain(struct vm *vm)
 {
 	struct vm_io *io = vm->io;
 
-	for (uint32_t i = 0; i < vm->nr_virtio; i++)
-		virtio_mmio__run_queues(vm->virtio[i].transport);
+	for (uint32_t i = 0; i < vm->nr_disks; i++)
+		virtio_blk__stop(vm->disks[i]);
+	virtio_mmio__run_queues(io->transport);
 	on_com1(vm, EPOLLIN);
 	on_com2(vm, EPOLLIN);
 	on_broken_event(vm, EPOLLIN);
@@ -617,10 +656,15 @@ void vm_io__destroy(struct vm *vm)
 
 	if (!io)
 		return;
+	for (uint32_t i = 0; i < vm->nr_disks; i++)
+		virtio_blk__stop(vm->disks[i]);
 	for (uint32_t i = 0; i < vm->nr_virtio; i++) {
 		virtio_attachment__destroy(vm->virtio[i].attachment);
 		virtio_mmio__destroy(vm->virtio[i].transport);
 	}
+	for (uint32_t i = 0; i < vm->nr_disks; i++)
+		virtio_blk__destroy(vm->disks[i]);
+	vm->nr_disks = 0;
 	virtio_console__destroy(io->console);
 	channel__destroy(&io->channel);
 	stats__destroy(&io->stats);

@@ -8,12 +8,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ktstr_disk;
 struct ktstr_result;
 struct vm;
 
-/* Serial ports and virtio console as devices of the machine; before the tables are written. */
+/* Serial ports, virtio console and disks as devices of the machine; before the tables are written.
+ */
 int vm_io__create(struct vm *vm, struct ktstr_error *error);
 void vm_io__destroy(struct vm *vm);
+/*
+ * One disk more, behind those of the configuration; after vm_io__create() and before the tables are
+ * written. Errors of ktstr_vm__create().
+ */
+int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error);
 /* Event sources and the boot timer; right before the vCPUs start. */
 int vm_io__start(struct vm *vm, struct ktstr_error *error);
 /* The timer, which ends the machine: in @ms, 0 never. In the event loop. */

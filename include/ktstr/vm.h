@@ -68,6 +68,33 @@ struct ktstr_file {
 	const char *guest_path;
 };
 
+/*
+ * A disk of the machine: /dev/vda is the first of the list. A write that the guest saw acknowledged
+ * is in the file, however the machine ends; once the guest flushed, it is on the storage. The guest
+ * may discard: that gives space of the file back where its file system can.
+ *
+ * While the machine exists, the file is locked (flock(2)): for itself alone, or shared when it is
+ * @read_only.
+ */
+struct ktstr_disk {
+	/*
+	 * Image file or block device, which is there and of at least one sector; its size is the
+	 * disk's, in whole sectors of 512 bytes.
+	 */
+	const char *path;
+	bool read_only;
+	/* /sys/block/vda/serial, at most 20 bytes; NULL: "disk" and its place in the list, from 0
+	 */
+	const char *serial;
+	/* Reads, writes, discards and their like, and bytes of them, a second; 0: no limit */
+	uint64_t iops, bytes_per_s;
+	/* How many may come at once after a pause; 0: as many as come in 50 ms */
+	uint64_t burst_ops, burst_bytes;
+	uint32_t queues; /* request queues, 1 to 16; 0: 1 */
+};
+
+#define KTSTR_MAX_DISKS 8u
+
 enum ktstr_guest_role {
 	KTSTR_ROLE_TEST = 0, /* PID 1's child returns to main() of @init */
 	KTSTR_ROLE_COMMAND,  /* PID 1's child executes @argv */
@@ -151,10 +178,12 @@ struct ktstr_vm_config {
 	const char *scheduler_ops;	   /* name expected in root/ops; NULL: any */
 	const struct ktstr_file *files;	   /* more files, with the libraries that they need */
 	size_t nr_files;
-	uint32_t boot_timeout_s;   /* from the first KVM_RUN until PID 1 speaks; 0: no limit */
-	uint32_t attach_timeout_s; /* guest time that the scheduler has to attach */
-	uint32_t timeout_s;	   /* from the start of the test to the end; 0: no limit */
-	ktstr_output_fn output;	   /* may be NULL */
+	const struct ktstr_disk *disks; /* [nr_disks] */
+	size_t nr_disks;		/* at most KTSTR_MAX_DISKS */
+	uint32_t boot_timeout_s;	/* from the first KVM_RUN until PID 1 speaks; 0: no limit */
+	uint32_t attach_timeout_s;	/* guest time that the scheduler has to attach */
+	uint32_t timeout_s;		/* from the start of the test to the end; 0: no limit */
+	ktstr_output_fn output;		/* may be NULL */
 	void *output_opaque;
 	ktstr_output_fn console; /* COM1, byte for byte; may be NULL */
 	void *console_opaque;
@@ -257,7 +286,8 @@ struct ktstr_vm;
 /*
  * Prepares everything up to the first guest instruction. On failure *vm is NULL and @error says
  * why: -ENOENT no kernel or file, -EINVAL an impossible configuration, -ENOEXEC not a kernel,
- * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory.
+ * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory; of a disk: what open(2) says, -EBUSY another machine
+ * has it, -EINVAL no image or an impossible description.
  */
 int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
 		     struct ktstr_error *error);

@@ -52,8 +52,8 @@ struct arch_ops {
 	enum bus_space serial_space;
 	uint64_t serial_base[2];
 	uint32_t serial_gsi[2];
-	uint64_t virtio_base; /* room for VM_MAX_VIRTIO pages */
-	uint32_t virtio_gsi;  /* of the first one; and up */
+	uint64_t virtio_base;	   /* room for VM_MAX_VIRTIO pages */
+	const uint8_t *virtio_gsi; /* [VM_MAX_VIRTIO] */
 	/* Interrupt chip and platform devices; vm->layout and vm->bus are ready. */
 	int (*create)(struct vm *vm, struct ktstr_error *error);
 	void (*destroy)(struct vm *vm);

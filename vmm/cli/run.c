@@ -12,6 +12,8 @@
 
 #include <ktstr/vm.h>
 
+#include "../disk.h"
+#include "../disk_options.h"
 #include "../emulated/emulated.h"
 #include "../kernel.h"
 #include "cli.h"
@@ -32,6 +34,9 @@ struct run_options {
 	struct cli_extract extract; /* no .command: none */
 	const char *scheduler_args[64];
 	size_t nr_scheduler_args;
+	struct ktstr_disk disks[KTSTR_MAX_DISKS]; /* their text is disk_text */
+	char disk_text[KTSTR_MAX_DISKS][PATH_MAX];
+	size_t nr_disks;
 	bool help;
 };
 
@@ -68,6 +73,11 @@ static void usage(const struct run_options *o, FILE *to)
 		"  -i, --include FILE     put FILE (a path, or a program of PATH) and the "
 		"libraries that\n"
 		"                         it needs into the guest; may be repeated\n"
+		"      --disk PATH[,...]  give the guest this image as its next disk, with ro "
+		"(read-only),\n"
+		"                         iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, "
+		"serial=S;\n"
+		"                         may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after the command started [%s]\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
@@ -129,9 +139,36 @@ static bool parse_stats(struct run_options *o, const char *value)
 	return true;
 }
 
+/* PATH[,OPTION...]; a copy is taken, as the argument is needed whole where the command runs again.
+ */
+static int parse_disk(struct run_options *o, const char *value)
+{
+	const char *wrong;
+	struct ktstr_disk *disk;
+	char *text, *comma;
+
+	if (o->nr_disks == KTSTR_MAX_DISKS)
+		return bad(o, "--disk", "more than 8");
+	if (strlen(value) >= PATH_MAX)
+		return bad(o, "--disk", strerror(ENAMETOOLONG));
+	disk = &o->disks[o->nr_disks];
+	text = o->disk_text[o->nr_disks];
+	strcpy(text, value);
+	o->nr_disks++;
+	comma = strchr(text, ',');
+	if (comma)
+		*comma++ = '\0';
+	*disk = (struct ktstr_disk){.path = text};
+	wrong = text[0] ? disk_options__parse(comma ? comma : text + strlen(text), disk)
+			: "has no path";
+	return wrong ? bad(o, "--disk", wrong) : 0;
+}
+
 static int parse_option(struct run_options *o, int c)
 {
 	switch (c) {
+	case 'd':
+		return parse_disk(o, optarg);
 	case 'k':
 		o->session.config.kernel = optarg;
 		return 0;
@@ -203,6 +240,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"scheduler-args", required_argument, NULL, 'S'},
 		{"stats", required_argument, NULL, 'P'},
 		{"include", required_argument, NULL, 'i'},
+		{"disk", required_argument, NULL, 'd'},
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
@@ -248,6 +286,21 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 	return 0;
 }
 
+/* The device's own checks, and none of what is kept while it exists. */
+static int check_disks(const struct run_options *o)
+{
+	struct ktstr_error error = {0};
+
+	for (uint32_t i = 0; i < o->nr_disks; i++) {
+		struct virtio_blk_options options;
+
+		if (disk__open(&o->disks[i], i, &options, &error))
+			return cli_error(o->session.command, &error);
+		close(options.fd);
+	}
+	return 0;
+}
+
 /* What can be said about the input without a machine, before an emulated host is started for it. */
 static int check_input(const struct run_options *o)
 {
@@ -280,7 +333,7 @@ static int check_input(const struct run_options *o)
 		status = cli_error(o->session.command, &error);
 	}
 	free(kernel);
-	return status;
+	return status ? status : check_disks(o);
 }
 
 /* The machine that the options describe, and whether its memory is enough. */
@@ -311,6 +364,8 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
 	if (*status)
 		return -1;
 	o->session.config.scheduler_args = o->scheduler_args;
+	o->session.config.disks = o->disks;
+	o->session.config.nr_disks = o->nr_disks;
 	session__set_output(&o->session);
 	return 0;
 }

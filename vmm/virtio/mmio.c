@@ -55,6 +55,7 @@ struct virtio_mmio {
 	const struct virtio_mmio_wiring *wiring;
 	uint64_t base;
 	pthread_mutex_t lock; /* recursive: a device's callbacks may call the device */
+	bool resetting;	      /* the device's reset op runs, which may wait without the lock */
 	struct mmio_state s;  /* but for interrupt_status, which is */
 	_Atomic uint32_t interrupt_status;
 	int irq_fd;
@@ -70,6 +71,11 @@ void virtio_mmio__lock(struct virtio_mmio *t)
 void virtio_mmio__unlock(struct virtio_mmio *t)
 {
 	pthread_mutex_unlock(&t->lock);
+}
+
+void virtio_mmio__wait(struct virtio_mmio *t, pthread_cond_t *condition)
+{
+	pthread_cond_wait(condition, &t->lock);
 }
 
 /* An eventfd's counter cannot overflow by ones within the life of a machine. */
@@ -148,8 +154,10 @@ static uint64_t offered(const struct virtio_mmio *t)
 /* §2.1, §4.2.3.1: writing 0 resets, at any time. */
 static void reset(struct virtio_mmio *t)
 {
+	t->resetting = true;
 	if (t->dev->ops->reset)
 		t->dev->ops->reset(t->dev);
+	t->resetting = false;
 	for (uint32_t i = 0; i < t->dev->nr_queues; i++) {
 		virtq__reset(&t->dev->queues[i]);
 		t->geometry[i] = (struct virtq_geometry){0};
@@ -285,6 +293,8 @@ static void write_queue_register(struct virtio_mmio *t, uint64_t offset, uint32_
 
 static void write_register(struct virtio_mmio *t, uint64_t offset, uint32_t value)
 {
+	if (t->resetting)
+		return;
 	switch (offset) {
 	case VIRTIO_MMIO_DEVICE_FEATURES_SEL:
 		t->s.device_features_sel = value;

@@ -118,7 +118,8 @@ int virtq__enable(struct virtq *q, const struct virtq_geometry *geometry, uint64
 
 void virtq__reset(struct virtq *q)
 {
-	virtq__init(q, q->mem, q->max_size);
+	q->s = (struct virtq_state){0};
+	q->epoch++;
 }
 
 int virtq__load(struct virtq *q, const struct virtq_state *state, struct ktstr_error *error)

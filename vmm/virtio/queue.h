@@ -40,6 +40,7 @@ struct virtq_state {
 struct virtq {
 	const struct gmem *mem;
 	uint32_t max_size; /* what the device offers */
+	uint32_t epoch;	   /* changes at each reset: a chain of another one is not to be pushed */
 	struct virtq_state s;
 };
 

@@ -153,6 +153,10 @@ static uint64_t x86__program_counter(struct vcpu *vcpu)
  */
 #define CONSOLE_CMDLINE "console=tty0 earlycon=uart8250,io,0x3f8 keep_bootcon"
 
+/* First those that no PC has, then those of PC devices that are not there. */
+static const uint8_t virtio_gsi[VM_MAX_VIRTIO] = {
+	X86_VIRTIO_GSI, 17, 18, 19, 20, 21, 22, 23, 5, 7, 10, 11, 15, 14, 12, 6};
+
 const struct arch_ops arch_x86_ops = {
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = x86__host_cmdline,
@@ -160,7 +164,7 @@ const struct arch_ops arch_x86_ops = {
 	.serial_base = {X86_COM1_PORT, X86_COM2_PORT},
 	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
 	.virtio_base = X86_VIRTIO_GPA,
-	.virtio_gsi = X86_VIRTIO_GSI,
+	.virtio_gsi = virtio_gsi,
 	.create = x86__create,
 	.destroy = x86__destroy,
 	.write_tables = x86_tables__write,

@@ -49,7 +49,7 @@ struct vcpu;
 #define X86_COM1_GSI 4u
 #define X86_COM2_GSI 3u
 #define X86_SCI_GSI 9u
-#define X86_VIRTIO_GSI 16u /* and up, one a device */
+#define X86_VIRTIO_GSI 16u /* of the first device; see x86.c */
 
 /* Ids up to this one work with the in-kernel interrupt chip's 8-bit destinations (255: broadcast).
  */

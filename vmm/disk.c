@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The file behind a disk. */
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int refuse(const struct ktstr_disk *disk, const char *why, struct ktstr_error *error)
+{
+	return ktstr_error__set(error, EINVAL, "disk", disk->path, "%s", why);
+}
+
+static int describe(const struct ktstr_disk *disk, uint32_t index,
+		    struct virtio_blk_options *options, struct ktstr_error *error)
+{
+	char serial[32];
+	size_t length;
+
+	*options = (struct virtio_blk_options){
+		.fd = -1,
+		.read_only = disk->read_only,
+		.queues = disk->queues ? disk->queues : 1,
+		.operations = {.rate = disk->iops, .burst = disk->burst_ops},
+		.bytes = {.rate = disk->bytes_per_s, .burst = disk->burst_bytes},
+	};
+	if (options->queues > VIRTIO_BLK_MAX_QUEUES)
+		return refuse(disk, "more than 16 queues", error);
+	if ((disk->burst_ops && !disk->iops) || (disk->burst_bytes && !disk->bytes_per_s))
+		return refuse(disk, "a burst without a rate", error);
+	snprintf(serial, sizeof(serial), "disk%u", index);
+	length = strlen(disk->serial ? disk->serial : serial);
+	if (length > sizeof(options->serial))
+		return refuse(disk, "the serial has more than 20 bytes", error);
+	memcpy(options->serial, disk->serial ? disk->serial : serial, length);
+	return 0;
+}
+
+/* File systems without locks are no reason not to run. */
+static int lock(const struct ktstr_disk *disk, int fd, struct ktstr_error *error)
+{
+	int err;
+
+	if (!flock(fd, (disk->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) || errno != EWOULDBLOCK)
+		return 0;
+	err = ktstr_error__set(error, EBUSY, "lock", disk->path, "another machine uses it");
+	ktstr_error__hint(error, "give each machine its own copy, or take it read-only everywhere");
+	return err;
+}
+
+static int open_file(const struct ktstr_disk *disk, struct ktstr_error *error)
+{
+	int flags = (disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
+	int fd = open(disk->path, flags), err;
+
+	if (fd >= 0)
+		return fd;
+	err = ktstr_error__set(error, errno, "open disk", disk->path, NULL);
+	if (err == -ENOENT)
+		ktstr_error__hint(error, "make it: truncate -s 1G FILE");
+	else if (!disk->read_only)
+		ktstr_error__hint(error, "make it writable for this user, or take it read-only");
+	return err;
+}
+
+/* Size and kind. */
+static int measure(const struct ktstr_disk *disk, struct virtio_blk_options *options,
+		   struct ktstr_error *error)
+{
+	struct stat st;
+	off_t bytes;
+
+	if (fstat(options->fd, &st))
+		return ktstr_error__set(error, errno, "stat", disk->path, NULL);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return refuse(disk, "neither a file nor a block device", error);
+	bytes = lseek(options->fd, 0, SEEK_END);
+	if (bytes < 0)
+		return ktstr_error__set(error, errno, "seek", disk->path, NULL);
+	/* It was for what is no file and would have blocked: io_uring takes it for its own. */
+	if (fcntl(options->fd, F_SETFL, 0))
+		return ktstr_error__set(error, errno, "open disk", disk->path, NULL);
+	options->sectors = (uint64_t)bytes / VIRTIO_BLK_SECTOR;
+	return options->sectors ? 0 : refuse(disk, "smaller than a sector of 512 bytes", error);
+}
+
+int disk__open(const struct ktstr_disk *disk, uint32_t index, struct virtio_blk_options *options,
+	       struct ktstr_error *error)
+{
+	int err;
+
+	if (!disk->path)
+		return ktstr_error__set(error, EINVAL, "disk", NULL, "number %u has no path",
+					index);
+	err = describe(disk, index, options, error);
+	if (err)
+		return err;
+	options->fd = open_file(disk, error);
+	if (options->fd < 0)
+		return options->fd;
+	err = measure(disk, options, error);
+	if (!err)
+		err = lock(disk, options->fd, error);
+	if (err) {
+		close(options->fd);
+		options->fd = -1;
+	}
+	return err;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Token buckets. */
+#include "throttle.h"
+
+#define PS_PER_S UINT64_C(1000000000000)
+#define PS_PER_MS UINT64_C(1000000000)
+#define PS_PER_NS 1000u
+/* Nothing is paid for longer than this: a hundred days. */
+#define MAX_PS (UINT64_C(100) * 86400 * PS_PER_S)
+
+static uint64_t cost_ps(const struct throttle_bucket *b, uint64_t units)
+{
+	unsigned __int128 ps = (unsigned __int128)units * PS_PER_S / b->rate;
+
+	return ps > MAX_PS ? MAX_PS : (uint64_t)ps;
+}
+
+static void init_bucket(struct throttle_bucket *b, const struct throttle_limit *limit)
+{
+	*b = (struct throttle_bucket){.rate = limit->rate};
+	if (!b->rate)
+		return;
+	b->burst_ps =
+		limit->burst ? cost_ps(b, limit->burst) : THROTTLE_DEFAULT_BURST_MS * PS_PER_MS;
+}
+
+void throttle__init(struct throttle *t, const struct throttle_limit *operations,
+		    const struct throttle_limit *bytes)
+{
+	init_bucket(&t->operations, operations);
+	init_bucket(&t->bytes, bytes);
+}
+
+bool throttle__limits(const struct throttle *t)
+{
+	return t->operations.rate || t->bytes.rate;
+}
+
+/* Until there is something in it. */
+static uint64_t bucket_wait_ps(const struct throttle_bucket *b, uint64_t now_ps)
+{
+	uint64_t not_empty_ps;
+
+	if (!b->rate || b->full_ps <= b->burst_ps)
+		return 0;
+	not_empty_ps = b->full_ps - b->burst_ps;
+	return not_empty_ps > now_ps ? not_empty_ps - now_ps : 0;
+}
+
+uint64_t throttle__wait_ns(const struct throttle *t, uint64_t now_ns)
+{
+	uint64_t now_ps = now_ns * PS_PER_NS;
+	uint64_t operations = bucket_wait_ps(&t->operations, now_ps);
+	uint64_t bytes = bucket_wait_ps(&t->bytes, now_ps);
+
+	return ((operations > bytes ? operations : bytes) + PS_PER_NS - 1) / PS_PER_NS;
+}
+
+static void take(struct throttle_bucket *b, uint64_t units, uint64_t now_ps, bool idle)
+{
+	if (!b->rate)
+		return;
+	if (idle && b->full_ps < now_ps)
+		b->full_ps = now_ps;
+	if (__builtin_add_overflow(b->full_ps, cost_ps(b, units), &b->full_ps))
+		b->full_ps = UINT64_MAX;
+}
+
+void throttle__take(struct throttle *t, uint64_t bytes, uint64_t now_ns, bool idle)
+{
+	uint64_t now_ps = now_ns * PS_PER_NS;
+
+	take(&t->operations, 1, now_ps, idle);
+	take(&t->bytes, bytes, now_ps, idle);
+}
