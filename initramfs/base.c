@@ -15,11 +15,14 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "cache.h"
 #include "closure.h"
 #include "cpio.h"
+#include "erofs.h"
 #include "modules.h"
+#include "stage1.h"
 #include "tree.h"
 
 #define CONSOLE_MAJOR 5 /* Documentation/admin-guide/devices.txt: /dev/console */
@@ -76,12 +79,26 @@ static bool key_add_path(struct cache_key *key, const char *path)
 	return ok;
 }
 
+/* What of the key is the form of the result; the program of a first stage changes with ktstr. */
+static bool key_add_form(const struct initramfs_spec *spec, struct cache_key *key)
+{
+	size_t length = (size_t)(stage1_end - stage1_start);
+	char text[64];
+
+	if (spec->stage1)
+		snprintf(text, sizeof(text), "stage1 %08lx",
+			 crc32(0, stage1_start, (unsigned int)length));
+	else
+		snprintf(text, sizeof(text), "disk from %llu", (unsigned long long)spec->disk_from);
+	return key_add(key, text);
+}
+
 static bool make_key(const struct initramfs_spec *spec, struct cache_key *key)
 {
-	bool ok = key_add_path(key, spec->init) && key_add_path(key, spec->scheduler) &&
-		  key_add_path(key, spec->modules_dir) && key_add_path(key, spec->kernel_config) &&
-		  key_add(key, spec->kernel_release) && key_add(key, getenv("LD_LIBRARY_PATH")) &&
-		  key_add(key, getenv("PATH"));
+	bool ok = key_add_form(spec, key) && key_add_path(key, spec->init) &&
+		  key_add_path(key, spec->scheduler) && key_add_path(key, spec->modules_dir) &&
+		  key_add_path(key, spec->kernel_config) && key_add(key, spec->kernel_release) &&
+		  key_add(key, getenv("LD_LIBRARY_PATH")) && key_add(key, getenv("PATH"));
 
 	for (size_t i = 0; ok && i < spec->nr_files; i++)
 		ok = key_add_path(key, spec->files[i].host_path) &&
@@ -98,6 +115,7 @@ struct build {
 	const struct initramfs_spec *spec;
 	struct tree tree;
 	struct closure closure;
+	bool disk; /* it becomes an image for a disk */
 };
 
 /* What every guest has: places to mount on, and a console for PID 1's standard streams. */
@@ -267,10 +285,25 @@ static int add_kernel(struct build *build, struct ktstr_error *error)
 	return err;
 }
 
+static int fill_stage1(struct build *build, struct ktstr_error *error)
+{
+	char *dir = build->spec->modules_dir ? absolute(build->spec->modules_dir) : NULL;
+	const struct stage1_spec spec = {.modules_dir = dir,
+					 .release = build->spec->kernel_release};
+	int err = build->spec->modules_dir && !dir ? no_memory(error)
+						   : stage1__fill(&build->tree, &spec, error);
+
+	free(dir);
+	return err;
+}
+
 static int fill(struct build *build, struct ktstr_error *error)
 {
-	int err = add_skeleton(&build->tree, error);
+	int err;
 
+	if (build->spec->stage1)
+		return fill_stage1(build, error);
+	err = add_skeleton(&build->tree, error);
 	if (!err)
 		err = add_program(build, build->spec->init, "/init", CLOSURE_INIT, error);
 	if (!err)
@@ -282,12 +315,24 @@ static int fill(struct build *build, struct ktstr_error *error)
 
 /* ---- Archives ---- */
 
+static bool is_for_disk(const struct build *build)
+{
+	const struct initramfs_spec *spec = build->spec;
+
+	return !spec->stage1 && spec->disk_from && tree__content(&build->tree) >= spec->disk_from &&
+	       (!spec->can_be_disk || spec->can_be_disk(spec->opaque));
+}
+
 static int write_archive(struct build *build, int fd, struct initramfs_image *image,
 			 struct ktstr_error *error)
 {
 	struct cpio cpio;
 	int err;
 
+	if (build->disk) {
+		*image = (struct initramfs_image){.fd = fd, .disk = true};
+		return erofs__write(&build->tree, fd, &image->size, error);
+	}
 	cpio__init(&cpio, fd);
 	err = tree__write(&build->tree, &cpio, error);
 	*image = (struct initramfs_image){.fd = fd, .size = cpio.offset, .unpacked = cpio.content};
@@ -329,6 +374,7 @@ static int build_image(struct build *build, const struct cache_key *key,
 
 	if (err)
 		return err;
+	build->disk = is_for_disk(build);
 	if (dir)
 		fd = cache__begin(dir, temporary, sizeof(temporary));
 	cached = fd >= 0;
@@ -368,6 +414,7 @@ int initramfs__base(const struct initramfs_spec *spec, struct initramfs_image *i
 	if (!make_key(spec, &key)) {
 		err = no_memory(error);
 	} else if (spec->cache_dir && cache__lookup(spec->cache_dir, &key, image)) {
+		image->disk = erofs__is_image(image->fd);
 		err = 0;
 	} else {
 		closure__init(&build.closure, &build.tree, getenv("LD_LIBRARY_PATH"),

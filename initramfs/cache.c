@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "erofs.h"
 #include "inputs.h"
 
 #define ENTRY_PREFIX "base-"
@@ -138,7 +139,8 @@ static bool entry_is_current(int fd, const struct cache_key *key, struct initram
 	    (uint64_t)st.st_size < sizeof(footer) ||
 	    !read_all(fd, &footer, sizeof(footer), (uint64_t)st.st_size - sizeof(footer)) ||
 	    !footer_fits(&footer, &st) || footer.key_length != key->length ||
-	    !read_all(fd, magic, sizeof(magic), 0) || memcmp(magic, ARCHIVE_MAGIC, sizeof(magic)))
+	    !read_all(fd, magic, sizeof(magic), 0) ||
+	    (memcmp(magic, ARCHIVE_MAGIC, sizeof(magic)) != 0 && !erofs__is_image(fd)))
 		return false;
 	length = (size_t)(footer.key_length + footer.records_length);
 	text = malloc(length + 1);

@@ -580,6 +580,14 @@ static int write_image(struct image *image, int fd, struct ktstr_error *error)
 	return err;
 }
 
+bool erofs__is_image(int fd)
+{
+	uint32_t magic;
+
+	return pread(fd, &magic, sizeof(magic), SUPER_OFFSET) == (ssize_t)sizeof(magic) &&
+	       le32toh(magic) == SUPER_MAGIC;
+}
+
 int erofs__write(struct tree *tree, int fd, uint64_t *size, struct ktstr_error *error)
 {
 	struct image image = {.tree = tree};

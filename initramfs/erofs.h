@@ -9,6 +9,7 @@
 
 #include <ktstr/error.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tree.h"
@@ -23,5 +24,8 @@
  * while it was read; -ENOMEM; else what a call failed with.
  */
 int erofs__write(struct tree *tree, int fd, uint64_t *size, struct ktstr_error *error);
+
+/* True: the file @fd begins with such an image. */
+bool erofs__is_image(int fd);
 
 #endif /* KTSTR_INITRAMFS_EROFS_H */

@@ -10,6 +10,7 @@
 #include <ktstr/error.h>
 #include <ktstr/vm.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,10 +24,23 @@ struct initramfs_spec {
 	const char *kernel_config;  /* host path; goes to /boot/config-RELEASE; NULL: none */
 	const char *kernel_release; /* "7.3.4+deb13-amd64"; may be NULL when unknown */
 	const char *cache_dir;	    /* where a finished base is kept; NULL: not kept */
+	/*
+	 * A base of so many bytes of file content and more becomes an image for a disk
+	 * (KTSTR_BASE_SERIAL), not an archive, unless @can_be_disk says no; 0: never.
+	 */
+	uint64_t disk_from;
+	bool (*can_be_disk)(void *opaque); /* NULL: it can */
+	void *opaque;
+	/*
+	 * Not a base, but the archive that comes before one on a disk. Of the fields above, those of
+	 * the kernel and @cache_dir count.
+	 */
+	bool stage1;
 };
 
 struct initramfs_image {
 	int fd;		   /* page-cache file or memfd, read-only use, from offset 0 */
+	bool disk;	   /* an image for a disk: what is behind @size of @fd is not part of it */
 	uint64_t size;	   /* bytes; a multiple of 512 */
 	uint64_t unpacked; /* bytes of file content: what the guest's RAM must hold as well */
 };

@@ -137,6 +137,22 @@ const struct tree_entry *tree__lookup(const struct tree *tree, const char *path)
 	return strmap__get(&tree->by_path, walk.done);
 }
 
+uint64_t tree__content(const struct tree *tree)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < tree->nr_entries; i++) {
+		const struct tree_entry *entry = tree->entries[i];
+		struct stat st;
+
+		if (entry->kind == TREE_DATA)
+			sum += entry->size;
+		else if (entry->kind == TREE_FILE && !stat(entry->host, &st))
+			sum += (uint64_t)st.st_size;
+	}
+	return sum;
+}
+
 static bool same(const struct tree_entry *a, const struct tree_entry *b)
 {
 	if (a->kind != b->kind)

@@ -65,6 +65,9 @@ int tree__put_char(struct tree *tree, const char *path, uint32_t mode, uint32_t 
 /* The entry that @path leads to in the guest, links followed; NULL when there is none. */
 const struct tree_entry *tree__lookup(const struct tree *tree, const char *path);
 
+/* Bytes of content of all files, as they are now; what is not there has none. */
+uint64_t tree__content(const struct tree *tree);
+
 /* Writes the archive, sorted by path; ends it. */
 int tree__write(struct tree *tree, struct cpio *cpio, struct ktstr_error *error);
 

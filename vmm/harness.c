@@ -46,6 +46,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 		attrs->topology = over->topology;
 	MERGE(memory_mb);
 	MERGE(cpu_vendor);
+	MERGE(root);
 	MERGE(kernel);
 	MERGE(kernel_args);
 	MERGE(scheduler);
@@ -77,6 +78,7 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 	if (attrs->timeout_s)
 		config->timeout_s = attrs->timeout_s;
 	config->cpu_vendor = attrs->cpu_vendor;
+	config->root = attrs->root;
 	config->kernel = attrs->kernel;
 	config->append = attrs->kernel_args;
 	config->scheduler_args = attrs->scheduler_args;

@@ -23,6 +23,9 @@ static const struct option {
 };
 #define NR_OPTIONS (sizeof(options) / sizeof(options[0]))
 
+/* Where the drivers and mounts of a disk cost as much as unpacking so many bytes. */
+#define AUTO_DISK_FROM (UINT64_C(16) << 20)
+
 /* The options that are y or m, as bits. */
 struct found {
 	uint32_t built_in, modules;
@@ -85,6 +88,36 @@ static int refuse(const struct kernel *kernel, const char *what, const char *why
 
 	ktstr_error__hint(error, "take --root cpio, or another kernel");
 	return err;
+}
+
+bool root__parse(const char *text, enum ktstr_root *root)
+{
+	static const char *const names[] = {
+		[KTSTR_ROOT_AUTO] = "auto",
+		[KTSTR_ROOT_CPIO] = "cpio",
+		[KTSTR_ROOT_EROFS] = "erofs",
+	};
+
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		*root = (enum ktstr_root)i;
+		return true;
+	}
+	return false;
+}
+
+uint64_t root__disk_from(enum ktstr_root root)
+{
+	switch (root) {
+	case KTSTR_ROOT_CPIO:
+		return 0;
+	case KTSTR_ROOT_EROFS:
+		return 1;
+	case KTSTR_ROOT_AUTO:
+		break;
+	}
+	return AUTO_DISK_FROM;
 }
 
 int root__check_kernel(const struct kernel *kernel, struct ktstr_error *error)

@@ -5,7 +5,18 @@
 
 #include <ktstr/error.h>
 
+#include <ktstr/vm.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "kernel.h"
+
+/* "auto", "cpio" or "erofs". */
+bool root__parse(const char *text, enum ktstr_root *root);
+
+/* Bytes of content from which on a guest's files are on a disk; 0: never. */
+uint64_t root__disk_from(enum ktstr_root root);
 
 /*
  * 0: a guest with this kernel can have its files on a disk (erofs on virtio-blk, and a writable

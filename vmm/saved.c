@@ -16,6 +16,7 @@
 
 #define KERNEL_FILE "kernel"
 #define INITRAMFS_FILE "initramfs"
+#define BASE_FILE "base.erofs"
 #define CONFIG_FILE "guest.config"
 #define MACHINE_FILE "machine"
 #define FORMAT_VERSION "1"
@@ -42,7 +43,7 @@ static const char *const vendors[] = {
 
 void vm_inputs__init(struct vm_inputs *inputs)
 {
-	*inputs = (struct vm_inputs){.kernel_fd = -1, .initramfs_fd = -1};
+	*inputs = (struct vm_inputs){.kernel_fd = -1, .initramfs_fd = -1, .base_fd = -1};
 }
 
 void vm_inputs__free(struct vm_inputs *inputs)
@@ -51,6 +52,8 @@ void vm_inputs__free(struct vm_inputs *inputs)
 		close(inputs->kernel_fd);
 	if (inputs->initramfs_fd >= 0)
 		close(inputs->initramfs_fd);
+	if (inputs->base_fd >= 0)
+		close(inputs->base_fd);
 	free(inputs->guest_config);
 	free(inputs->machine);
 	vm_inputs__init(inputs);
@@ -183,6 +186,8 @@ int saved__write(const struct vm_inputs *inputs, const char *dir, struct ktstr_e
 	if (!err)
 		err = copy_file(inputs->initramfs_fd, inputs->initramfs_size, dir, INITRAMFS_FILE,
 				error);
+	if (!err && inputs->base_fd >= 0)
+		err = copy_file(inputs->base_fd, inputs->base_size, dir, BASE_FILE, error);
 	if (!err)
 		err = write_text(dir, CONFIG_FILE, inputs->guest_config,
 				 inputs->guest_config_length, error);
@@ -234,9 +239,28 @@ static int read_text(const char *dir, const char *name, char **text, size_t *len
 	return 0;
 }
 
+/* Only a guest whose files are on a disk has one. */
+static int open_base(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int err = join(dir, BASE_FILE, path, error);
+
+	if (err || (access(path, F_OK) && errno == ENOENT))
+		return err;
+	inputs->base_fd = open_file(dir, BASE_FILE, error);
+	if (inputs->base_fd < 0)
+		return inputs->base_fd;
+	if (fstat(inputs->base_fd, &st))
+		return ktstr_error__set(error, errno, "read", BASE_FILE, NULL);
+	inputs->base_size = (uint64_t)st.st_size;
+	return 0;
+}
+
 int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
 {
 	struct stat st;
+	int err;
 
 	inputs->kernel_fd = open_file(dir, KERNEL_FILE, error);
 	if (inputs->kernel_fd < 0)
@@ -254,6 +278,9 @@ int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *e
 					(unsigned long long)st.st_size);
 	/* What it holds unpacked is less: files lie in it as they are. */
 	inputs->initramfs_unpacked = inputs->initramfs_size;
+	err = open_base(dir, inputs, error);
+	if (err)
+		return err;
 	return read_text(dir, CONFIG_FILE, &inputs->guest_config, &inputs->guest_config_length,
 			 error);
 }

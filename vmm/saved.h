@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A machine as files of a directory, enough to run it again: "machine" (its settings as lines
- * "key=value"), "kernel" and "initramfs" (what it booted, byte for byte) and "guest.config" (the
- * records of KTSTR_GUEST_CONFIG).
+ * "key=value"), "kernel", "initramfs" and, where the guest's files are on a disk, "base.erofs" (what
+ * it booted, byte for byte), and "guest.config" (the records of KTSTR_GUEST_CONFIG).
  */
 #ifndef KTSTR_VMM_SAVED_H
 #define KTSTR_VMM_SAVED_H
@@ -18,6 +18,8 @@ struct vm_inputs {
 	int kernel_fd;	  /* -1: not loaded yet */
 	int initramfs_fd; /* -1: likewise; the archive is its first bytes */
 	uint64_t initramfs_size, initramfs_unpacked;
+	int base_fd; /* the image of the base's disk, its first bytes; -1: there is none */
+	uint64_t base_size;
 	char *guest_config;
 	size_t guest_config_length;
 	char *machine; /* text of the file "machine" */

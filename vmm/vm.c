@@ -180,9 +180,7 @@ static int create_devices(struct vm *vm, struct ktstr_error *error)
 	err = vm->arch->create(vm, error);
 	if (!err)
 		err = vm_hang__create(vm, error);
-	if (!err)
-		err = vm_io__create(vm, error);
-	return err ? err : vm->arch->write_tables(vm, error);
+	return err ? err : vm_io__create(vm, error);
 }
 
 static int create_vcpus(struct vm *vm, struct ktstr_error *error)
@@ -220,9 +218,12 @@ static int create_all(struct vm *vm, struct ktstr_error *error)
 	err = create_devices(vm, error);
 	t0 = vm__now_ns();
 	vm->times.devices_ns = t0 - t1;
-	if (err)
-		return err;
-	err = vm_boot__load(vm, error);
+	if (!err)
+		err = vm_boot__find(vm, error);
+	if (!err)
+		err = vm->arch->write_tables(vm, error);
+	if (!err)
+		err = vm_boot__load(vm, error);
 	t1 = vm__now_ns();
 	if (err)
 		return err;
@@ -247,6 +248,9 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "irqchip",
 					"%u is not an enum ktstr_irqchip",
 					(uint32_t)config->irqchip);
+	if ((uint32_t)config->root > KTSTR_ROOT_EROFS)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "root",
+					"%u is not an enum ktstr_root", (uint32_t)config->root);
 	if ((uint32_t)config->cpu_vendor > KTSTR_VENDOR_AMD)
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "cpu_vendor",
 					"%u is not an enum ktstr_cpu_vendor",

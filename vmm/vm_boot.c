@@ -2,6 +2,8 @@
 /* Gathers what the guest boots from the run's description and loads it. */
 #include "vm_boot.h"
 
+#include <ktstr/proto.h>
+
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,7 +14,9 @@
 #include "../initramfs/initramfs.h"
 #include "cache.h"
 #include "kernel.h"
+#include "root.h"
 #include "vm.h"
+#include "vm_io.h"
 
 /*
  * A panic prints and ends the VM at once (panic=-1); nothing here changes what is tested. "quiet"
@@ -95,8 +99,46 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 	return fclose(f) ? -errno : 0;
 }
 
-static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
-			     struct initramfs_image *image, struct ktstr_error *error)
+static bool can_be_disk(void *kernel)
+{
+	return !root__check_kernel(kernel, NULL);
+}
+
+/* The disk is the last: those of the test keep their names. */
+static int add_base(struct vm *vm, struct ktstr_error *error)
+{
+	char path[64];
+	const struct ktstr_disk disk = {
+		.path = path, .read_only = true, .serial = KTSTR_BASE_SERIAL};
+
+	if (vm->inputs.base_fd < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vm->inputs.base_fd);
+	return vm_io__add_disk(vm, &disk, error);
+}
+
+/* The base in one of its forms, and what is before it when it is a disk. */
+static int prepare_root(struct vm *vm, struct initramfs_spec *spec, struct ktstr_error *error)
+{
+	struct vm_inputs *in = &vm->inputs;
+	struct initramfs_image image;
+	int err = initramfs__base(spec, &image, error);
+
+	if (!err && image.disk) {
+		in->base_fd = image.fd;
+		in->base_size = image.size;
+		spec->stage1 = true;
+		err = initramfs__base(spec, &image, error);
+	}
+	if (err)
+		return err;
+	in->initramfs_fd = image.fd;
+	in->initramfs_size = image.size;
+	in->initramfs_unpacked = image.unpacked;
+	return 0;
+}
+
+static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct ktstr_error *error)
 {
 	char self[PATH_MAX], cache[PATH_MAX];
 	struct initramfs_spec spec = {
@@ -109,7 +151,14 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 		.kernel_config = kernel->config[0] ? kernel->config : NULL,
 		.kernel_release = kernel->release[0] ? kernel->release : NULL,
 		.cache_dir = cache__dir("initramfs", cache, sizeof(cache)) ? NULL : cache,
+		.disk_from = root__disk_from(vm->config.root),
+		.can_be_disk = vm->config.root == KTSTR_ROOT_AUTO ? can_be_disk : NULL,
+		.opaque = &vm->kernel,
 	};
+	int err = vm->config.root == KTSTR_ROOT_EROFS ? root__check_kernel(kernel, error) : 0;
+
+	if (err)
+		return err;
 
 	if (!spec.init) {
 		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -120,7 +169,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 		spec.init = self;
 	}
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
-	return initramfs__base(&spec, image, error);
+	return prepare_root(vm, &spec, error);
 }
 
 /* Finds the kernel, makes the initramfs and the guest's configuration. */
@@ -128,7 +177,6 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 {
 	struct vm_inputs *in = &vm->inputs;
 	struct kernel *kernel = &vm->kernel;
-	struct initramfs_image image = {.fd = -1};
 	uint64_t start = vm__now_ns();
 	int err = kernel__resolve(vm->config.kernel, kernel, error);
 
@@ -141,13 +189,10 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	if (in->kernel_fd < 0)
 		return in->kernel_fd;
 	start = vm__now_ns();
-	err = prepare_initramfs(vm, kernel, &image, error);
+	err = prepare_initramfs(vm, kernel, error);
 	vm->times.initramfs_ns = vm__now_ns() - start;
 	if (err)
 		return err;
-	in->initramfs_fd = image.fd;
-	in->initramfs_size = image.size;
-	in->initramfs_unpacked = image.unpacked;
 	err = write_run_config(&vm->config, &in->guest_config, &in->guest_config_length);
 	return err ? ktstr_error__set(error, -err, "write", "run configuration", NULL) : 0;
 }
@@ -195,6 +240,13 @@ static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct kt
 	return err;
 }
 
+int vm_boot__find(struct vm *vm, struct ktstr_error *error)
+{
+	int err = vm->config.saved ? open_saved(vm, error) : gather(vm, error);
+
+	return err ? err : add_base(vm, error);
+}
+
 int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
 	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
@@ -202,9 +254,6 @@ int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 	char cmdline[CMDLINE_MAX];
 	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);
 
-	if (err)
-		return err;
-	err = vm->config.saved ? open_saved(vm, error) : gather(vm, error);
 	if (!err && vm_inputs__describe(&vm->inputs, &vm->config, kernel->image, kernel->release))
 		err = ktstr_error__set(error, ENOMEM, "allocate", "settings", NULL);
 	payload.cmdline = cmdline;

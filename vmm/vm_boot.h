@@ -7,7 +7,12 @@
 
 struct vm;
 
-/* Finds and loads all of it into guest RAM; fills the phases' times. */
+/*
+ * Finds all of it, and adds the disk that has the guest's files where there is one; before the tables
+ * are written. Both fill the phases' times.
+ */
+int vm_boot__find(struct vm *vm, struct ktstr_error *error);
+/* Loads it into guest RAM. */
 int vm_boot__load(struct vm *vm, struct ktstr_error *error);
 
 #endif /* KTSTR_VMM_VM_BOOT_H */

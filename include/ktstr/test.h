@@ -40,6 +40,7 @@ struct ktstr_test_attrs {
 	uint32_t memory_mb; /* guest RAM, MiB; default: see ktstr_topology__memory_mb() */
 	/* Whose CPU the guest sees: for tests of topology; default: the host's */
 	enum ktstr_cpu_vendor cpu_vendor;
+	enum ktstr_root root;	 /* where the guest has its files; default: by their size */
 	const char *kernel;	 /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
 	const char *kernel_args; /* added to the kernel command line */
 	/*

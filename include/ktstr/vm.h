@@ -101,6 +101,14 @@ enum ktstr_guest_role {
 	KTSTR_ROLE_SHELL,    /* the same, on /dev/hvc0 as its terminal */
 };
 
+/* Where the guest has its files. What a test sees of them is the same. */
+enum ktstr_root {
+	/* An archive when they are small, else a disk where the kernel can (CONFIG_EROFS_FS ...) */
+	KTSTR_ROOT_AUTO = 0,
+	KTSTR_ROOT_CPIO,  /* unpacked into its RAM at the start */
+	KTSTR_ROOT_EROFS, /* read from one more disk, behind @disks; what is written is in RAM */
+};
+
 /* x86: who is the IOAPIC. */
 enum ktstr_irqchip {
 	KTSTR_IRQCHIP_AUTO = 0, /* KVM, or the monitor where the topology needs 32-bit CPU ids */
@@ -178,6 +186,7 @@ struct ktstr_vm_config {
 	const char *scheduler_ops;	   /* name expected in root/ops; NULL: any */
 	const struct ktstr_file *files;	   /* more files, with the libraries that they need */
 	size_t nr_files;
+	enum ktstr_root root;
 	const struct ktstr_disk *disks; /* [nr_disks] */
 	size_t nr_disks;		/* at most KTSTR_MAX_DISKS */
 	uint32_t boot_timeout_s;	/* from the first KVM_RUN until PID 1 speaks; 0: no limit */

@@ -66,6 +66,7 @@ refuses memory_too_little_for_the_nodes 'run: .*: 63 MiB .* too little for 4 NUM
 refuses memory_that_is_no_number 'run: --memory: takes a number of MiB' run --memory much true
 refuses negative_timeout 'run: --timeout: takes a number of seconds' run --timeout -5 true
 refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kernel true
+refuses unknown_root 'run: --root: takes auto, cpio or erofs' run --root ext4 true
 refuses unknown_vendor 'run: --vendor: takes intel or amd' run --vendor via true
 refuses scheduler_args_without_scheduler 'run: --scheduler-args: needs --scheduler' \
 	run --scheduler-args -v true

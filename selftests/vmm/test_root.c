@@ -112,6 +112,27 @@ TEST_F(kernel, one_without_a_configuration_is_not_trusted)
 	EXPECT_STREQ("/boot/vmlinuz-x", self->error.object);
 }
 
+TEST(the_ways_have_names)
+{
+	enum ktstr_root root = KTSTR_ROOT_AUTO;
+
+	EXPECT_TRUE(root__parse("erofs", &root));
+	EXPECT_EQ(KTSTR_ROOT_EROFS, root);
+	EXPECT_TRUE(root__parse("cpio", &root));
+	EXPECT_EQ(KTSTR_ROOT_CPIO, root);
+	EXPECT_TRUE(root__parse("auto", &root));
+	EXPECT_EQ(KTSTR_ROOT_AUTO, root);
+	EXPECT_FALSE(root__parse("ext4", &root));
+	EXPECT_FALSE(root__parse("", &root));
+}
+
+TEST(only_auto_looks_at_sizes)
+{
+	EXPECT_EQ(0, root__disk_from(KTSTR_ROOT_CPIO));
+	EXPECT_EQ(1, root__disk_from(KTSTR_ROOT_EROFS));
+	EXPECT_LT(1, root__disk_from(KTSTR_ROOT_AUTO));
+}
+
 /* ---- The archive ---- */
 
 FIXTURE(stage1)

@@ -99,6 +99,28 @@ TEST_F(saved, files_come_back_byte_for_byte)
 	vm_inputs__free(&back);
 }
 
+/* Of a guest whose files are on a disk, and no other. */
+TEST_F(saved, the_image_of_the_base_comes_back_where_there_is_one)
+{
+	struct vm_inputs back;
+
+	ASSERT_EQ(0, write_machine(self));
+	vm_inputs__init(&back);
+	ASSERT_EQ(0, saved__open(self->dir, &back, &self->error));
+	EXPECT_EQ(-1, back.base_fd);
+	vm_inputs__free(&back);
+
+	self->inputs.base_fd = make_file(8192 + 77, 3);
+	self->inputs.base_size = 8192;
+	ASSERT_EQ(0, saved__write(&self->inputs, self->dir, &self->error));
+	ASSERT_EQ(0, saved__open(self->dir, &back, &self->error));
+	ASSERT_LE(0, back.base_fd);
+	EXPECT_EQ(8192, back.base_size);
+	EXPECT_EQ(8192, lseek(back.base_fd, 0, SEEK_END));
+	EXPECT_TRUE(same_bytes(self->inputs.base_fd, back.base_fd, 8192));
+	vm_inputs__free(&back);
+}
+
 TEST_F(saved, settings_come_back)
 {
 	const struct ktstr_vm_config *c = &self->machine.config;

@@ -16,6 +16,7 @@
 #include "../disk_options.h"
 #include "../emulated/emulated.h"
 #include "../kernel.h"
+#include "../root.h"
 #include "cli.h"
 #include "files.h"
 #include "session.h"
@@ -80,6 +81,9 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after the command started [%s]\n"
+		"      --root R           where the guest has its files: cpio (in RAM), erofs (on a "
+		"disk),\n"
+		"                         auto (by their size) [auto]\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
 		"[auto]\n"
 		"      --vendor V         show the guest an intel or an amd CPU, for tests of "
@@ -199,6 +203,10 @@ static int parse_option(struct run_options *o, int c)
 		o->session.config.irqchip =
 			!strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT : KTSTR_IRQCHIP_AUTO;
 		return 0;
+	case 'O':
+		if (!root__parse(optarg, &o->session.config.root))
+			return bad(o, "--root", "takes auto, cpio or erofs");
+		return 0;
 	case 'R':
 		o->session.report = optarg;
 		return 0;
@@ -244,6 +252,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
+		{"root", required_argument, NULL, 'O'},
 		{"extract", required_argument, NULL, 'x'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},
