@@ -13,11 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../initramfs/initramfs.h"
+
 /* What a machine was loaded with, for as long as it lives. */
 struct vm_inputs {
-	int kernel_fd;	  /* -1: not loaded yet */
-	int initramfs_fd; /* -1: likewise; the archive is its first bytes */
-	uint64_t initramfs_size, initramfs_unpacked;
+	int kernel_fd;			  /* -1: not loaded yet */
+	struct initramfs_image initramfs; /* without segments: likewise */
 	char *guest_config;
 	size_t guest_config_length;
 	char *machine; /* text of the file "machine" */

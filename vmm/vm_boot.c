@@ -127,7 +127,6 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 {
 	struct vm_inputs *in = &vm->inputs;
 	struct kernel *kernel = &vm->kernel;
-	struct initramfs_image image = {.fd = -1};
 	uint64_t start = vm__now_ns();
 	int err = kernel__resolve(vm->config.kernel, kernel, error);
 
@@ -140,13 +139,10 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	if (in->kernel_fd < 0)
 		return in->kernel_fd;
 	start = vm__now_ns();
-	err = prepare_initramfs(vm, kernel, &image, error);
+	err = prepare_initramfs(vm, kernel, &in->initramfs, error);
 	vm->times.initramfs_ns = vm__now_ns() - start;
 	if (err)
 		return err;
-	in->initramfs_fd = image.fd;
-	in->initramfs_size = image.size;
-	in->initramfs_unpacked = image.unpacked;
 	err = write_run_config(&vm->config, &in->guest_config, &in->guest_config_length);
 	return err ? ktstr_error__set(error, -err, "write", "run configuration", NULL) : 0;
 }
@@ -182,9 +178,7 @@ static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct kt
 					&archive_length, error);
 
 	if (!err) {
-		payload->initramfs_fd = in->initramfs_fd;
-		payload->initramfs_size = in->initramfs_size;
-		payload->initramfs_unpacked = in->initramfs_unpacked;
+		payload->initramfs = &in->initramfs;
 		payload->run_config = archive;
 		payload->run_config_size = archive_length;
 		err = vm->arch->load_initramfs(vm, payload, error);
@@ -196,7 +190,7 @@ static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct kt
 
 int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
-	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
+	struct arch_payload payload = {.kernel_fd = -1};
 	struct kernel *kernel = &vm->kernel;
 	char cmdline[CMDLINE_MAX];
 	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);

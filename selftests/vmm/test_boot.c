@@ -12,6 +12,7 @@
 
 #include "kselftest_harness.h"
 
+#include "initramfs/initramfs.h"
 #include "vmm/arch/x86/x86.h"
 #include "vmm/vm.h"
 
@@ -27,6 +28,7 @@ FIXTURE(loader)
 	struct kvm_cpuid2 cpuid; /* of a CPU that has nothing */
 	struct ktstr_error error;
 	struct arch_payload payload;
+	struct initramfs_image initramfs;
 };
 
 static void give_ram(FIXTURE_DATA(loader) * self, uint64_t bytes)
@@ -49,8 +51,9 @@ FIXTURE_SETUP(loader)
 		.kernel_fd = memfd_create("kernel", MFD_CLOEXEC),
 		.kernel_path = "KERNEL",
 		.cmdline = "console=ttyS0",
-		.initramfs_fd = memfd_create("initramfs", MFD_CLOEXEC),
+		.initramfs = &self->initramfs,
 	};
+	memset(&self->initramfs, 0, sizeof(self->initramfs));
 	give_ram(self, 512 * MIB);
 }
 
@@ -59,7 +62,7 @@ FIXTURE_TEARDOWN(loader)
 	gmem__unmap(&self->vm->mem);
 	free(self->vm);
 	close(self->payload.kernel_fd);
-	close(self->payload.initramfs_fd);
+	initramfs_image__close(&self->initramfs);
 }
 
 static int load(FIXTURE_DATA(loader) * self)
@@ -379,11 +382,14 @@ TEST_F(loader, e820_names_all_ram_and_nothing_else)
 
 static void put_initramfs(FIXTURE_DATA(loader) * self, uint64_t size, uint64_t unpacked)
 {
-	if (ftruncate(self->payload.initramfs_fd, (off_t)size) ||
-	    (size && pwrite(self->payload.initramfs_fd, "I", 1, 0) != 1))
+	int fd = memfd_create("initramfs", MFD_CLOEXEC);
+
+	initramfs_image__close(&self->initramfs);
+	if (ftruncate(fd, (off_t)(size < MIB * 1024 ? size : 0)) ||
+	    (size && pwrite(fd, "I", 1, 0) != 1) ||
+	    initramfs_image__of_file(&self->initramfs, fd, size))
 		abort();
-	self->payload.initramfs_size = size;
-	self->payload.initramfs_unpacked = unpacked;
+	self->initramfs.unpacked = unpacked;
 	self->payload.run_config = "CONFIG12";
 	self->payload.run_config_size = 8;
 }
@@ -518,16 +524,16 @@ TEST_F(loader, hostile_initramfs_sizes_are_refused)
 	put_bzimage(self, &hdr, 5000);
 	ASSERT_EQ(0, load(self));
 	put_initramfs(self, 4096, 4096);
-	self->payload.initramfs_size = UINT64_MAX;
+	self->initramfs.size = UINT64_MAX;
 	EXPECT_EQ(-EFBIG, load_initramfs(self));
-	self->payload.initramfs_size = UINT64_MAX - 8;
+	self->initramfs.size = UINT64_MAX - 8;
 	EXPECT_EQ(-EFBIG, load_initramfs(self));
-	self->payload.initramfs_size = 8192; /* longer than the file */
+	self->initramfs.size = self->initramfs.segments[0].length = 8192; /* longer than the file */
 	EXPECT_EQ(-ENOEXEC, load_initramfs(self));
-	self->payload.initramfs_size = 4096;
-	self->payload.initramfs_unpacked = UINT64_MAX;
+	self->initramfs.size = 4096;
+	self->initramfs.unpacked = UINT64_MAX;
 	EXPECT_EQ(-EFBIG, load_initramfs(self));
-	self->payload.initramfs_unpacked = UINT64_C(1) << 40;
+	self->initramfs.unpacked = UINT64_C(1) << 40;
 	EXPECT_EQ(-ENOMEM, load_initramfs(self));
 }
 
