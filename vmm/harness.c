@@ -694,6 +694,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	}
 	harness_extract__finish(&streams->extract, &result, cancel_fd, out);
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
+	if (result.note)
+		harness__say(out, false, "note: %s", result.note);
 	if (result.stats_problem)
 		harness__say(out, false, "statistics: %s", result.stats_problem);
 	for (size_t i = 0; record && i < streams->extract.nr; i++) {

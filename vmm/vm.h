@@ -62,6 +62,7 @@ struct vm {
 	void *arch_data;
 	struct gmem mem;
 	struct kernel kernel;
+	char note[300];	     /* what a person should know of the start; "": nothing */
 	char *init_path;     /* host file that became /init; NULL: not known */
 	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
 	struct layout layout;

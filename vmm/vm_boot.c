@@ -98,6 +98,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 			     struct initramfs_image *image, struct ktstr_error *error)
 {
 	char self[PATH_MAX], cache[PATH_MAX];
+	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
 	struct initramfs_spec spec = {
 		.init = vm->config.init,
 		.scheduler = vm->config.scheduler,
@@ -107,7 +108,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 		.modules = device_modules,
 		.kernel_config = kernel->config[0] ? kernel->config : NULL,
 		.kernel_release = kernel->release[0] ? kernel->release : NULL,
-		.cache_dir = cache__dir("initramfs", cache, sizeof(cache)) ? NULL : cache,
+		.cache_dir = cache_err ? NULL : cache,
 	};
 
 	if (!spec.init) {
@@ -119,7 +120,13 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 		spec.init = self;
 	}
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
-	return initramfs__base(&spec, image, error);
+	err = initramfs__base(&spec, image, error);
+	if (cache_err)
+		snprintf(vm->note, sizeof(vm->note), "no cache of initramfs: %s",
+			 strerror(-cache_err));
+	else
+		snprintf(vm->note, sizeof(vm->note), "%s", image->note);
+	return err;
 }
 
 /* Finds the kernel, makes the initramfs and the guest's configuration. */

@@ -249,6 +249,7 @@ struct ktstr_result {
 	uint64_t total_exits; /* exits to userspace, all vCPUs */
 	struct ktstr_times times;
 	uint64_t stats_responses;  /* that were passed on */
+	const char *note; /* one line: what a person should know of how it started; NULL: nothing */
 	const char *stats_problem; /* one line: what was missing or wrong of them; NULL: nothing */
 };
 
