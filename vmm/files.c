@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Directories, new files, whole writes. */
+/* Directories, new files, whole reads and writes. */
 #include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -58,6 +57,24 @@ int files__write(int fd, const void *data, size_t length)
 		if (n <= 0)
 			return n ? -errno : -EIO;
 		p += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+int files__read(int fd, void *data, size_t length, uint64_t offset)
+{
+	uint8_t *p = data;
+
+	while (length) {
+		ssize_t n = pread(fd, p, length, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -ENODATA;
+		p += n;
+		offset += (uint64_t)n;
 		length -= (size_t)n;
 	}
 	return 0;
