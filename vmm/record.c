@@ -570,6 +570,10 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	fputs(", ", f);
 	put_member(f, "kernel_release", result->kernel_release);
 	fputs(", ", f);
+	put_member(f, "kaslr", ktstr_kaslr__name(result->kaslr));
+	fputs(", ", f);
+	put_member(f, "cache_problem", result->cache_problem);
+	fputs(", ", f);
 	put_member(f, "backtrace", result->backtrace);
 	fputs(", ", f);
 	put_member(f, "vcpus", result->vcpus);
