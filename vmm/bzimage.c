@@ -44,7 +44,7 @@ static int find_payload(int fd, uint64_t *start, uint64_t *length)
 	int err;
 
 	if (fstat(fd, &st))
-		return -errno;
+		return errno == EBADF ? -EBADF : -EIO;
 	err = S_ISREG(st.st_mode) ? files__read(fd, header, sizeof(header), 0) : -ENOEXEC;
 	if (err == -ENODATA || (!err && memcmp(header + MAGIC, MAGIC_VALUE, 4) != 0))
 		err = -ENOEXEC;

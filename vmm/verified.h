@@ -27,6 +27,7 @@ struct verified_digest verified__digest(const void *data, size_t length);
  * of. 0; -EBADMSG: they are not; -errno of reading them. Where no note can be written the file is
  * read each time.
  */
-int verified__check(int fd, const char *path, uint64_t length, const struct verified_digest *digest);
+int verified__check(int fd, const char *path, uint64_t length,
+		    const struct verified_digest *digest);
 
 #endif /* KTSTR_VMM_VERIFIED_H */

@@ -145,10 +145,13 @@ TEST_F(kernel, two_lists_move_pointers_of_both_widths_and_nothing_else)
 
 TEST_F(kernel, the_middle_one_of_three_lists_moves_back)
 {
-	const uint32_t lists[] = {0, (uint32_t)VADDR(TEXT_PADDR + 0x10),
-				  0, (uint32_t)VADDR(DATA_PADDR + 0x30),
+	const uint32_t lists[] = {0,
+				  (uint32_t)VADDR(TEXT_PADDR + 0x10),
+				  0,
+				  (uint32_t)VADDR(DATA_PADDR + 0x30),
 				  (uint32_t)VADDR(DATA_PADDR + 0x50),
-				  0, (uint32_t)VADDR(TEXT_PADDR + 0x20)};
+				  0,
+				  (uint32_t)VADDR(TEXT_PADDR + 0x20)};
 	uint32_t inverse, other, narrow, second = 0xfffff000;
 	uint64_t wide;
 
@@ -415,8 +418,13 @@ static bool flip_bit(const char *path, off_t offset)
 
 TEST_F(cache, a_flipped_bit_anywhere_is_found_said_once_and_made_good)
 {
-	const off_t places[] = {0, 0x10, TEXT_SIZE, 0x3000 + DATA_SIZE - 1, 0x3000 + DATA_SIZE,
-				0x3000 + DATA_SIZE + 20, 0x3000 + DATA_SIZE + 60};
+	const off_t places[] = {0,
+				0x10,
+				TEXT_SIZE,
+				0x3000 + DATA_SIZE - 1,
+				0x3000 + DATA_SIZE,
+				0x3000 + DATA_SIZE + 20,
+				0x3000 + DATA_SIZE + 60};
 	char path[PATH_MAX];
 
 	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));

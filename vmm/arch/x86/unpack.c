@@ -25,7 +25,7 @@
 #include "x86.h"
 
 #define CACHE "unpacked-kernels"
-#define CACHE_FORMAT 2 /* in the files' names */
+#define CACHE_FORMAT 2	  /* in the files' names */
 #define CACHE_MAX_FILES 6 /* kernels; a note beside each */
 /* How long a random shift is shared: longer than a suite runs, not long enough to be learnt. */
 #define SHARED_S 3600
