@@ -413,7 +413,7 @@ static int list_names(int dir, struct cache_entry **entries, size_t *nr)
 
 static int load_named(const struct cache *cache, const char *name, struct loaded *entry)
 {
-	char path[80];
+	char path[160];
 
 	snprintf(path, sizeof(path), "../%s", name);
 	return load(cache->store.dir, path, entry);
@@ -481,7 +481,7 @@ void cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
 
 	for (size_t i = 0; i < nr && !err; i++) {
 		struct loaded entry;
-		char path[80];
+		char path[160];
 
 		/* By size, not by luck: a smaller one behind one that does not fit goes, too. */
 		total += entries[i].own;

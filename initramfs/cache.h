@@ -56,7 +56,7 @@ int cache__image(const struct pieces *pieces, const struct part *rest, uint64_t 
 
 /* One entry, for `ktstr cache`. */
 struct cache_entry {
-	char name[64];	 /* of its file in the directory */
+	char name[128];	 /* of its file in the directory */
 	char about[160]; /* of its key */
 	uint64_t size;	 /* bytes of its archive */
 	uint64_t own;	 /* bytes of the store that no entry used more recently has */

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
+#include "copy.h"
+
+#define XXH_INLINE_ALL /* no library is needed, here or in a guest */
 #include <xxhash.h>
 
 #define BUFFER (256u << 10)
@@ -17,34 +19,40 @@
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_LENGTH 36u
 
+static struct digest to_digest(XXH128_hash_t hash)
+{
+	return (struct digest){.high = hash.high64, .low = hash.low64};
+}
+
+void digest__data(const void *data, size_t length, struct digest *digest)
+{
+	*digest = to_digest(XXH3_128bits(data, length));
+}
+
+bool digest__equal(const struct digest *a, const struct digest *b)
+{
+	return a->high == b->high && a->low == b->low;
+}
+
 /* By read(2), not by mapping: a file that gets shorter meanwhile is an error, not a signal. */
 int digest__file(int fd, uint64_t size, struct digest *digest)
 {
 	XXH3_state_t *state = XXH3_createState();
 	uint8_t *buffer = malloc(BUFFER);
-	XXH128_hash_t hash;
-	uint64_t at = 0;
 	int err = state && buffer ? 0 : -ENOMEM;
 
 	if (!err)
 		XXH3_128bits_reset(state);
-	while (!err && at < size) {
-		size_t want = size - at < BUFFER ? (size_t)(size - at) : BUFFER;
-		ssize_t n = pread(fd, buffer, want, (off_t)at);
+	for (uint64_t at = 0; !err && at < size;) {
+		size_t n = size - at < BUFFER ? (size_t)(size - at) : BUFFER;
 
-		if (n > 0) {
-			XXH3_128bits_update(state, buffer, (size_t)n);
-			at += (uint64_t)n;
-		} else if (n == 0) {
-			err = -ENODATA;
-		} else if (errno != EINTR) {
-			err = -errno;
-		}
+		err = copy__read(fd, buffer, n, at);
+		if (!err)
+			XXH3_128bits_update(state, buffer, n);
+		at += n;
 	}
-	if (!err) {
-		hash = XXH3_128bits_digest(state);
-		*digest = (struct digest){.high = hash.high64, .low = hash.low64};
-	}
+	if (!err)
+		*digest = to_digest(XXH3_128bits_digest(state));
 	XXH3_freeState(state);
 	free(buffer);
 	return err;

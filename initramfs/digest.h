@@ -17,7 +17,9 @@ struct digest {
 	uint64_t high, low;
 };
 
-/* Of the first @size bytes. -errno; -ENODATA: the file has fewer. */
+void digest__data(const void *data, size_t length, struct digest *digest);
+bool digest__equal(const struct digest *a, const struct digest *b);
+/* Of a file's first @size bytes. -errno; -ENODATA: the file has fewer. */
 int digest__file(int fd, uint64_t size, struct digest *digest);
 void digest__text(const struct digest *digest, char text[DIGEST_TEXT]);
 /* A 64-bit sum of bytes in memory. */

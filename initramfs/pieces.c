@@ -23,7 +23,7 @@ static int add_part(struct pieces *pieces, const struct part *part, uint64_t *in
 	struct part *p;
 
 	for (size_t i = 0; i < pieces->nr_parts; i++) {
-		if (memcmp(&pieces->parts[i].digest, &part->digest, sizeof(part->digest)) != 0)
+		if (!digest__equal(&pieces->parts[i].digest, &part->digest))
 			continue;
 		close(part->fd);
 		*index = i;

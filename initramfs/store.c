@@ -115,7 +115,7 @@ int store__get(const struct store *store, struct part *part, bool trusted, bool 
 	if (!trusted || !file_identity__equal(&now, &part->identity)) {
 		*rechecked = true;
 		if (now.size != part->identity.size || digest__file(fd, now.size, &digest) ||
-		    memcmp(&digest, &part->digest, sizeof(digest)) != 0)
+		    !digest__equal(&digest, &part->digest))
 			err = -EBADMSG;
 		part->identity = now;
 	}

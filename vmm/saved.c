@@ -99,7 +99,7 @@ static int copy_kernel(int from, uint64_t size, const char *dir, struct ktstr_er
 static int write_text(const char *dir, const char *name, const char *text, size_t length,
 		      struct ktstr_error *error)
 {
-	int to = files__create(dir, name), err = to < 0 ? to : files__write(to, text, length);
+	int to = files__create(dir, name), err = to < 0 ? to : copy__write(to, text, length);
 
 	if (to >= 0 && close(to) && !err)
 		err = -errno;

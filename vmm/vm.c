@@ -387,10 +387,11 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.com2 = o->com2.data ? o->com2.data : "",
 		.backtrace = vm->backtrace ? vm->backtrace : "",
 		.vcpus = vm->hang.text ? vm->hang.text : "",
-		.note = vm->note[0] ? vm->note : NULL,
 		.total_exits = total,
 		.exits = vm->exits,
 		.nr_exits = vm->nr_exits,
+		.kaslr = vm->kaslr,
+		.cache_problem = vm->cache_problem[0] ? vm->cache_problem : NULL,
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;

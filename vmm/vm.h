@@ -5,6 +5,7 @@
 
 #include <ktstr/vm.h>
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdatomic.h>
@@ -62,9 +63,10 @@ struct vm {
 	void *arch_data;
 	struct gmem mem;
 	struct kernel kernel;
-	char note[300];	     /* what a person should know of the start; "": nothing */
 	char *init_path;     /* host file that became /init; NULL: not known */
 	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
+	enum ktstr_kaslr kaslr;
+	char cache_problem[PATH_MAX + 100]; /* see struct ktstr_result; "": none */
 	struct layout layout;
 	struct bus bus;
 	struct vcpu *vcpus; /* [layout.nr_cpus] */

@@ -122,10 +122,10 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel,
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
 	err = initramfs__base(&spec, image, error);
 	if (cache_err)
-		snprintf(vm->note, sizeof(vm->note), "no cache of initramfs: %s",
-			 strerror(-cache_err));
-	else
-		snprintf(vm->note, sizeof(vm->note), "%s", image->note);
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem),
+			 "no cache of initramfs: %s", strerror(-cache_err));
+	else if (image->note[0])
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem), "%s", image->note);
 	return err;
 }
 

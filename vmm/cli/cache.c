@@ -15,6 +15,7 @@
 
 #include "../../initramfs/cache.h"
 #include "../cache.h"
+#include "../verified.h"
 #include "cli.h"
 
 #define INITRAMFS "initramfs"
@@ -85,7 +86,8 @@ static int add_plain(struct items *items, const char *name, const char *kind)
 	dir = opendir(item.dir);
 	while (dir && !err && (file = readdir(dir))) {
 		if (fstatat(dirfd(dir), file->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
-		    !S_ISREG(st.st_mode) || strlen(file->d_name) >= sizeof(item.entry.name))
+		    !S_ISREG(st.st_mode) || strlen(file->d_name) >= sizeof(item.entry.name) ||
+		    strstr(file->d_name, VERIFIED_SUFFIX))
 			continue;
 		item.entry = (struct cache_entry){
 			.size = (uint64_t)st.st_size,
@@ -174,7 +176,7 @@ static void clean(struct items *items, struct cache *cache, size_t keep, uint64_
 
 	for (size_t i = 0; i < items->nr; i++) {
 		const struct item *item = &items->items[i];
-		char path[PATH_MAX + sizeof(item->entry.name)];
+		char path[PATH_MAX + sizeof(item->entry.name) + sizeof(VERIFIED_SUFFIX)];
 
 		total += item->entry.own;
 		if (kept < keep && total <= bytes) {
@@ -182,6 +184,8 @@ static void clean(struct items *items, struct cache *cache, size_t keep, uint64_
 			initramfs += !item->kind;
 		} else if (item->kind) {
 			snprintf(path, sizeof(path), "%s/%s", item->dir, item->entry.name);
+			unlink(path);
+			strcat(path, VERIFIED_SUFFIX);
 			unlink(path);
 		}
 	}

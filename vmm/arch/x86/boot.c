@@ -156,13 +156,17 @@ static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
 			 struct setup_header *hdr, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = vm->arch_data;
-	bool random = !has_word(payload->cmdline, "nokaslr");
+	bool random = vm->kaslr != KTSTR_KASLR_ASKED_OFF;
 	struct unpacked u;
 	int err;
 
 	if (cpuid__has_la57(x86->cpuid) || (hdr->version < PROTOCOL_64BIT))
 		return -ENOTSUP;
-	if (unpack__open(payload->kernel_fd, hdr, random, &u))
+	err = unpack__open(payload->kernel_fd, hdr, random, &u);
+	if (u.damaged[0])
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem),
+			 "%s was damaged; the kernel was unpacked anew", u.damaged);
+	if (err)
 		return -ENOTSUP;
 	if (u.layout.end > low_ram_end(vm)) {
 		unpack__close(&u);
@@ -180,6 +184,8 @@ static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
 	/* What the start-up code says to the kernel when it has chosen a random address. */
 	if (u.layout.relocated)
 		hdr->loadflags |= KASLR_FLAG;
+	if (random)
+		vm->kaslr = u.layout.relocated ? KTSTR_KASLR_ON : KTSTR_KASLR_NO_RELOCATIONS;
 	return 0;
 }
 
@@ -300,8 +306,12 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	if (!S_ISREG(st.st_mode) ||
 	    pread(payload->kernel_fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic))
 		return not_a_kernel(payload, "is not a kernel image", error);
+	vm->kaslr =
+		has_word(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_UNKNOWN;
 	if (!memcmp(magic, ELFMAG, SELFMAG)) {
 		err = load_elf(vm, payload, &hdr, error);
+		if (!err && !vm->kaslr)
+			vm->kaslr = KTSTR_KASLR_NO_RELOCATIONS;
 	} else {
 		if (pread(payload->kernel_fd, &hdr, sizeof(hdr), SETUP_HEADER_OFFSET) !=
 			    (ssize_t)sizeof(hdr) ||
@@ -310,6 +320,8 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 		err = load_unpacked(vm, payload, &hdr, error);
 		if (err == -ENOTSUP)
 			err = load_bzimage(vm, payload, (uint64_t)st.st_size, &hdr, error);
+		if (!err && !vm->kaslr)
+			vm->kaslr = KTSTR_KASLR_GUEST;
 	}
 	if (err)
 		return err;
