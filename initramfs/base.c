@@ -93,6 +93,31 @@ static bool key_add_form(const struct initramfs_spec *spec, struct cache_key *ke
 	return key_add(key, text);
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* "PROGRAM, SCHEDULER, N files, RELEASE" */
+static void describe_key(const struct initramfs_spec *spec, struct cache_key *key)
+{
+	FILE *f = fmemopen(key->about, sizeof(key->about), "w");
+
+	if (!f)
+		return;
+	fputs(spec->stage1 ? "before a disk" : spec->init ? base_name(spec->init) : "no init", f);
+	if (spec->scheduler)
+		fprintf(f, ", %s", base_name(spec->scheduler));
+	if (spec->nr_files)
+		fprintf(f, ", %zu file%s", spec->nr_files, spec->nr_files == 1 ? "" : "s");
+	if (spec->kernel_release)
+		fprintf(f, ", %s", spec->kernel_release);
+	fclose(f);
+	key->about[sizeof(key->about) - 1] = '\0';
+}
+
 static bool make_key(const struct initramfs_spec *spec, struct cache_key *key)
 {
 	bool ok = key_add_form(spec, key) && key_add_path(key, spec->init) &&
@@ -106,6 +131,7 @@ static bool make_key(const struct initramfs_spec *spec, struct cache_key *key)
 	ok = ok && key_add(key, NULL);
 	for (size_t i = 0; ok && spec->modules && spec->modules[i]; i++)
 		ok = key_add(key, spec->modules[i]);
+	describe_key(spec, key);
 	return ok;
 }
 
@@ -323,23 +349,6 @@ static bool is_for_disk(const struct build *build)
 	       (!spec->can_be_disk || spec->can_be_disk(spec->opaque));
 }
 
-static int write_archive(struct build *build, int fd, struct initramfs_image *image,
-			 struct ktstr_error *error)
-{
-	struct cpio cpio;
-	int err;
-
-	if (build->disk) {
-		*image = (struct initramfs_image){.fd = fd, .disk = true};
-		return erofs__write(&build->tree, fd, &image->size, error);
-	}
-	cpio__init(&cpio, fd);
-	err = tree__write(&build->tree, &cpio, error);
-	*image = (struct initramfs_image){.fd = fd, .size = cpio.offset, .unpacked = cpio.content};
-	cpio__free(&cpio);
-	return err;
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec t;
@@ -348,92 +357,160 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-/* Readers get a descriptor that cannot write, and the writer's lock ends. */
-static void make_read_only(struct initramfs_image *image)
+static void note_no_cache(struct initramfs_image *image, const char *dir, int err)
 {
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", image->fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	close(image->fd);
-	image->fd = fd;
+	if (!image->note[0])
+		snprintf(image->note, sizeof(image->note), "%s: no cache of initramfs: %s", dir,
+			 strerror(-err));
 }
 
-static int build_image(struct build *build, const struct cache_key *key,
+/*
+ * Writes all of it, or all but @pieces, into @fd, and says its size and what it holds. An image for a
+ * disk is one piece.
+ */
+static int write_form(struct build *build, int fd, struct pieces *pieces, uint64_t *size,
+		      uint64_t *content, struct ktstr_error *error)
+{
+	struct cpio cpio;
+	int err;
+
+	*content = 0;
+	if (build->disk)
+		return erofs__write(&build->tree, fd, size, error);
+	cpio__init(&cpio, fd);
+	err = tree__write(&build->tree, &cpio, pieces, error);
+	*size = cpio.offset;
+	*content = cpio.content;
+	cpio__free(&cpio);
+	return err;
+}
+
+/* All in one file in memory. */
+static int build_in_memory(struct build *build, struct initramfs_image *image,
+			   struct ktstr_error *error)
+{
+	int fd = memfd_create("ktstr-initramfs", MFD_CLOEXEC), err;
+	uint64_t size;
+
+	if (fd < 0)
+		return ktstr_error__set(error, errno, "memfd_create", "initramfs", NULL);
+	err = write_form(build, fd, NULL, &size, &image->unpacked, error);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	err = initramfs_image__of_file(image, fd, size);
+	return err ? ktstr_error__set(error, -err, "build", "initramfs", NULL) : 0;
+}
+
+/* Large files, then what is between them: an image that lies in the store. */
+static int write_parts(struct build *build, struct cache *cache, struct pieces *pieces,
+		       struct part *rest, struct initramfs_image *image)
+{
+	char name[STORE_NAME];
+	int fd = store__create(&cache->store, name), err;
+	uint64_t size, content;
+
+	if (fd < 0)
+		return fd;
+	err = write_form(build, fd, pieces, &size, &content, NULL);
+	if (err)
+		store__abandon(&cache->store, name);
+	else
+		err = store__adopt(&cache->store, name, fd, rest);
+	if (!err)
+		err = cache__image(pieces, rest, size, content, image);
+	close(fd);
+	return err;
+}
+
+static int build_in_cache(struct build *build, struct cache *cache, const struct cache_key *key,
+			  uint64_t start_ns, struct initramfs_image *image)
+{
+	struct inputs *inputs = &build->tree.inputs;
+	struct pieces pieces = {.store = &cache->store};
+	struct part rest = {.fd = -1};
+	int err = write_parts(build, cache, &pieces, &rest, image);
+
+	/* What changed just now may have changed again without showing it: used, but not kept. */
+	if (!err && !inputs->failed && inputs->newest_ns + CLOCK_TICK_NS < start_ns) {
+		int ret = cache__keep(cache, key, inputs->records, inputs->length, &pieces, &rest,
+				      image->size, image->unpacked);
+
+		if (ret)
+			note_no_cache(image, cache->dir, ret);
+	}
+	if (rest.fd >= 0)
+		close(rest.fd);
+	pieces__free(&pieces);
+	return err;
+}
+
+static int build_image(struct build *build, struct cache *cache, const struct cache_key *key,
 		       struct initramfs_image *image, struct ktstr_error *error)
 {
-	const char *dir = build->spec->cache_dir;
-	struct inputs *inputs = &build->tree.inputs;
 	uint64_t start_ns = now_ns();
-	char temporary[PATH_MAX];
-	int err = fill(build, error), fd = -1;
-	bool cached;
+	int err = fill(build, error);
 
 	if (err)
 		return err;
 	build->disk = is_for_disk(build);
-	if (dir)
-		fd = cache__begin(dir, temporary, sizeof(temporary));
-	cached = fd >= 0;
-	if (cached) {
-		err = write_archive(build, fd, image, NULL);
-		if (!err && !inputs->failed && inputs->newest_ns + CLOCK_TICK_NS < start_ns) {
-			cache__commit(dir, temporary, fd, key, inputs->records, inputs->length,
-				      image);
-			make_read_only(image);
+	if (cache) {
+		err = build_in_cache(build, cache, key, start_ns, image);
+		if (!err)
 			return 0;
-		}
-		cache__abort(temporary);
-		if (!err) {
-			make_read_only(image);
-			return 0;
-		}
-		/* Perhaps the cache's disk is full: memory may do. */
-		close(fd);
+		/*
+		 * Perhaps its disk is full: memory may do. When it is a file that is to go in, the
+		 * next attempt says so.
+		 */
+		note_no_cache(image, cache->dir, err);
 	}
-	fd = memfd_create("ktstr-initramfs", MFD_CLOEXEC);
-	if (fd < 0)
-		return ktstr_error__set(error, errno, "memfd_create", "initramfs", NULL);
-	err = write_archive(build, fd, image, error);
-	if (err)
-		close(fd);
+	return build_in_memory(build, image, error);
+}
+
+static int build(const struct initramfs_spec *spec, struct cache *cache,
+		 const struct cache_key *key, struct initramfs_image *image,
+		 struct ktstr_error *error)
+{
+	struct build build = {.spec = spec};
+	int err;
+
+	closure__init(&build.closure, &build.tree, getenv("LD_LIBRARY_PATH"), getenv("PATH"));
+	err = build_image(&build, cache, key, image, error);
+	closure__free(&build.closure);
+	tree__free(&build.tree);
 	return err;
 }
 
 int initramfs__base(const struct initramfs_spec *spec, struct initramfs_image *image,
 		    struct ktstr_error *error)
 {
-	struct build build = {.spec = spec};
+	struct cache cache = {.store.dir = -1};
 	struct cache_key key = {0};
-	int err;
+	bool cached = false;
+	int err = 0;
 
-	*image = (struct initramfs_image){.fd = -1};
+	*image = (struct initramfs_image){0};
 	if (!make_key(spec, &key)) {
-		err = no_memory(error);
-	} else if (spec->cache_dir && cache__lookup(spec->cache_dir, &key, image)) {
-		image->disk = erofs__is_image(image->fd);
-		err = 0;
-	} else {
-		closure__init(&build.closure, &build.tree, getenv("LD_LIBRARY_PATH"),
-			      getenv("PATH"));
-		err = build_image(&build, &key, image, error);
-		closure__free(&build.closure);
-		tree__free(&build.tree);
+		free(key.data);
+		return no_memory(error);
 	}
+	if (spec->cache_dir) {
+		err = cache__open(spec->cache_dir, &cache);
+		cached = !err;
+		if (err)
+			note_no_cache(image, spec->cache_dir, err);
+		err = 0;
+	}
+	if (!cached || !cache__lookup(&cache, &key, image))
+		err = build(spec, cached ? &cache : NULL, &key, image, error);
+	if (!err)
+		image->disk = erofs__is_image(image->segments[0].fd);
+	cache__close(&cache);
 	free(key.data);
 	if (err)
-		*image = (struct initramfs_image){.fd = -1};
+		initramfs_image__close(image);
 	return err;
-}
-
-void initramfs_image__close(struct initramfs_image *image)
-{
-	if (image->fd >= 0)
-		close(image->fd);
-	*image = (struct initramfs_image){.fd = -1};
 }
 
 int initramfs__run_config(const void *config, size_t config_length, void **archive, size_t *length,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Archives in a directory. A new one is written under a temporary name, locked while its writer
- * lives, and renamed. Its modification time is set to a value that the footer has, so that a later
- * write to the file shows; its access time is when it was last used.
+ * Entries are small files; what they are made of lies in the store. Whether a part is still what it
+ * was is known from its identity, within the boot that checked it; after that, its content is read
+ * once more. An entry's access time is when it was last used.
  */
 #include "cache.h"
 
@@ -13,300 +13,491 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "erofs.h"
+#include "copy.h"
 #include "inputs.h"
 
 #define ENTRY_PREFIX "base-"
-#define TEMPORARY_PREFIX ".new-base-"
-#define FOOTER_MAGIC "ktstr1\n" /* change it with any change of format or content */
-#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
-#define BOOT_ID_LENGTH 36u /* a UUID as text */
-#define BLOCK 512u
-#define ARCHIVE_MAGIC "070701" /* cpio newc */
+#define STORE "parts"
+#define MAGIC "ktstr2\n" /* change it with any change of format or content */
+#define MAGIC_STEM 5u	 /* bytes of it that every version has */
+#define ENTRY_MAX (64u << 20)
+#define MAX_TABLE 65536u
+#define NS_PER_S INT64_C(1000000000)
 
-/* Behind archive, key and records, at the very end of the file. */
-struct footer {
+/* Written to files: no padding. Behind it: parts, pieces, key, records. */
+struct head {
 	char magic[8];
+	uint64_t sum; /* of the file from @length on */
+	uint64_t length;
 	uint64_t archive_size, unpacked;
+	uint64_t nr_parts, nr_pieces; /* the first part is what is in no piece */
 	uint64_t key_length, records_length;
-	uint64_t hash;	  /* of footer, key and records */
-	uint64_t mtime_s; /* of the file; its fraction is 0 */
-	/* The file is not synced: only the boot that wrote it can trust its blocks. */
-	char boot_id[40];
+	char about[160];
+	char boot_id[BOOT_ID_SIZE]; /* of the kernel that saw the identities */
 };
 
-static bool read_all(int fd, void *data, size_t length, uint64_t offset)
+struct stored_part {
+	struct digest digest;
+	struct file_identity identity;
+};
+
+/* An entry in memory; the pointers lie in @data. */
+struct loaded {
+	char *data;
+	struct head *head;
+	struct stored_part *parts;
+	struct piece *pieces;
+	char *key, *records;
+};
+
+int cache__open(const char *dir, struct cache *cache)
 {
-	char *p = data;
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/" STORE, dir);
 
-	while (length) {
-		ssize_t n = pread(fd, p, length, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		length -= (size_t)n;
-		offset += (uint64_t)n;
-	}
-	return true;
+	*cache = (struct cache){.dir = dir, .store.dir = -1};
+	return n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG
+						  : store__open(path, &cache->store);
 }
 
-static bool write_all(int fd, const void *data, size_t length)
+void cache__close(struct cache *cache)
 {
-	const char *p = data;
-
-	while (length) {
-		ssize_t n = write(fd, p, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		length -= (size_t)n;
-	}
-	return true;
+	store__close(&cache->store);
 }
 
-static bool read_boot_id(char id[40])
-{
-	int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
-	bool ok;
+/* ---- Images ---- */
 
-	memset(id, 0, 40);
-	if (fd < 0)
+static int add_segment(struct initramfs_image *image, int fd, uint64_t offset, uint64_t length)
+{
+	struct initramfs_segment *p;
+
+	if (!length)
+		return 0;
+	p = reallocarray(image->segments, image->nr_segments + 1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	image->segments = p;
+	p[image->nr_segments++] =
+		(struct initramfs_segment){.fd = fd, .offset = offset, .length = length};
+	return 0;
+}
+
+/* @image->fds: the rest, then one for each part. */
+static int add_segments(struct initramfs_image *image, const struct piece *pieces, size_t nr,
+			uint64_t size)
+{
+	uint64_t at = 0, rest = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < nr && !err; i++) {
+		uint64_t before = pieces[i].at - at;
+
+		err = add_segment(image, image->fds[0], rest, before);
+		if (!err)
+			err = add_segment(image, image->fds[1 + pieces[i].part], 0,
+					  pieces[i].length);
+		rest += before;
+		at = pieces[i].at + pieces[i].length;
+	}
+	return err ? err : add_segment(image, image->fds[0], rest, size - at);
+}
+
+int cache__image(const struct pieces *pieces, const struct part *rest, uint64_t size,
+		 uint64_t unpacked, struct initramfs_image *image)
+{
+	size_t nr = pieces->nr_parts + 1;
+	int err = 0;
+
+	image->fds = calloc(nr, sizeof(*image->fds));
+	if (!image->fds)
+		return -ENOMEM;
+	image->size = size;
+	image->unpacked = unpacked;
+	for (size_t i = 0; i < nr && !err; i++) {
+		int fd = fcntl(i ? pieces->parts[i - 1].fd : rest->fd, F_DUPFD_CLOEXEC, 0);
+
+		err = fd < 0 ? -errno : 0;
+		if (!err)
+			image->fds[image->nr_fds++] = fd;
+	}
+	if (!err)
+		err = add_segments(image, pieces->pieces, pieces->nr_pieces, size);
+	if (err)
+		initramfs_image__close(image);
+	return err;
+}
+
+/* ---- Entries ---- */
+
+static void unload(struct loaded *entry)
+{
+	free(entry->data);
+	entry->data = NULL;
+}
+
+/* Points into the data, when all that it says fits into its length. */
+static bool find_tables(struct loaded *entry, uint64_t length)
+{
+	struct head *h = (struct head *)entry->data;
+	uint64_t at = sizeof(*h), end = 0;
+
+	if (length < sizeof(*h) || memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 ||
+	    h->length != length || !h->nr_parts || h->nr_parts > MAX_TABLE ||
+	    h->nr_pieces > MAX_TABLE || h->key_length > length || h->records_length > length ||
+	    h->about[sizeof(h->about) - 1] ||
+	    h->sum != digest__sum(&h->length, length - offsetof(struct head, length)))
 		return false;
-	ok = read(fd, id, BOOT_ID_LENGTH) == (ssize_t)BOOT_ID_LENGTH;
-	close(fd);
-	return ok;
+	entry->head = h;
+	entry->parts = (struct stored_part *)(entry->data + at);
+	at += h->nr_parts * sizeof(struct stored_part);
+	entry->pieces = (struct piece *)(entry->data + at);
+	at += h->nr_pieces * sizeof(struct piece);
+	entry->key = entry->data + at;
+	entry->records = entry->key + h->key_length;
+	if (at + h->key_length + h->records_length != length)
+		return false;
+	for (uint64_t i = 0; i < h->nr_pieces; i++) {
+		const struct piece *p = &entry->pieces[i];
+
+		if (p->at < end || p->at % CPIO_PAGE || p->length % CPIO_PAGE ||
+		    __builtin_add_overflow(p->at, p->length, &end) || end > h->archive_size ||
+		    p->part >= h->nr_parts - 1 ||
+		    p->length > entry->parts[p->part + 1].identity.size)
+			return false;
+	}
+	return true;
 }
 
-static int entry_path(const char *dir, const struct cache_key *key, char *path, size_t size)
+static int load(int dir, const char *name, struct loaded *entry)
 {
-	int n = snprintf(path, size, "%s/" ENTRY_PREFIX "%016llx", dir,
-			 (unsigned long long)strmap__hash(key->data, key->length));
-
-	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
-}
-
-/* Of everything but the archive itself. */
-static uint64_t hash_all(const struct footer *footer, const char *key, size_t key_length,
-			 const char *records, size_t records_length)
-{
-	struct footer copy = *footer;
-	uint64_t parts[3];
-
-	copy.hash = 0;
-	parts[0] = strmap__hash(&copy, sizeof(copy));
-	parts[1] = strmap__hash(key, key_length);
-	parts[2] = strmap__hash(records, records_length);
-	return strmap__hash(parts, sizeof(parts));
-}
-
-/* The file is ours, whole, and of this boot. */
-static bool footer_fits(const struct footer *footer, const struct stat *st)
-{
-	uint64_t size = sizeof(*footer);
-	char boot_id[40];
-
-	return !memcmp(footer->magic, FOOTER_MAGIC, sizeof(footer->magic)) &&
-	       !__builtin_add_overflow(size, footer->archive_size, &size) &&
-	       !__builtin_add_overflow(size, footer->key_length, &size) &&
-	       !__builtin_add_overflow(size, footer->records_length, &size) &&
-	       size == (uint64_t)st->st_size && footer->archive_size &&
-	       footer->archive_size % BLOCK == 0 &&
-	       (uint64_t)st->st_mtim.tv_sec == footer->mtime_s && !st->st_mtim.tv_nsec &&
-	       read_boot_id(boot_id) && !memcmp(boot_id, footer->boot_id, sizeof(boot_id));
-}
-
-static bool entry_is_current(int fd, const struct cache_key *key, struct initramfs_image *image)
-{
-	struct footer footer;
-	char magic[sizeof(ARCHIVE_MAGIC) - 1];
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), err = 0;
 	struct stat st;
-	char *text;
-	size_t length;
-	bool ok;
 
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid != 0) ||
-	    (uint64_t)st.st_size < sizeof(footer) ||
-	    !read_all(fd, &footer, sizeof(footer), (uint64_t)st.st_size - sizeof(footer)) ||
-	    !footer_fits(&footer, &st) || footer.key_length != key->length ||
-	    !read_all(fd, magic, sizeof(magic), 0) ||
-	    (memcmp(magic, ARCHIVE_MAGIC, sizeof(magic)) != 0 && !erofs__is_image(fd)))
-		return false;
-	length = (size_t)(footer.key_length + footer.records_length);
-	text = malloc(length + 1);
-	if (!text)
-		return false;
-	ok = read_all(fd, text, length, footer.archive_size) &&
-	     !memcmp(text, key->data, key->length) &&
-	     footer.hash ==
-		     hash_all(&footer, text, key->length, text + key->length, length - key->length);
-	if (ok) {
-		/* Records hold aligned numbers; inputs__current() copies what it reads. */
-		ok = inputs__current(text + key->length, length - key->length);
+	*entry = (struct loaded){0};
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid) ||
+	    st.st_size < (off_t)sizeof(struct head) || st.st_size > (off_t)ENTRY_MAX)
+		err = -EBADMSG;
+	if (!err) {
+		entry->data = malloc((size_t)st.st_size);
+		err = entry->data ? copy__read(fd, entry->data, (size_t)st.st_size, 0) : -ENOMEM;
 	}
-	free(text);
-	if (!ok)
-		return false;
-	*image = (struct initramfs_image){
-		.fd = fd, .size = footer.archive_size, .unpacked = footer.unpacked};
-	return true;
+	/* One of another version is none at all; the bytes of the first one were an archive's. */
+	if (!err && !find_tables(entry, (uint64_t)st.st_size))
+		err = (!memcmp(entry->data, MAGIC, MAGIC_STEM) &&
+		       memcmp(entry->data, MAGIC, sizeof(MAGIC)) != 0) ||
+				      !memcmp(entry->data, "070701", 6)
+			      ? -ENOENT
+			      : -EBADMSG;
+	close(fd);
+	if (err)
+		unload(entry);
+	return err;
 }
 
-bool cache__lookup(const char *dir, const struct cache_key *key, struct initramfs_image *image)
+/* Relative to the store's directory. */
+static void entry_name(const struct cache_key *key, char *name, size_t size)
+{
+	snprintf(name, size, "../" ENTRY_PREFIX "%016llx",
+		 (unsigned long long)digest__sum(key->data, key->length));
+}
+
+/* Under a name that the store takes away when its writer was killed, then under its own. */
+static int write_entry(const struct store *store, const char *path, struct head *head,
+		       const void *const *tables, const size_t *lengths)
+{
+	char name[STORE_NAME];
+	size_t length = sizeof(*head), at = sizeof(*head);
+	char *data;
+	int fd, err;
+
+	for (int i = 0; i < 4; i++)
+		length += lengths[i];
+	data = malloc(length);
+	if (!data)
+		return -ENOMEM;
+	memcpy(head->magic, MAGIC, sizeof(head->magic));
+	head->length = length;
+	memcpy(data, head, sizeof(*head));
+	for (int i = 0; i < 4; i++) {
+		if (lengths[i])
+			memcpy(data + at, tables[i], lengths[i]);
+		at += lengths[i];
+	}
+	((struct head *)data)->sum = digest__sum(data + offsetof(struct head, length),
+						 length - offsetof(struct head, length));
+	fd = store__create(store, name);
+	err = fd < 0 ? fd : copy__write(fd, data, length);
+	free(data);
+	if (!err && (fsync(fd) || renameat(store->dir, name, store->dir, path)))
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (err && fd >= 0)
+		store__abandon(store, name);
+	return err;
+}
+
+/* ---- Lookup ---- */
+
+static void note_damage(struct initramfs_image *image, const struct cache *cache)
+{
+	snprintf(image->note, sizeof(image->note),
+		 "%s: an entry of the cache was damaged, and is made anew", cache->dir);
+}
+
+/* Opens every part; what was checked by reading is noted in the entry for the next one. */
+static int open_parts(struct cache *cache, const char *path, struct loaded *entry, int *fds,
+		      size_t *nr_fds)
+{
+	struct head *h = entry->head;
+	bool rechecked = false, trusted;
+	char boot_id[BOOT_ID_SIZE];
+
+	trusted = boot_id__read(boot_id) && !memcmp(boot_id, h->boot_id, sizeof(boot_id));
+	for (size_t i = 0; i < h->nr_parts; i++) {
+		struct part part = {.digest = entry->parts[i].digest,
+				    .identity = entry->parts[i].identity};
+		int err = store__get(&cache->store, &part, trusted, &rechecked);
+
+		if (err)
+			return err;
+		fds[(*nr_fds)++] = part.fd;
+		entry->parts[i].identity = part.identity;
+	}
+	if (rechecked) {
+		const void *const tables[] = {entry->parts, entry->pieces, entry->key,
+					      entry->records};
+		const size_t lengths[] = {h->nr_parts * sizeof(*entry->parts),
+					  h->nr_pieces * sizeof(*entry->pieces), h->key_length,
+					  h->records_length};
+
+		memcpy(h->boot_id, boot_id, sizeof(boot_id));
+		(void)write_entry(&cache->store, path, h, tables, lengths);
+	}
+	return 0;
+}
+
+bool cache__lookup(struct cache *cache, const struct cache_key *key,
+		   struct initramfs_image *image)
 {
 	const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
-	char path[PATH_MAX];
-	int fd;
+	struct loaded entry;
+	char path[64];
+	int err;
 
-	if (entry_path(dir, key, path, sizeof(path)))
-		return false;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-	if (fd < 0)
-		return false;
-	if (!entry_is_current(fd, key, image)) {
-		close(fd);
+	entry_name(key, path, sizeof(path));
+	err = load(cache->store.dir, path, &entry);
+	if (err) {
+		if (err == -EBADMSG)
+			note_damage(image, cache);
 		return false;
 	}
-	futimens(fd, used);
+	if (entry.head->key_length != key->length ||
+	    memcmp(entry.key, key->data, key->length) != 0 ||
+	    !inputs__current(entry.records, entry.head->records_length)) {
+		unload(&entry);
+		return false;
+	}
+	image->fds = calloc(entry.head->nr_parts, sizeof(*image->fds));
+	err = image->fds ? open_parts(cache, path, &entry, image->fds, &image->nr_fds) : -ENOMEM;
+	if (!err)
+		err = add_segments(image, entry.pieces, entry.head->nr_pieces,
+				   entry.head->archive_size);
+	image->size = entry.head->archive_size;
+	image->unpacked = entry.head->unpacked;
+	unload(&entry);
+	if (err) {
+		initramfs_image__close(image);
+		if (err == -EBADMSG)
+			note_damage(image, cache);
+		return false;
+	}
+	utimensat(cache->store.dir, path, used, AT_SYMLINK_NOFOLLOW);
 	return true;
 }
 
-/* mkdir -p; errors show when a file is made there. */
-static void make_dirs(const char *dir)
+/* ---- Keeping ---- */
+
+int cache__keep(struct cache *cache, const struct cache_key *key, const char *records,
+		size_t records_length, const struct pieces *pieces, const struct part *rest,
+		uint64_t size, uint64_t unpacked)
 {
-	char path[PATH_MAX];
-	size_t length = strlen(dir);
-
-	if (length >= sizeof(path))
-		return;
-	memcpy(path, dir, length + 1);
-	for (size_t i = 1; i < length; i++) {
-		if (path[i] != '/')
-			continue;
-		path[i] = '\0';
-		mkdir(path, 0777);
-		path[i] = '/';
-	}
-	mkdir(path, 0777);
-}
-
-int cache__begin(const char *dir, char *temporary, size_t size)
-{
-	int n = snprintf(temporary, size, "%s/" TEMPORARY_PREFIX "XXXXXX", dir), fd;
-
-	if (n < 0 || (size_t)n >= size)
-		return -1;
-	make_dirs(dir);
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd >= 0)
-		flock(fd, LOCK_EX | LOCK_NB); /* "its writer lives" */
-	return fd;
-}
-
-void cache__abort(const char *temporary)
-{
-	unlink(temporary);
-}
-
-struct entry {
-	char name[NAME_MAX + 1];
-	struct timespec used;
-};
-
-static int least_recent_first(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	if (x->used.tv_sec != y->used.tv_sec)
-		return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
-	if (x->used.tv_nsec != y->used.tv_nsec)
-		return x->used.tv_nsec < y->used.tv_nsec ? -1 : 1;
-	return strcmp(x->name, y->name);
-}
-
-/* A temporary file that nobody has locked was left by a writer that was killed. */
-static void remove_if_left(int dir_fd, const char *name)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
-
-	if (fd < 0)
-		return;
-	if (!flock(fd, LOCK_EX | LOCK_NB))
-		unlinkat(dir_fd, name, 0);
-	close(fd);
-}
-
-/* Who has an entry open keeps it, whatever happens to its name. */
-static void prune(const char *dir)
-{
-	struct entry *entries = NULL;
-	size_t nr = 0;
-	struct dirent *item;
-	DIR *stream = opendir(dir);
-
-	if (!stream)
-		return;
-	while ((item = readdir(stream))) {
-		struct entry *p;
-		struct stat st;
-
-		if (!strncmp(item->d_name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)))
-			remove_if_left(dirfd(stream), item->d_name);
-		if (strncmp(item->d_name, ENTRY_PREFIX, strlen(ENTRY_PREFIX)) ||
-		    fstatat(dirfd(stream), item->d_name, &st, AT_SYMLINK_NOFOLLOW))
-			continue;
-		p = reallocarray(entries, nr + 1, sizeof(*p));
-		if (!p)
-			break;
-		entries = p;
-		strcpy(entries[nr].name, item->d_name);
-		entries[nr++].used = st.st_atim;
-	}
-	if (nr > CACHE_MAX_ENTRIES) {
-		qsort(entries, nr, sizeof(*entries), least_recent_first);
-		for (size_t i = 0; i < nr - CACHE_MAX_ENTRIES; i++)
-			unlinkat(dirfd(stream), entries[i].name, 0);
-	}
-	free(entries);
-	closedir(stream);
-}
-
-void cache__commit(const char *dir, const char *temporary, int fd, const struct cache_key *key,
-		   const char *records, size_t records_length, const struct initramfs_image *image)
-{
-	struct footer footer = {
-		.archive_size = image->size,
-		.unpacked = image->unpacked,
+	struct head head = {
+		.archive_size = size,
+		.unpacked = unpacked,
+		.nr_parts = pieces->nr_parts + 1,
+		.nr_pieces = pieces->nr_pieces,
 		.key_length = key->length,
 		.records_length = records_length,
 	};
-	struct timespec times[2];
-	char path[PATH_MAX];
+	struct stored_part *parts = calloc(pieces->nr_parts + 1, sizeof(*parts));
+	const void *const tables[] = {parts, pieces->pieces, key->data, records};
+	const size_t lengths[] = {(pieces->nr_parts + 1) * sizeof(*parts),
+				  pieces->nr_pieces * sizeof(*pieces->pieces), key->length,
+				  records_length};
+	char path[64];
+	int err = 0;
 
-	memcpy(footer.magic, FOOTER_MAGIC, sizeof(footer.magic));
-	clock_gettime(CLOCK_REALTIME, &times[0]);
-	times[1] = (struct timespec){.tv_sec = times[0].tv_sec};
-	footer.mtime_s = (uint64_t)times[1].tv_sec;
-	if (!read_boot_id(footer.boot_id) || entry_path(dir, key, path, sizeof(path))) {
-		unlink(temporary);
-		return;
+	if (!parts)
+		return -ENOMEM;
+	for (size_t i = 0; i <= pieces->nr_parts; i++) {
+		const struct part *part = i ? &pieces->parts[i - 1] : rest;
+
+		parts[i] = (struct stored_part){.digest = part->digest,
+						.identity = part->identity};
 	}
-	footer.hash = hash_all(&footer, key->data, key->length, records, records_length);
-	if (lseek(fd, (off_t)image->size, SEEK_SET) < 0 || !write_all(fd, key->data, key->length) ||
-	    !write_all(fd, records, records_length) || !write_all(fd, &footer, sizeof(footer)) ||
-	    futimens(fd, times) || rename(temporary, path)) {
-		unlink(temporary);
-		return;
+	snprintf(head.about, sizeof(head.about), "%s", key->about);
+	/* Without it nothing is trusted, which costs time alone. */
+	(void)boot_id__read(head.boot_id);
+	if (head.nr_parts > MAX_TABLE || head.nr_pieces > MAX_TABLE)
+		err = -E2BIG;
+	entry_name(key, path, sizeof(path));
+	if (!err)
+		err = write_entry(&cache->store, path, &head, tables, lengths);
+	free(parts);
+	if (!err)
+		cache__clean(cache, CACHE_MAX_ENTRIES, CACHE_MAX_BYTES);
+	return err;
+}
+
+/* ---- All entries ---- */
+
+static int most_recent_first(const void *a, const void *b)
+{
+	const struct cache_entry *x = a, *y = b;
+
+	if (x->used_ns != y->used_ns)
+		return x->used_ns > y->used_ns ? -1 : 1;
+	return strcmp(x->name, y->name);
+}
+
+/* What is no entry of this version has the size 0 and is not in use. */
+static int list_names(int dir, struct cache_entry **entries, size_t *nr)
+{
+	int fd = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *item;
+
+	if (!stream) {
+		err = -errno;
+		if (fd >= 0)
+			close(fd);
+		return err;
 	}
-	prune(dir);
+	while (!err && (item = readdir(stream))) {
+		struct cache_entry *p;
+		struct stat st;
+
+		if (strncmp(item->d_name, ENTRY_PREFIX, strlen(ENTRY_PREFIX)) ||
+		    strlen(item->d_name) >= sizeof(p->name) ||
+		    fstatat(dirfd(stream), item->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		p = reallocarray(*entries, *nr + 1, sizeof(*p));
+		if (!p) {
+			err = -ENOMEM;
+			break;
+		}
+		*entries = p;
+		p[*nr] = (struct cache_entry){.used_ns = st.st_atim.tv_sec * NS_PER_S +
+							 st.st_atim.tv_nsec};
+		strcpy(p[(*nr)++].name, item->d_name);
+	}
+	closedir(stream);
+	return err;
+}
+
+static int load_named(const struct cache *cache, const char *name, struct loaded *entry)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "../%s", name);
+	return load(cache->store.dir, path, entry);
+}
+
+/* Counts what is new to @seen of an entry's parts, and remembers it there. */
+static int count_parts(const struct loaded *entry, struct strmap *seen, uint64_t *bytes)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < entry->head->nr_parts && !err; i++) {
+		char name[DIGEST_TEXT];
+
+		digest__text(&entry->parts[i].digest, name);
+		if (strmap__get(seen, name))
+			continue;
+		err = strmap__set(seen, name, seen);
+		*bytes += entry->parts[i].identity.size;
+	}
+	return err;
+}
+
+int cache__list(struct cache *cache, struct cache_entry **entries, size_t *nr)
+{
+	struct strmap seen = {0};
+	int err;
+
+	*entries = NULL;
+	*nr = 0;
+	err = list_names(cache->store.dir, entries, nr);
+	if (*nr)
+		qsort(*entries, *nr, sizeof(**entries), most_recent_first);
+	for (size_t i = 0; i < *nr && !err; i++) {
+		struct cache_entry *e = &(*entries)[i];
+		struct loaded entry;
+
+		if (load_named(cache, e->name, &entry))
+			continue;
+		e->size = entry.head->archive_size;
+		memcpy(e->about, entry.head->about, sizeof(e->about));
+		err = count_parts(&entry, &seen, &e->own);
+		unload(&entry);
+	}
+	strmap__free(&seen);
+	if (err) {
+		free(*entries);
+		*entries = NULL;
+		*nr = 0;
+	}
+	return err;
+}
+
+static bool is_wanted(void *opaque, const char *digest)
+{
+	return strmap__get(opaque, digest);
+}
+
+void cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
+{
+	struct cache_entry *entries;
+	struct strmap wanted = {0};
+	uint64_t total = 0, own = 0;
+	size_t nr, kept = 0;
+	int err = cache__list(cache, &entries, &nr);
+
+	for (size_t i = 0; i < nr && !err; i++) {
+		struct loaded entry;
+		char path[160];
+
+		/* By size, not by luck: a smaller one behind one that does not fit goes, too. */
+		total += entries[i].own;
+		if (kept < keep && total <= bytes &&
+		    !load_named(cache, entries[i].name, &entry)) {
+			err = count_parts(&entry, &wanted, &own);
+			unload(&entry);
+			kept++;
+			continue;
+		}
+		snprintf(path, sizeof(path), "../%s", entries[i].name);
+		unlinkat(cache->store.dir, path, 0);
+	}
+	/* Entries first, then what only they needed: never the other way round. */
+	if (!err)
+		store__collect(&cache->store, is_wanted, &wanted);
+	strmap__free(&wanted);
+	free(entries);
 }

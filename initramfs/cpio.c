@@ -4,13 +4,13 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "copy.h"
 
 #define CPIO_MAGIC "070701"
 #define CPIO_HEADER 110u /* magic and 13 fields of 8 hexadecimal digits */
@@ -36,27 +36,12 @@ void cpio__free(struct cpio *cpio)
 	cpio->capacity = 0;
 }
 
-static int write_all(int fd, const char *data, size_t length, struct ktstr_error *error)
-{
-	while (length) {
-		ssize_t n = write(fd, data, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ktstr_error__set(error, errno, "write", "initramfs", NULL);
-		data += n;
-		length -= (size_t)n;
-	}
-	return 0;
-}
-
 static int flush(struct cpio *cpio, struct ktstr_error *error)
 {
-	int err = write_all(cpio->fd, cpio->pending, cpio->nr_pending, error);
+	int err = copy__write(cpio->fd, cpio->pending, cpio->nr_pending);
 
 	cpio->nr_pending = 0;
-	return err;
+	return err ? ktstr_error__set(error, -err, "write", "initramfs", NULL) : 0;
 }
 
 static int append(struct cpio *cpio, const void *data, uint64_t length, struct ktstr_error *error)
@@ -96,11 +81,12 @@ static int pad(struct cpio *cpio, uint64_t align, struct ktstr_error *error)
 	return over ? append(cpio, NULL, align - over, error) : 0;
 }
 
-static int put_header(struct cpio *cpio, const char *path, const struct header *h,
-		      struct ktstr_error *error)
+/* @name_size: with the NULs behind the name, one at least. */
+static int put_named(struct cpio *cpio, const char *path, size_t name_size, const struct header *h,
+		     struct ktstr_error *error)
 {
 	const char *name = *path == '/' ? path + 1 : path;
-	size_t name_size = strlen(name) + 1;
+	size_t length = strlen(name);
 	char text[CPIO_HEADER + 1];
 	int err;
 
@@ -117,8 +103,21 @@ static int put_header(struct cpio *cpio, const char *path, const struct header *
 		 h->rmajor, h->rminor, (unsigned int)name_size, 0u);
 	err = append(cpio, text, CPIO_HEADER, error);
 	if (!err)
-		err = append(cpio, name, name_size, error);
+		err = append(cpio, name, length, error);
+	if (!err)
+		err = append(cpio, NULL, name_size - length, error);
 	return err ? err : pad(cpio, CPIO_ALIGN, error);
+}
+
+static size_t plain_size(const char *path)
+{
+	return strlen(*path == '/' ? path + 1 : path) + 1;
+}
+
+static int put_header(struct cpio *cpio, const char *path, const struct header *h,
+		      struct ktstr_error *error)
+{
+	return put_named(cpio, path, plain_size(path), h, error);
 }
 
 int cpio__dir(struct cpio *cpio, const char *path, uint32_t mode, struct ktstr_error *error)
@@ -170,60 +169,6 @@ int cpio__char(struct cpio *cpio, const char *path, uint32_t mode, uint32_t majo
 	return put_header(cpio, path, &h, error);
 }
 
-/* Errors of the calls that copy in the kernel after which read() and write() may still work. */
-static bool can_fall_back(int err)
-{
-	return err == EXDEV || err == EINVAL || err == ENOSYS || err == EOPNOTSUPP ||
-	       err == EPERM || err == EBADF || err == ETXTBSY;
-}
-
-enum copy_method { COPY_FILE_RANGE, COPY_SENDFILE, COPY_READ };
-
-static ssize_t copy_some(enum copy_method method, int to, int from, loff_t *from_offset,
-			 size_t length, struct ktstr_error *error)
-{
-	char buf[65536];
-	ssize_t n;
-
-	if (method == COPY_FILE_RANGE)
-		return copy_file_range(from, from_offset, to, NULL, length, 0);
-	if (method == COPY_SENDFILE)
-		return sendfile(to, from, from_offset, length);
-	n = pread(from, buf, length < sizeof(buf) ? length : sizeof(buf), *from_offset);
-	if (n > 0) {
-		if (write_all(to, buf, (size_t)n, error)) {
-			errno = error ? error->err : EIO;
-			return -1;
-		}
-		*from_offset += n;
-	}
-	return n;
-}
-
-static int copy(int to, int from, uint64_t size, const char *host, struct ktstr_error *error)
-{
-	enum copy_method method = COPY_FILE_RANGE;
-	loff_t offset = 0;
-
-	while ((uint64_t)offset < size) {
-		uint64_t left = size - (uint64_t)offset;
-		size_t chunk = left < (1u << 30) ? (size_t)left : 1u << 30;
-		ssize_t n = copy_some(method, to, from, &offset, chunk, error);
-
-		if (n > 0 || (n < 0 && errno == EINTR))
-			continue;
-		if (method != COPY_READ && (n == 0 || can_fall_back(errno)))
-			method++;
-		else if (n == 0)
-			return ktstr_error__set(error, ESTALE, "read", host,
-						"it became shorter while it was read");
-		else
-			return ktstr_error__set(error, errno, "copy into the initramfs", host,
-						NULL);
-	}
-	return 0;
-}
-
 int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, uint64_t size,
 	       const char *host, struct ktstr_error *error)
 {
@@ -233,10 +178,50 @@ int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, u
 	if (!err)
 		err = flush(cpio, error);
 	if (!err)
-		err = copy(cpio->fd, source, size, host, error);
+		err = copy__bytes(cpio->fd, source, 0, size, host, error);
 	if (err)
 		return err;
 	cpio->offset += size;
+	cpio->content += size;
+	return pad(cpio, CPIO_ALIGN, error);
+}
+
+bool cpio__can_be_outside(const char *path)
+{
+	return plain_size(path) <= PATH_MAX - CPIO_HEADER - CPIO_ALIGN;
+}
+
+/* Size of a name that ends where a page does, when its header is written next. */
+static size_t size_to_page(const struct cpio *cpio)
+{
+	return (size_t)(CPIO_PAGE - (cpio->offset + CPIO_HEADER) % CPIO_PAGE);
+}
+
+int cpio__file_outside(struct cpio *cpio, const char *path, uint32_t mode, int source,
+		       uint64_t size, const char *host, uint64_t *at, struct ktstr_error *error)
+{
+	const struct header h = {.mode = S_IFREG | mode, .nlink = 1, .size = size};
+	uint64_t outside = size - size % CPIO_PAGE;
+	int err;
+
+	/* What can go before it in a page with no room for the name is the root directory again. */
+	if (size_to_page(cpio) < plain_size(path)) {
+		err = cpio__dir(cpio, ".", 0755, error);
+		if (err)
+			return err;
+	}
+	err = put_named(cpio, path, size_to_page(cpio), &h, error);
+	if (!err)
+		err = flush(cpio, error);
+	if (err)
+		return err;
+	*at = cpio->offset;
+	cpio->offset += outside;
+	if (size > outside)
+		err = copy__bytes(cpio->fd, source, outside, size - outside, host, error);
+	if (err)
+		return err;
+	cpio->offset += size - outside;
 	cpio->content += size;
 	return pad(cpio, CPIO_ALIGN, error);
 }

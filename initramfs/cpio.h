@@ -9,6 +9,7 @@
 
 #include <ktstr/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,7 @@
 
 struct cpio {
 	int fd;		   /* written from its position on; -1: everything stays in @pending */
-	uint64_t offset;   /* bytes of archive so far */
+	uint64_t offset;   /* bytes of archive so far, those that are left out included */
 	uint64_t content;  /* bytes of file content so far */
 	uint32_t next_ino; /* every entry has its own: no hard links */
 	char *pending;	   /* not yet in @fd */
@@ -42,6 +43,15 @@ int cpio__char(struct cpio *cpio, const char *path, uint32_t mode, uint32_t majo
  */
 int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, uint64_t size,
 	       const char *host, struct ktstr_error *error);
+/*
+ * The same, but the whole pages of the content are left out of @cpio's file: they begin at *at of the
+ * archive, a multiple of CPIO_PAGE. The name has NULs behind it for that, as the kernel's format
+ * allows; it must be one for which there is room.
+ */
+#define CPIO_PAGE UINT64_C(4096)
+bool cpio__can_be_outside(const char *path);
+int cpio__file_outside(struct cpio *cpio, const char *path, uint32_t mode, int source,
+		       uint64_t size, const char *host, uint64_t *at, struct ktstr_error *error);
 /* Trailer and padding to CPIO_BLOCK; with a file, everything is written after it. */
 int cpio__end(struct cpio *cpio, struct ktstr_error *error);
 

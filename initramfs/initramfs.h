@@ -38,19 +38,35 @@ struct initramfs_spec {
 	bool stage1;
 };
 
+/* [offset, offset + length) of a file, which nobody writes to. */
+struct initramfs_segment {
+	int fd;
+	uint64_t offset, length; /* bytes; multiples of 4096, but for the length of the last one */
+};
+
+/* An archive: what its segments hold, one after the other. */
 struct initramfs_image {
-	int fd;		   /* page-cache file or memfd, read-only use, from offset 0 */
-	bool disk;	   /* an image for a disk: what is behind @size of @fd is not part of it */
+	struct initramfs_segment *segments;
+	size_t nr_segments;
+	int *fds; /* what the segments lie in: page-cache files, or a memfd */
+	size_t nr_fds;
+	bool disk;	   /* not an archive, but an image for a disk; one segment */
 	uint64_t size;	   /* bytes; a multiple of 512 */
 	uint64_t unpacked; /* bytes of file content: what the guest's RAM must hold as well */
+	char note[256];	   /* what was wrong with the cache, in a line; "": nothing */
 };
 
 /*
- * -ENOENT: a file or library is missing (the error names it and who needs it), -EACCES: unreadable,
- * -ENOEXEC: an ELF of another machine, -EFBIG: a file over 4 GiB - 1.
+ * @image is all zero or closed. -ENOENT: a file or library is missing (the error names it and who
+ * needs it), -EACCES: unreadable, -ENOEXEC: an ELF of another machine, -EFBIG: a file over
+ * 4 GiB - 1. A cache that cannot be used is no error: see @note.
  */
 int initramfs__base(const struct initramfs_spec *spec, struct initramfs_image *image,
 		    struct ktstr_error *error);
+/* Of an archive that is a file: its first @size bytes. Takes @fd over, -ENOMEM or not. */
+int initramfs_image__of_file(struct initramfs_image *image, int fd, uint64_t size);
+/* Appends the archive to @fd; its segments' files keep their positions. */
+int initramfs_image__copy(const struct initramfs_image *image, int fd, struct ktstr_error *error);
 void initramfs_image__close(struct initramfs_image *image);
 
 /*

@@ -20,8 +20,7 @@ int modules__add(struct tree *tree, const char *dir, const char *release, const 
 		 struct ktstr_error *error);
 
 /*
- * Decompresses a .ko.xz, .ko.gz or .ko.zst, or the payload of a kernel image, by its first bytes;
- * anything else is copied. *out is
+ * Decompresses a .ko.xz, .ko.gz or .ko.zst by its first bytes; anything else is copied. *out is
  * malloc'ed. @name is for errors.
  */
 int modules__decompress(const void *data, size_t length, const char *name, void **out,

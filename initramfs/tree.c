@@ -409,8 +409,21 @@ static int by_path(const void *a, const void *b)
 	return strcmp((*x)->path, (*y)->path);
 }
 
+static int write_content(const struct tree_entry *entry, int fd, uint64_t size, struct cpio *cpio,
+			 struct pieces *pieces, struct ktstr_error *error)
+{
+	int err = -ENOTSUP;
+
+	if (pieces && size >= PIECE_MIN)
+		err = pieces__add(pieces, cpio, entry->path, entry->mode, fd, size, entry->host,
+				  error);
+	return err == -ENOTSUP ? cpio__file(cpio, entry->path, entry->mode, fd, size, entry->host,
+					    error)
+			       : err;
+}
+
 static int write_file(struct tree *tree, const struct tree_entry *entry, struct cpio *cpio,
-		      struct ktstr_error *error)
+		      struct pieces *pieces, struct ktstr_error *error)
 {
 	struct stat st;
 	int fd, err;
@@ -428,20 +441,19 @@ static int write_file(struct tree *tree, const struct tree_entry *entry, struct 
 		err = ktstr_error__set(error, EINVAL, "add to initramfs", entry->host,
 				       "not a regular file");
 	else
-		err = cpio__file(cpio, entry->path, entry->mode, fd, (uint64_t)st.st_size,
-				 entry->host, error);
+		err = write_content(entry, fd, (uint64_t)st.st_size, cpio, pieces, error);
 	close(fd);
 	return err;
 }
 
 static int write_entry(struct tree *tree, const struct tree_entry *entry, struct cpio *cpio,
-		       struct ktstr_error *error)
+		       struct pieces *pieces, struct ktstr_error *error)
 {
 	switch (entry->kind) {
 	case TREE_DIR:
 		return cpio__dir(cpio, entry->path, entry->mode, error);
 	case TREE_FILE:
-		return write_file(tree, entry, cpio, error);
+		return write_file(tree, entry, cpio, pieces, error);
 	case TREE_DATA:
 		return cpio__data(cpio, entry->path, entry->mode, entry->data, entry->size, error);
 	case TREE_SYMLINK:
@@ -453,13 +465,14 @@ static int write_entry(struct tree *tree, const struct tree_entry *entry, struct
 	return -EINVAL;
 }
 
-int tree__write(struct tree *tree, struct cpio *cpio, struct ktstr_error *error)
+int tree__write(struct tree *tree, struct cpio *cpio, struct pieces *pieces,
+		struct ktstr_error *error)
 {
 	if (tree->nr_entries)
 		/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
 		qsort(tree->entries, tree->nr_entries, sizeof(*tree->entries), by_path);
 	for (size_t i = 0; i < tree->nr_entries; i++) {
-		int err = write_entry(tree, tree->entries[i], cpio, error);
+		int err = write_entry(tree, tree->entries[i], cpio, pieces, error);
 
 		if (err)
 			return err;

@@ -15,6 +15,7 @@
 
 #include "cpio.h"
 #include "inputs.h"
+#include "pieces.h"
 #include "strmap.h"
 
 enum tree_kind { TREE_DIR, TREE_FILE, TREE_DATA, TREE_SYMLINK, TREE_CHAR };
@@ -68,7 +69,11 @@ const struct tree_entry *tree__lookup(const struct tree *tree, const char *path)
 /* Bytes of content of all files, as they are now; what is not there has none. */
 uint64_t tree__content(const struct tree *tree);
 
-/* Writes the archive, sorted by path; ends it. */
-int tree__write(struct tree *tree, struct cpio *cpio, struct ktstr_error *error);
+/*
+ * Writes the archive, sorted by path; ends it. @pieces: where the content of large files goes; NULL:
+ * into the archive.
+ */
+int tree__write(struct tree *tree, struct cpio *cpio, struct pieces *pieces,
+		struct ktstr_error *error);
 
 #endif /* KTSTR_INITRAMFS_TREE_H */

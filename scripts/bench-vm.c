@@ -5,6 +5,9 @@
  *
  *   bench-vm run            one machine; prints KEY VALUE lines and what left the guest
  *   bench-vm image FILE     writes the initramfs of such a machine; prints kernel and command line
+ *   bench-vm start N        N machines at once, each in a process, up to where their vCPUs would start;
+ *                           prints the times of the last one and the memory of all
+ *   bench-vm cold PROGRAM   an initramfs with PROGRAM and its closure, from an empty cache
  *   bench-vm time CMD...    runs CMD, which prints something once its guest's /init speaks; prints
  *                           KEY VALUE lines, then "output" and what CMD printed
  *
@@ -27,6 +30,7 @@
 #include <ktstr/guest.h>
 #include <ktstr/vm.h>
 
+#include "initramfs/initramfs.h"
 #include "vmm/arch/x86/x86.h"
 #include "vmm/kernel.h"
 #include "vmm/vm.h"
@@ -206,6 +210,131 @@ static int cmd_image(const char *path)
 	return status;
 }
 
+/* ---- start ---- */
+
+/* What a machine that is ready to run tells. */
+struct started {
+	uint64_t exec_ns, ready_ns; /* CLOCK_MONOTONIC */
+	struct ktstr_times times;
+};
+
+/* In a process of its own, like a test: tells @out, then holds the machine until it is killed. */
+static int cmd_hold(const char *exec_ns, int out)
+{
+	struct started s = {.exec_ns = strtoull(exec_ns, NULL, 10)};
+	struct ktstr_error error = {0};
+	struct ktstr_vm_config config;
+	struct ktstr_vm *vm;
+
+	describe(&config);
+	if (ktstr_vm__create(&config, &vm, &error))
+		return fail_error(&error);
+	s.ready_ns = vm__now_ns();
+	s.times = ((struct vm *)vm)->times;
+	if (write(out, &s, sizeof(s)) != (ssize_t)sizeof(s))
+		return fail("write", strerror(errno));
+	pause();
+	return 0;
+}
+
+static pid_t start_holder(int out)
+{
+	char exec_ns[24], fd[12];
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fcntl(out, F_SETFD, 0);
+	snprintf(fd, sizeof(fd), "%d", out);
+	snprintf(exec_ns, sizeof(exec_ns), "%llu", (unsigned long long)vm__now_ns());
+	execl("/proc/self/exe", "bench-vm", "hold", exec_ns, fd, NULL);
+	_exit(127);
+}
+
+/* "Pss:" of a process, in KiB; 0 when it cannot be read. */
+static unsigned long read_pss_kb(pid_t pid)
+{
+	char path[64], line[256];
+	unsigned long kb = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Pss: %lu kB", &kb) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kb;
+}
+
+#define MAX_STARTED 64
+
+static int cmd_start(int n)
+{
+	unsigned long pss_kb = 0;
+	pid_t pids[MAX_STARTED];
+	struct started s;
+	int fds[2], err = 0, nr = 0;
+
+	if (n < 1 || n > MAX_STARTED)
+		return fail("start", "not a number from 1 to 64");
+	if (pipe2(fds, O_CLOEXEC))
+		return fail("pipe", strerror(errno));
+	/* One after the other: what is timed is not each other. */
+	while (nr < n && !err) {
+		pids[nr] = start_holder(fds[1]);
+		if (pids[nr] < 0 || read(fds[0], &s, sizeof(s)) != (ssize_t)sizeof(s))
+			err = fail("start", "a machine was not made");
+		nr += pids[nr] >= 0;
+	}
+	for (int i = 0; i < nr; i++)
+		pss_kb += read_pss_kb(pids[i]);
+	for (int i = 0; i < nr; i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	if (err)
+		return err;
+	printf("machines %d\npss_kb %lu\n", n, pss_kb);
+	print_ns("exec_to_ready", s.ready_ns - s.exec_ns);
+	print_ns("kernel", s.times.kernel_ns);
+	print_ns("initramfs", s.times.initramfs_ns);
+	return 0;
+}
+
+static int cmd_cold(const char *program)
+{
+	const struct ktstr_file file = {.host_path = program};
+	char dir[] = "/var/tmp/ktstr-bench-XXXXXX", command[64];
+	struct initramfs_spec spec = {.files = &file, .nr_files = 1, .cache_dir = dir};
+	struct initramfs_image image = {0};
+	struct ktstr_error error = {0};
+	uint64_t start_ns, end_ns;
+	int err;
+
+	if (!mkdtemp(dir))
+		return fail(dir, strerror(errno));
+	start_ns = vm__now_ns();
+	err = initramfs__base(&spec, &image, &error);
+	end_ns = vm__now_ns();
+	if (err) {
+		fail_error(&error);
+	} else {
+		print_ns("cold", end_ns - start_ns);
+		print_ns("bytes", image.size);
+		start_ns = vm__now_ns();
+		initramfs_image__close(&image);
+		err = initramfs__base(&spec, &image, &error);
+		print_ns("warm", vm__now_ns() - start_ns);
+		printf("note %s\n", image.note[0] ? image.note : "none");
+	}
+	initramfs_image__close(&image);
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command) || err ? 2 : 0;
+}
+
 /* ---- time ---- */
 
 struct spoken {
@@ -344,5 +473,11 @@ int main(int argc, char **argv)
 		return cmd_image(argv[2]);
 	if (argc >= 3 && !strcmp(argv[1], "time"))
 		return cmd_time(argv + 2);
-	return fail("usage", "bench-vm run | image FILE | time CMD ARGS...");
+	if (argc == 3 && !strcmp(argv[1], "start"))
+		return cmd_start(atoi(argv[2]));
+	if (argc == 4 && !strcmp(argv[1], "hold"))
+		return cmd_hold(argv[2], atoi(argv[3]));
+	if (argc == 3 && !strcmp(argv[1], "cold"))
+		return cmd_cold(argv[2]);
+	return fail("usage", "bench-vm run | start N | cold PROGRAM | image FILE | time CMD ARGS...");
 }

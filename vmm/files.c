@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Directories, new files, whole writes. */
+/* Directories, new files, whole reads and writes. */
 #include "files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,21 +43,4 @@ int files__create(const char *dir, const char *name)
 	unlink(path);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	return fd < 0 ? -errno : fd;
-}
-
-int files__write(int fd, const void *data, size_t length)
-{
-	const uint8_t *p = data;
-
-	while (length) {
-		ssize_t n = write(fd, p, length);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		p += n;
-		length -= (size_t)n;
-	}
-	return 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Files that the monitor makes: directories, new files, whole writes. */
+/* Files that the monitor makes: directories, new files, whole reads and writes. */
 #ifndef KTSTR_VMM_FILES_H
 #define KTSTR_VMM_FILES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Makes the directories above @path, which is changed meanwhile. One that is there already is no
@@ -18,8 +19,5 @@ int files__make_directory(char *path);
  * it may be a link to what others use. A descriptor, or -errno.
  */
 int files__create(const char *dir, const char *name);
-
-/* All of @length bytes at @fd's position. -errno; -EIO: nothing more can be written. */
-int files__write(int fd, const void *data, size_t length);
 
 #endif /* KTSTR_VMM_FILES_H */

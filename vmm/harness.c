@@ -314,6 +314,9 @@ static void put_all_evidence(FILE *out, const struct ktstr_result *result)
 
 	put_whole(out, as_it_is, result->backtrace);
 	put_whole(out, as_it_is, result->vcpus);
+	/* Nobody asked for it, and it changes what the kernel does. */
+	if (result->kaslr == KTSTR_KASLR_NO_RELOCATIONS)
+		harness__say(out, false, "KASLR: %s", ktstr_kaslr__text(result->kaslr));
 	put_evidence(out, as_it_is, "scheduler output", result->scheduler_output, NULL);
 	put_evidence(out, as_it_is, "kernel console", result->console, result->console_trouble);
 	/* It holds the test's output, too, when that came this way. */
@@ -698,6 +701,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
 	if (result.stats_problem)
 		harness__say(out, false, "statistics: %s", result.stats_problem);
+	if (result.cache_problem)
+		harness__say(out, false, "cache: %s", result.cache_problem);
 	for (size_t i = 0; record && i < streams->extract.nr; i++) {
 		const struct harness_raw_output *raw = &streams->extract.outputs[i];
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define GUARD_SIZE UINT64_C(0x200000) /* before and after each region: nothing is mapped there */
 #define PAGE_MASK_4K UINT64_C(0xfff)
@@ -82,6 +83,24 @@ void *gmem__ptr(const struct gmem *mem, uint64_t gpa, uint64_t length)
 		return length <= r->size - (gpa - r->gpa) ? r->hva + (gpa - r->gpa) : NULL;
 	}
 	return NULL;
+}
+
+int gmem__share_file(const struct gmem *mem, uint64_t gpa, uint64_t length, int fd,
+		     uint64_t offset)
+{
+	void *p = gmem__ptr(mem, gpa, length);
+	struct stat st;
+
+	if (!p)
+		return -EFAULT;
+	/* Pages behind the end of a file are there, but an access to them is a fault. */
+	if (fstat(fd, &st) || offset > (uint64_t)st.st_size ||
+	    length > (uint64_t)st.st_size - offset)
+		return -ENODATA;
+	return mmap(p, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+		    (off_t)offset) == MAP_FAILED
+		       ? -errno
+		       : 0;
 }
 
 int gmem__read(const struct gmem *mem, uint64_t gpa, void *buf, uint64_t length)

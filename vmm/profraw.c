@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Profiles of a guest's coverage become files. */
 #include "profraw.h"
-#include "files.h"
+#include "../initramfs/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ static int write_file(const char *directory, const void *data, size_t length,
 	fd = mkostemps(path, (int)strlen(SUFFIX), O_CLOEXEC);
 	if (fd < 0)
 		return ktstr_error__set(error, errno, "create profile in", directory, NULL);
-	ret = files__write(fd, data, length);
+	ret = copy__write(fd, data, length);
 	if (close(fd) && !ret)
 		ret = -errno;
 	if (!ret)

@@ -2,6 +2,7 @@
 /* Gathers what comes out of a machine and puts it into the directory of its record. */
 #include "record.h"
 #include "files.h"
+#include "../initramfs/copy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -76,7 +77,7 @@ static void sink__write(struct record *r, unsigned int which, const void *data, 
 			s->err = r->keep ? -s->fd : errno;
 	}
 	if (!s->err)
-		s->err = -files__write(s->fd, data, length);
+		s->err = -copy__write(s->fd, data, length);
 	if (s->err)
 		return;
 	s->end += length;
@@ -99,7 +100,7 @@ static int sink__copy_out(struct record *r, unsigned int which)
 	for (uint64_t at = s->start; at < s->end && !err;) {
 		ssize_t n = pread(s->fd, buf, sizeof(buf), (off_t)at);
 
-		err = n < 0 ? errno : n == 0 ? EIO : -files__write(to, buf, (size_t)n);
+		err = n < 0 ? errno : n == 0 ? EIO : -copy__write(to, buf, (size_t)n);
 		at += n > 0 ? (uint64_t)n : 0;
 	}
 	if (close(to) && !err)
@@ -141,7 +142,7 @@ static void put_file(struct record *r, const char *format, uint32_t sequence, co
 	r->nr_files++;
 	snprintf(name, sizeof(name), format, sequence);
 	fd = files__create(r->dir, name);
-	err = fd < 0 ? fd : files__write(fd, payload, length);
+	err = fd < 0 ? fd : copy__write(fd, payload, length);
 	if (fd >= 0 && close(fd) && !err)
 		err = -errno;
 	if (err && !r->sinks[FRAMES].err)
@@ -571,6 +572,10 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	fputs(", ", f);
 	put_member(f, "kernel_release", result->kernel_release);
 	fputs(", ", f);
+	put_member(f, "kaslr", ktstr_kaslr__name(result->kaslr));
+	fputs(", ", f);
+	put_member(f, "cache_problem", result->cache_problem);
+	fputs(", ", f);
 	put_member(f, "backtrace", result->backtrace);
 	fputs(", ", f);
 	put_member(f, "vcpus", result->vcpus);
@@ -597,7 +602,7 @@ static int write_file(struct record *r, const char *name, const char *text, size
 
 	if (fd < 0)
 		return fd;
-	err = files__write(fd, text, length);
+	err = copy__write(fd, text, length);
 	return close(fd) && !err ? -errno : err;
 }
 

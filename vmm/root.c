@@ -13,13 +13,10 @@
 static const struct option {
 	const char *name, *module;
 } options[] = {
-	{"CONFIG_BLK_DEV_INITRD", NULL},
-	{"CONFIG_VIRTIO_MMIO", "virtio_mmio.ko"},
-	{"CONFIG_VIRTIO_BLK", "virtio_blk.ko"},
-	{"CONFIG_EROFS_FS", "erofs.ko"},
-	{"CONFIG_OVERLAY_FS", "overlay.ko"},
-	{"CONFIG_TMPFS", NULL},
-	{"CONFIG_SYSFS", NULL},
+	{"CONFIG_BLK_DEV_INITRD", NULL},	{"CONFIG_VIRTIO_MMIO", "virtio_mmio.ko"},
+	{"CONFIG_VIRTIO_BLK", "virtio_blk.ko"}, {"CONFIG_EROFS_FS", "erofs.ko"},
+	{"CONFIG_OVERLAY_FS", "overlay.ko"},	{"CONFIG_TMPFS", NULL},
+	{"CONFIG_TMPFS_XATTR", NULL},		{"CONFIG_SYSFS", NULL},
 };
 #define NR_OPTIONS (sizeof(options) / sizeof(options[0]))
 

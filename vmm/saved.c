@@ -3,6 +3,7 @@
 #include "saved.h"
 #include "disk_options.h"
 #include "files.h"
+#include "../initramfs/copy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,17 +44,15 @@ static const char *const vendors[] = {
 
 void vm_inputs__init(struct vm_inputs *inputs)
 {
-	*inputs = (struct vm_inputs){.kernel_fd = -1, .initramfs_fd = -1, .base_fd = -1};
+	*inputs = (struct vm_inputs){.kernel_fd = -1};
 }
 
 void vm_inputs__free(struct vm_inputs *inputs)
 {
 	if (inputs->kernel_fd >= 0)
 		close(inputs->kernel_fd);
-	if (inputs->initramfs_fd >= 0)
-		close(inputs->initramfs_fd);
-	if (inputs->base_fd >= 0)
-		close(inputs->base_fd);
+	initramfs_image__close(&inputs->initramfs);
+	initramfs_image__close(&inputs->base);
 	free(inputs->guest_config);
 	free(inputs->machine);
 	vm_inputs__init(inputs);
@@ -69,31 +68,6 @@ static int join(const char *dir, const char *name, char path[PATH_MAX], struct k
 
 /* ---- writing ---- */
 
-/* The first @size bytes of @from; its file position stays. */
-static int copy_bytes(int from, int to, uint64_t size)
-{
-	off_t at = 0;
-
-	while ((uint64_t)at < size) {
-		/* A reflink where the file system can; 9p cannot, and says EXDEV or EINVAL. */
-		ssize_t n = copy_file_range(from, &at, to, NULL, size - (uint64_t)at, 0);
-		char buf[65536];
-
-		if (n > 0)
-			continue;
-		n = pread(from, buf,
-			  size - (uint64_t)at < sizeof(buf) ? size - (uint64_t)at : sizeof(buf),
-			  at);
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		at += n;
-		n = files__write(to, buf, (size_t)n);
-		if (n)
-			return (int)n;
-	}
-	return 0;
-}
-
 /* Half a file is none. */
 static int write_failed(int err, const char *dir, const char *name, struct ktstr_error *error)
 {
@@ -104,20 +78,31 @@ static int write_failed(int err, const char *dir, const char *name, struct ktstr
 	return ktstr_error__set(error, -err, "write", path, NULL);
 }
 
-static int copy_file(int from, uint64_t size, const char *dir, const char *name,
-		     struct ktstr_error *error)
+static int copy_image(const struct initramfs_image *image, const char *dir, const char *name,
+		      struct ktstr_error *error)
 {
-	int to = files__create(dir, name), err = to < 0 ? to : copy_bytes(from, to, size);
+	int to = files__create(dir, name);
+	int err = to < 0 ? to : initramfs_image__copy(image, to, NULL);
 
 	if (to >= 0 && close(to) && !err)
 		err = -errno;
 	return err ? write_failed(err, dir, name, error) : 0;
 }
 
+static int copy_kernel(int from, uint64_t size, const char *dir, struct ktstr_error *error)
+{
+	int to = files__create(dir, KERNEL_FILE);
+	int err = to < 0 ? to : copy__bytes(to, from, 0, size, "kernel", NULL);
+
+	if (to >= 0 && close(to) && !err)
+		err = -errno;
+	return err ? write_failed(err, dir, KERNEL_FILE, error) : 0;
+}
+
 static int write_text(const char *dir, const char *name, const char *text, size_t length,
 		      struct ktstr_error *error)
 {
-	int to = files__create(dir, name), err = to < 0 ? to : files__write(to, text, length);
+	int to = files__create(dir, name), err = to < 0 ? to : copy__write(to, text, length);
 
 	if (to >= 0 && close(to) && !err)
 		err = -errno;
@@ -178,16 +163,15 @@ int saved__write(const struct vm_inputs *inputs, const char *dir, struct ktstr_e
 	struct stat st;
 	int err;
 
-	if (!inputs->machine || inputs->kernel_fd < 0 || inputs->initramfs_fd < 0)
+	if (!inputs->machine || inputs->kernel_fd < 0 || !inputs->initramfs.nr_segments)
 		return ktstr_error__set(error, EINVAL, "save", dir, "the machine was not loaded");
 	if (fstat(inputs->kernel_fd, &st))
 		return ktstr_error__set(error, errno, "read", "kernel", NULL);
-	err = copy_file(inputs->kernel_fd, (uint64_t)st.st_size, dir, KERNEL_FILE, error);
+	err = copy_kernel(inputs->kernel_fd, (uint64_t)st.st_size, dir, error);
 	if (!err)
-		err = copy_file(inputs->initramfs_fd, inputs->initramfs_size, dir, INITRAMFS_FILE,
-				error);
-	if (!err && inputs->base_fd >= 0)
-		err = copy_file(inputs->base_fd, inputs->base_size, dir, BASE_FILE, error);
+		err = copy_image(&inputs->initramfs, dir, INITRAMFS_FILE, error);
+	if (!err && inputs->base.nr_segments)
+		err = copy_image(&inputs->base, dir, BASE_FILE, error);
 	if (!err)
 		err = write_text(dir, CONFIG_FILE, inputs->guest_config,
 				 inputs->guest_config_length, error);
@@ -240,45 +224,64 @@ static int read_text(const char *dir, const char *name, char **text, size_t *len
 }
 
 /* Only a guest whose files are on a disk has one. */
-static int open_base(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
+static int open_base(const char *dir, struct initramfs_image *image, struct ktstr_error *error)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	int err = join(dir, BASE_FILE, path, error);
+	int err = join(dir, BASE_FILE, path, error), fd;
 
 	if (err || (access(path, F_OK) && errno == ENOENT))
 		return err;
-	inputs->base_fd = open_file(dir, BASE_FILE, error);
-	if (inputs->base_fd < 0)
-		return inputs->base_fd;
-	if (fstat(inputs->base_fd, &st))
+	fd = open_file(dir, BASE_FILE, error);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st)) {
+		close(fd);
 		return ktstr_error__set(error, errno, "read", BASE_FILE, NULL);
-	inputs->base_size = (uint64_t)st.st_size;
+	}
+	if (initramfs_image__of_file(image, fd, (uint64_t)st.st_size))
+		return ktstr_error__set(error, ENOMEM, "read", BASE_FILE, NULL);
+	image->disk = true;
+	return 0;
+}
+
+static int open_initramfs(const char *dir, struct initramfs_image *image,
+			  struct ktstr_error *error)
+{
+	int fd = open_file(dir, INITRAMFS_FILE, error), err;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st))
+		err = ktstr_error__set(error, errno, "read", INITRAMFS_FILE, NULL);
+	else if (!st.st_size || st.st_size % 4) /* an archive's padding is part of it */
+		err = ktstr_error__set(error, EINVAL, "read", INITRAMFS_FILE,
+				       "%llu bytes are no whole archive",
+				       (unsigned long long)st.st_size);
+	else
+		err = 0;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	if (initramfs_image__of_file(image, fd, (uint64_t)st.st_size))
+		return ktstr_error__set(error, ENOMEM, "read", INITRAMFS_FILE, NULL);
+	/* What it holds unpacked is less: files lie in it as they are. */
+	image->unpacked = image->size;
 	return 0;
 }
 
 int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
 {
-	struct stat st;
 	int err;
 
 	inputs->kernel_fd = open_file(dir, KERNEL_FILE, error);
 	if (inputs->kernel_fd < 0)
 		return inputs->kernel_fd;
-	inputs->initramfs_fd = open_file(dir, INITRAMFS_FILE, error);
-	if (inputs->initramfs_fd < 0)
-		return inputs->initramfs_fd;
-	if (fstat(inputs->initramfs_fd, &st))
-		return ktstr_error__set(error, errno, "read", INITRAMFS_FILE, NULL);
-	inputs->initramfs_size = (uint64_t)st.st_size;
-	/* An archive's padding is part of it. */
-	if (!st.st_size || st.st_size % 4)
-		return ktstr_error__set(error, EINVAL, "read", INITRAMFS_FILE,
-					"%llu bytes are no whole archive",
-					(unsigned long long)st.st_size);
-	/* What it holds unpacked is less: files lie in it as they are. */
-	inputs->initramfs_unpacked = inputs->initramfs_size;
-	err = open_base(dir, inputs, error);
+	err = open_initramfs(dir, &inputs->initramfs, error);
+	if (!err)
+		err = open_base(dir, &inputs->base, error);
 	if (err)
 		return err;
 	return read_text(dir, CONFIG_FILE, &inputs->guest_config, &inputs->guest_config_length,

@@ -13,13 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../initramfs/initramfs.h"
+
 /* What a machine was loaded with, for as long as it lives. */
 struct vm_inputs {
-	int kernel_fd;	  /* -1: not loaded yet */
-	int initramfs_fd; /* -1: likewise; the archive is its first bytes */
-	uint64_t initramfs_size, initramfs_unpacked;
-	int base_fd; /* the image of the base's disk, its first bytes; -1: there is none */
-	uint64_t base_size;
+	int kernel_fd;			  /* -1: not loaded yet */
+	struct initramfs_image initramfs; /* without segments: likewise */
+	struct initramfs_image base;	  /* of the disk; without segments: there is none */
 	char *guest_config;
 	size_t guest_config_length;
 	char *machine; /* text of the file "machine" */

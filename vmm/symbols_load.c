@@ -10,24 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../initramfs/modules.h"
+#include "bzimage.h"
 #include "kernel.h"
 #include "symbols.h"
 
-/* Documentation/arch/x86/boot.rst: the real-mode kernel header */
-#define BZ_SETUP_SECTORS 0x1f1
-#define BZ_MAGIC 0x202
-#define BZ_MAGIC_VALUE "HdrS"
-#define BZ_VERSION 0x206
-#define BZ_VERSION_PAYLOAD 0x0208 /* first with the two below */
-#define BZ_PAYLOAD_OFFSET 0x248	  /* from the protected-mode code, which follows the setup */
-#define BZ_PAYLOAD_LENGTH 0x24c
-#define BZ_HEADER_END 0x250
-#define BZ_DEFAULT_SETUP_SECTORS 4u
-#define SECTOR 512u
-/* scripts/Makefile.lib, size_append: the unpacked size, behind what is no gzip */
-#define SIZE_APPENDED 4u
-#define IMAGE_MAX (UINT64_C(256) << 20) /* bytes of a bzImage */
 #define SECTION_MAX (UINT64_C(512) << 20)
 
 /* "nm" has its own line length; a name is below SYMBOLS_NAME_MAX. */
@@ -243,93 +229,24 @@ static int search_elf(Elf *elf, struct symbols **symbols)
 	return err;
 }
 
-static uint32_t get32(const uint8_t *from)
-{
-	uint32_t value;
-
-	memcpy(&value, from, sizeof(value));
-	return value;
-}
-
-/* The compressed vmlinux in a bzImage. */
-static int find_payload(const uint8_t *file, size_t size, const uint8_t **payload, size_t *length)
-{
-	uint64_t start, bytes;
-	uint16_t version;
-
-	if (size < BZ_HEADER_END || memcmp(file + BZ_MAGIC, BZ_MAGIC_VALUE, 4) != 0)
-		return -ENOEXEC;
-	memcpy(&version, file + BZ_VERSION, sizeof(version));
-	if (version < BZ_VERSION_PAYLOAD)
-		return -ENOENT;
-	start = file[BZ_SETUP_SECTORS] ? file[BZ_SETUP_SECTORS] : BZ_DEFAULT_SETUP_SECTORS;
-	start = (start + 1) * SECTOR + get32(file + BZ_PAYLOAD_OFFSET);
-	bytes = get32(file + BZ_PAYLOAD_LENGTH);
-	if (start > size || bytes > size - start || bytes <= SIZE_APPENDED)
-		return -ENOEXEC;
-	*payload = file + start;
-	*length = bytes;
-	return 0;
-}
-
-static int unpack_and_search(const uint8_t *file, size_t size, struct symbols **symbols)
-{
-	const uint8_t *payload;
-	size_t length, unpacked_length;
-	void *unpacked;
-	int err = find_payload(file, size, &payload, &length);
-
-	if (err)
-		return err;
-	/* gzip ends with that size itself, and does not mind what follows. */
-	if (payload[0] != 0x1f)
-		length -= SIZE_APPENDED;
-	err = modules__decompress(payload, length, "kernel", &unpacked, &unpacked_length, NULL);
-	if (err)
-		return err;
-	err = search_elf(elf_memory(unpacked, unpacked_length), symbols);
-	free(unpacked);
-	return err;
-}
-
-static int read_whole(int fd, size_t size, uint8_t *to)
-{
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(fd, to + done, size - done, (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -ENOEXEC;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 int symbols__from_image(int fd, struct symbols **symbols)
 {
 	char magic[SELFMAG];
-	uint8_t *file;
-	struct stat st;
+	size_t length;
+	void *image;
 	int err;
 
 	*symbols = NULL;
 	elf_version(EV_CURRENT);
-	if (fstat(fd, &st))
-		return -errno;
 	if (pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic))
 		return -ENOEXEC;
 	if (!memcmp(magic, ELFMAG, SELFMAG))
 		return search_elf(elf_begin(fd, ELF_C_READ, NULL), symbols);
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > IMAGE_MAX)
-		return -EFBIG;
-	file = malloc((size_t)st.st_size);
-	if (!file)
-		return -ENOMEM;
-	err = read_whole(fd, (size_t)st.st_size, file);
-	if (!err)
-		err = unpack_and_search(file, (size_t)st.st_size, symbols);
-	free(file);
+	err = bzimage__unpack(fd, &image, &length);
+	if (err)
+		return err;
+	err = search_elf(elf_memory(image, length), symbols);
+	free(image);
 	return err;
 }
 

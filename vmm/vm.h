@@ -5,6 +5,7 @@
 
 #include <ktstr/vm.h>
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdatomic.h>
@@ -67,6 +68,8 @@ struct vm {
 	struct kernel kernel;
 	char *init_path;     /* host file that became /init; NULL: not known */
 	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
+	enum ktstr_kaslr kaslr;
+	char cache_problem[PATH_MAX + 100]; /* see struct ktstr_result; "": none */
 	struct layout layout;
 	struct bus bus;
 	struct vcpu *vcpus; /* [layout.nr_cpus] */

@@ -111,36 +111,41 @@ static int add_base(struct vm *vm, struct ktstr_error *error)
 	const struct ktstr_disk disk = {
 		.path = path, .read_only = true, .serial = KTSTR_BASE_SERIAL};
 
-	if (vm->inputs.base_fd < 0)
+	if (!vm->inputs.base.nr_segments)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", vm->inputs.base_fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", vm->inputs.base.segments[0].fd);
 	return vm_io__add_disk(vm, &disk, error);
 }
 
 /* The base in one of its forms, and what is before it when it is a disk. */
-static int prepare_root(struct vm *vm, struct initramfs_spec *spec, struct ktstr_error *error)
+static int prepare_root(struct vm *vm, const struct initramfs_spec *spec,
+			struct ktstr_error *error)
 {
+	/* The same for all bases that one kernel has. */
+	const struct initramfs_spec before = {
+		.modules_dir = spec->modules_dir,
+		.kernel_release = spec->kernel_release,
+		.cache_dir = spec->cache_dir,
+		.stage1 = true,
+	};
 	struct vm_inputs *in = &vm->inputs;
-	struct initramfs_image image;
-	int err = initramfs__base(spec, &image, error);
+	int err = initramfs__base(spec, &in->initramfs, error);
 
-	if (!err && image.disk) {
-		in->base_fd = image.fd;
-		in->base_size = image.size;
-		spec->stage1 = true;
-		err = initramfs__base(spec, &image, error);
+	if (!err && in->initramfs.disk) {
+		in->base = in->initramfs;
+		in->initramfs = (struct initramfs_image){0};
+		err = initramfs__base(&before, &in->initramfs, error);
 	}
-	if (err)
-		return err;
-	in->initramfs_fd = image.fd;
-	in->initramfs_size = image.size;
-	in->initramfs_unpacked = image.unpacked;
-	return 0;
+	if (in->base.note[0] || in->initramfs.note[0])
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem), "%s",
+			 in->base.note[0] ? in->base.note : in->initramfs.note);
+	return err;
 }
 
 static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct ktstr_error *error)
 {
 	char self[PATH_MAX], cache[PATH_MAX];
+	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
 	struct initramfs_spec spec = {
 		.init = vm->config.init,
 		.scheduler = vm->config.scheduler,
@@ -150,13 +155,13 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 		.modules = vm->nr_disks ? disk_modules : device_modules,
 		.kernel_config = kernel->config[0] ? kernel->config : NULL,
 		.kernel_release = kernel->release[0] ? kernel->release : NULL,
-		.cache_dir = cache__dir("initramfs", cache, sizeof(cache)) ? NULL : cache,
+		.cache_dir = cache_err ? NULL : cache,
 		.disk_from = root__disk_from(vm->config.root),
 		.can_be_disk = vm->config.root == KTSTR_ROOT_AUTO ? can_be_disk : NULL,
 		.opaque = &vm->kernel,
 	};
-	int err = vm->config.root == KTSTR_ROOT_EROFS ? root__check_kernel(kernel, error) : 0;
 
+	err = vm->config.root == KTSTR_ROOT_EROFS ? root__check_kernel(kernel, error) : 0;
 	if (err)
 		return err;
 
@@ -169,7 +174,11 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 		spec.init = self;
 	}
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
-	return prepare_root(vm, &spec, error);
+	err = prepare_root(vm, &spec, error);
+	if (cache_err)
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem),
+			 "no cache of initramfs: %s", strerror(-cache_err));
+	return err;
 }
 
 /* Finds the kernel, makes the initramfs and the guest's configuration. */
@@ -228,9 +237,7 @@ static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct kt
 					&archive_length, error);
 
 	if (!err) {
-		payload->initramfs_fd = in->initramfs_fd;
-		payload->initramfs_size = in->initramfs_size;
-		payload->initramfs_unpacked = in->initramfs_unpacked;
+		payload->initramfs = &in->initramfs;
 		payload->run_config = archive;
 		payload->run_config_size = archive_length;
 		err = vm->arch->load_initramfs(vm, payload, error);
@@ -249,7 +256,7 @@ int vm_boot__find(struct vm *vm, struct ktstr_error *error)
 
 int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 {
-	struct arch_payload payload = {.kernel_fd = -1, .initramfs_fd = -1};
+	struct arch_payload payload = {.kernel_fd = -1};
 	struct kernel *kernel = &vm->kernel;
 	char cmdline[CMDLINE_MAX];
 	int err = append_cmdline(vm, cmdline, sizeof(cmdline), error);

@@ -40,9 +40,13 @@ struct ktstr_test_attrs {
 	uint32_t memory_mb; /* guest RAM, MiB; default: see ktstr_topology__memory_mb() */
 	/* Whose CPU the guest sees: for tests of topology; default: the host's */
 	enum ktstr_cpu_vendor cpu_vendor;
-	enum ktstr_root root;	 /* where the guest has its files; default: by their size */
-	const char *kernel;	 /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
-	const char *kernel_args; /* added to the kernel command line */
+	enum ktstr_root root; /* where the guest has its files; default: by their size */
+	const char *kernel; /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
+	/*
+	 * Added to the kernel command line. "nokaslr" puts the kernel where it was linked; it lies
+	 * at a random address otherwise, where its image can be moved.
+	 */
+	const char *kernel_args;
 	/*
 	 * Program that PID 1 starts before the test; the test starts when it is attached. A path
 	 * that is not absolute is relative to the test binary's directory. Default: none, EEVDF.

@@ -59,6 +59,21 @@ enum ktstr_scx_exit {
 	KTSTR_SCX_EXIT_ERROR_RESCUE, /* too many tasks had to be rescued */
 };
 
+/* Whether the kernel lies at a random virtual address (KASLR), and why not. */
+enum ktstr_kaslr {
+	KTSTR_KASLR_UNKNOWN = 0,    /* no kernel was loaded */
+	KTSTR_KASLR_ON,		    /* at one that was drawn on the host */
+	KTSTR_KASLR_ASKED_OFF,	    /* "nokaslr" is on the command line */
+	KTSTR_KASLR_NO_RELOCATIONS, /* nobody can move it: a vmlinux, or a bzImage without
+				     * CONFIG_RANDOMIZE_BASE */
+	KTSTR_KASLR_GUEST,	    /* its own start-up code unpacks it, and decides */
+};
+
+/* "NO_RELOCATIONS" and the like; "UNKNOWN"; never NULL. */
+const char *ktstr_kaslr__name(enum ktstr_kaslr kaslr);
+/* The same in words: "off: the image has no ..."; never NULL. */
+const char *ktstr_kaslr__text(enum ktstr_kaslr kaslr);
+
 /* "ERROR_STALL" and the like; "UNKNOWN"; never NULL. */
 const char *ktstr_scx_exit__name(enum ktstr_scx_exit kind);
 
@@ -288,6 +303,9 @@ struct ktstr_result {
 	struct ktstr_times times;
 	uint64_t stats_responses;  /* that were passed on */
 	const char *stats_problem; /* one line: what was missing or wrong of them; NULL: nothing */
+	enum ktstr_kaslr kaslr;
+	const char *cache_problem; /* one line: what was damaged in the cache, and made anew for
+				    * this run, or why there is none; NULL: nothing */
 };
 
 struct ktstr_vm;

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sendfile.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,15 +59,12 @@ static inline bool write_text(const char *path, const char *text)
 static inline bool save_image(const struct initramfs_image *image, const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	off_t offset = 0;
+	bool ok = fd >= 0 && !initramfs_image__copy(image, fd, NULL) &&
+		  (uint64_t)lseek(fd, 0, SEEK_CUR) == image->size;
 
-	while (fd >= 0 && (uint64_t)offset < image->size) {
-		if (sendfile(fd, image->fd, &offset, image->size - (uint64_t)offset) <= 0)
-			break;
-	}
 	if (fd >= 0)
 		close(fd);
-	return fd >= 0 && (uint64_t)offset == image->size;
+	return ok;
 }
 
 /* Unpacks into @dir/root without device nodes. */

@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "kselftest_harness.h"
 
+#include "initramfs/initramfs.h"
 #include "vmm/arch/x86/x86.h"
 #include "vmm/vm.h"
 
@@ -27,6 +29,8 @@ FIXTURE(loader)
 	struct kvm_cpuid2 cpuid; /* of a CPU that has nothing */
 	struct ktstr_error error;
 	struct arch_payload payload;
+	struct initramfs_image initramfs;
+	char dir[40]; /* its cache */
 };
 
 static void give_ram(FIXTURE_DATA(loader) * self, uint64_t bytes)
@@ -49,17 +53,26 @@ FIXTURE_SETUP(loader)
 		.kernel_fd = memfd_create("kernel", MFD_CLOEXEC),
 		.kernel_path = "KERNEL",
 		.cmdline = "console=ttyS0",
-		.initramfs_fd = memfd_create("initramfs", MFD_CLOEXEC),
+		.initramfs = &self->initramfs,
 	};
+	memset(&self->initramfs, 0, sizeof(self->initramfs));
+	strcpy(self->dir, "/tmp/ktstr-boot-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->dir));
+	setenv("KTSTR_CACHE", self->dir, 1);
+	unsetenv("KTSTR_SCRATCH");
 	give_ram(self, 512 * MIB);
 }
 
 FIXTURE_TEARDOWN(loader)
 {
+	char command[80];
+
+	snprintf(command, sizeof(command), "rm -rf %s", self->dir);
+	EXPECT_EQ(0, system(command));
 	gmem__unmap(&self->vm->mem);
 	free(self->vm);
 	close(self->payload.kernel_fd);
-	close(self->payload.initramfs_fd);
+	initramfs_image__close(&self->initramfs);
 }
 
 static int load(FIXTURE_DATA(loader) * self)
@@ -341,6 +354,101 @@ TEST_F(loader, kernels_above_4_gib_are_refused)
 	EXPECT_EQ(-ENOEXEC, load(self));
 }
 
+/* ---- random addresses ---- */
+
+/* A bzImage of which the payload is good_elf(), with @relocs bytes of 0 as its relocations. */
+static void put_packed(FIXTURE_DATA(loader) * self, size_t relocs)
+{
+	struct setup_header hdr = good_header();
+	struct elf elf = good_elf();
+	uint8_t plain[sizeof(elf) + 16] = {0}, packed[4096];
+	z_stream stream = {.next_in = plain,
+			   .avail_in = (uInt)(sizeof(elf) + relocs),
+			   .next_out = packed,
+			   .avail_out = sizeof(packed)};
+
+	memcpy(plain, &elf, sizeof(elf));
+	if (deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY) != Z_OK ||
+	    deflate(&stream, Z_FINISH) != Z_STREAM_END)
+		abort();
+	deflateEnd(&stream);
+	hdr.payload_offset = 100;
+	hdr.payload_length = (uint32_t)stream.total_out;
+	/* Of another size: in one tick of the clock the cache would take it for the same file. */
+	put_bzimage(self, &hdr, 5000 + relocs);
+	if (pwrite(self->payload.kernel_fd, packed, stream.total_out, 1024 + 100) !=
+	    (ssize_t)stream.total_out)
+		abort();
+}
+
+/* What the kernel is told, and what the run's result says. */
+static bool kernel_knows(FIXTURE_DATA(loader) * self)
+{
+	return params(self)->hdr.loadflags & KASLR_FLAG;
+}
+
+TEST_F(loader, images_that_can_be_moved_are_and_others_are_told_apart)
+{
+	struct setup_header plain = good_header();
+	struct elf elf = good_elf();
+
+	put_packed(self, 8); /* two lists, with nothing in them */
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_ON, self->vm->kaslr);
+	EXPECT_TRUE(kernel_knows(self));
+	put_packed(self, 0);
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_NO_RELOCATIONS, self->vm->kaslr);
+	EXPECT_FALSE(kernel_knows(self));
+	put_elf(self, &elf);
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_NO_RELOCATIONS, self->vm->kaslr);
+	EXPECT_FALSE(kernel_knows(self));
+	put_bzimage(self, &plain, 5000); /* no payload to be found */
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_GUEST, self->vm->kaslr);
+	EXPECT_FALSE(kernel_knows(self));
+}
+
+TEST_F(loader, nokaslr_is_why_whatever_the_image_is)
+{
+	struct setup_header plain = good_header();
+	struct elf elf = good_elf();
+
+	self->payload.cmdline = "quiet nokaslr";
+	put_packed(self, 8);
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_ASKED_OFF, self->vm->kaslr);
+	EXPECT_FALSE(kernel_knows(self));
+	put_elf(self, &elf);
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_ASKED_OFF, self->vm->kaslr);
+	put_bzimage(self, &plain, 5000);
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_ASKED_OFF, self->vm->kaslr);
+	self->payload.cmdline = "quiet nokaslr2";
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(KTSTR_KASLR_GUEST, self->vm->kaslr);
+}
+
+TEST_F(loader, a_damaged_kernel_of_the_cache_is_told_and_not_used)
+{
+	char command[200], text[5] = "";
+
+	put_packed(self, 0);
+	ASSERT_EQ(0, load(self));
+	EXPECT_STREQ("", self->vm->cache_problem);
+	snprintf(command, sizeof(command),
+		 "printf X | dd of=\"$(echo %s/unpacked-kernels/*)\" conv=notrunc status=none",
+		 self->dir);
+	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, load(self));
+	EXPECT_EQ(0, gmem__read(&self->vm->mem, LOAD, text, 5));
+	EXPECT_STREQ("code", text);
+	EXPECT_NE(NULL, strstr(self->vm->cache_problem, self->dir));
+	EXPECT_NE(NULL, strstr(self->vm->cache_problem, "was damaged"));
+}
+
 /* ---- RAM ---- */
 
 TEST_F(loader, e820_names_all_ram_and_nothing_else)
@@ -379,11 +487,14 @@ TEST_F(loader, e820_names_all_ram_and_nothing_else)
 
 static void put_initramfs(FIXTURE_DATA(loader) * self, uint64_t size, uint64_t unpacked)
 {
-	if (ftruncate(self->payload.initramfs_fd, (off_t)size) ||
-	    (size && pwrite(self->payload.initramfs_fd, "I", 1, 0) != 1))
+	int fd = memfd_create("initramfs", MFD_CLOEXEC);
+
+	initramfs_image__close(&self->initramfs);
+	if (ftruncate(fd, (off_t)(size < MIB * 1024 ? size : 0)) ||
+	    (size && pwrite(fd, "I", 1, 0) != 1) ||
+	    initramfs_image__of_file(&self->initramfs, fd, size))
 		abort();
-	self->payload.initramfs_size = size;
-	self->payload.initramfs_unpacked = unpacked;
+	self->initramfs.unpacked = unpacked;
 	self->payload.run_config = "CONFIG12";
 	self->payload.run_config_size = 8;
 }
@@ -518,16 +629,16 @@ TEST_F(loader, hostile_initramfs_sizes_are_refused)
 	put_bzimage(self, &hdr, 5000);
 	ASSERT_EQ(0, load(self));
 	put_initramfs(self, 4096, 4096);
-	self->payload.initramfs_size = UINT64_MAX;
+	self->initramfs.size = UINT64_MAX;
 	EXPECT_EQ(-EFBIG, load_initramfs(self));
-	self->payload.initramfs_size = UINT64_MAX - 8;
+	self->initramfs.size = UINT64_MAX - 8;
 	EXPECT_EQ(-EFBIG, load_initramfs(self));
-	self->payload.initramfs_size = 8192; /* longer than the file */
+	self->initramfs.size = self->initramfs.segments[0].length = 8192; /* longer than the file */
 	EXPECT_EQ(-ENOEXEC, load_initramfs(self));
-	self->payload.initramfs_size = 4096;
-	self->payload.initramfs_unpacked = UINT64_MAX;
+	self->initramfs.size = 4096;
+	self->initramfs.unpacked = UINT64_MAX;
 	EXPECT_EQ(-EFBIG, load_initramfs(self));
-	self->payload.initramfs_unpacked = UINT64_C(1) << 40;
+	self->initramfs.unpacked = UINT64_C(1) << 40;
 	EXPECT_EQ(-ENOMEM, load_initramfs(self));
 }
 

@@ -555,6 +555,8 @@ static int fake_create(const struct ktstr_vm_config *config, struct ktstr_vm **v
 }
 
 static struct ktstr_topology fake_ran; /* what the last run had */
+static enum ktstr_kaslr fake_kaslr;
+static const char *fake_cache_problem;
 
 static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error)
 {
@@ -584,6 +586,8 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 		result->cause = "it \"panicked\"";
 		result->console = "last words\n";
 	}
+	result->kaslr = fake_kaslr;
+	result->cache_problem = fake_cache_problem;
 	if (config->stats_interval_ms) {
 		static const char json[] = "{\"errno\":0,\"why\":\"[FAIL]\"} and what is not of it";
 
@@ -625,6 +629,41 @@ static void run(struct _test_data_harness *self, const char *variant, bool debug
 
 	harness__run_test(&fake, &id, &self->attrs, "/bin/dir", self->where, 7, self->out,
 			  &self->outcome);
+}
+
+/* Evidence, where nobody asked for it: of a failure alone, and once. */
+TEST_F(harness, a_failure_without_relocations_says_so)
+{
+	static const struct {
+		enum ktstr_kaslr kaslr;
+		uint32_t memory_mb; /* it fails with it */
+		bool said;
+	} cases[] = {
+		{KTSTR_KASLR_NO_RELOCATIONS, 64, true}, {KTSTR_KASLR_NO_RELOCATIONS, 0, false},
+		{KTSTR_KASLR_ASKED_OFF, 64, false},	{KTSTR_KASLR_ON, 64, false},
+		{KTSTR_KASLR_GUEST, 64, false},
+	};
+	static const char line[] = "\n# KASLR: ";
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		size_t before = strlen(printed(self));
+		const char *said;
+
+		fake_kaslr = cases[i].kaslr;
+		self->attrs.memory_mb = cases[i].memory_mb;
+		run(self, "", false);
+		said = strstr(printed(self) + before, line);
+		EXPECT_EQ(cases[i].said, !!said) TH_LOG("case %zu", i);
+		EXPECT_EQ(NULL, said ? strstr(said + 1, line) : NULL);
+	}
+}
+
+TEST_F(harness, what_was_damaged_in_the_cache_is_said_of_a_pass_too)
+{
+	fake_cache_problem = "x was damaged";
+	run(self, "", false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "\n# cache: x was damaged\n"));
 }
 
 TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)

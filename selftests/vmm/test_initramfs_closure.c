@@ -21,7 +21,7 @@ FIXTURE(closure)
 FIXTURE_SETUP(closure)
 {
 	unsetenv("LD_LIBRARY_PATH");
-	self->image.fd = -1;
+	memset(&self->image, 0, sizeof(self->image));
 	self->dir = scratch_dir();
 	ASSERT_NE(NULL, self->dir);
 	self->spec.files = &self->file;
@@ -169,7 +169,7 @@ TEST_F(closure, a_missing_library_is_named_with_who_needs_it)
 	EXPECT_EQ(-ENOENT, initramfs__base(&self->spec, &self->image, &self->error));
 	EXPECT_STREQ("libkg.so", self->error.object);
 	EXPECT_NE(NULL, strstr(self->error.reason, "libkf.so"));
-	EXPECT_EQ(-1, self->image.fd);
+	EXPECT_EQ(0, self->image.nr_fds);
 }
 
 TEST_F(closure, runpath_is_not_inherited_but_rpath_is)

@@ -78,7 +78,7 @@ TEST_F(archive, modes_links_and_the_console_are_listed)
 	ASSERT_EQ(0, tree__put_symlink(&self->tree, "/link", "deep/er", &self->error));
 	ASSERT_EQ(0, tree__put_char(&self->tree, "/dev/console", 0600, 5, 1, &self->error));
 	ASSERT_EQ(0, tree__put_data(&self->tree, "/link/second", 0644, "y", 1, &self->error));
-	ASSERT_EQ(0, tree__write(&self->tree, &self->cpio, &self->error));
+	ASSERT_EQ(0, tree__write(&self->tree, &self->cpio, NULL, &self->error));
 	ASSERT_EQ(0,
 		  sh("cd %s && cpio -tvn --quiet < a.cpio | awk '{print $1,$2,$3,$4,$NF}' > list",
 		     self->dir));

@@ -164,6 +164,8 @@ TEST_F(record, result_is_json_and_has_what_was_asked_for)
 	self->config.topology = TOPO(2, 4, 1, 2);
 	self->config.argv = argv;
 	self->result.cause = "said \"no\"\n\x80";
+	self->result.kaslr = KTSTR_KASLR_NO_RELOCATIONS;
+	self->result.cache_problem = "x was damaged";
 	self->result.times.first_run_at_ns = 1000;
 	self->result.times.init_at_ns = 501000;
 	ASSERT_EQ(0, create(self, false));
@@ -175,6 +177,8 @@ TEST_F(record, result_is_json_and_has_what_was_asked_for)
 	EXPECT_STREQ("FAIL", string_of(json, "verdict"));
 	EXPECT_STREQ("said \"no\"\n" BAD, string_of(json, "cause"));
 	EXPECT_STREQ("fix.\"name\"\n", string_of(json, "name"));
+	EXPECT_STREQ("NO_RELOCATIONS", string_of(json, "kaslr"));
+	EXPECT_STREQ("x was damaged", string_of(json, "cache_problem"));
 	EXPECT_STREQ("--topology 2n4l1c2t", string_of(json_object_get(json, "config"), "topology"));
 	EXPECT_STREQ("a \"b\"\\",
 		     json_string_value(json_array_get(

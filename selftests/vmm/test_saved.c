@@ -71,8 +71,8 @@ static int write_machine(FIXTURE_DATA(saved) * self)
 {
 	self->inputs.kernel_fd = make_file(3001, 1);
 	/* A cached archive has more behind it that is not part of it. */
-	self->inputs.initramfs_fd = make_file(4096 + 77, 2);
-	self->inputs.initramfs_size = 4096;
+	if (initramfs_image__of_file(&self->inputs.initramfs, make_file(4096 + 77, 2), 4096))
+		return -ENOMEM;
 	self->inputs.guest_config_length = 9;
 	self->inputs.guest_config = malloc(9);
 	memcpy(self->inputs.guest_config, "a=b\0c=d\n", 9);
@@ -92,8 +92,8 @@ TEST_F(saved, files_come_back_byte_for_byte)
 	ASSERT_EQ(0, fstat(back.kernel_fd, &st));
 	EXPECT_EQ(3001, st.st_size);
 	EXPECT_TRUE(same_bytes(self->inputs.kernel_fd, back.kernel_fd, 3001));
-	EXPECT_EQ(4096, back.initramfs_size);
-	EXPECT_TRUE(same_bytes(self->inputs.initramfs_fd, back.initramfs_fd, 4096));
+	EXPECT_EQ(4096, back.initramfs.size);
+	EXPECT_TRUE(same_bytes(self->inputs.initramfs.fds[0], back.initramfs.fds[0], 4096));
 	EXPECT_EQ(9, back.guest_config_length);
 	EXPECT_EQ(0, memcmp("a=b\0c=d\n", back.guest_config, 9));
 	vm_inputs__free(&back);
@@ -107,17 +107,17 @@ TEST_F(saved, the_image_of_the_base_comes_back_where_there_is_one)
 	ASSERT_EQ(0, write_machine(self));
 	vm_inputs__init(&back);
 	ASSERT_EQ(0, saved__open(self->dir, &back, &self->error));
-	EXPECT_EQ(-1, back.base_fd);
+	EXPECT_EQ(0, back.base.nr_segments);
 	vm_inputs__free(&back);
 
-	self->inputs.base_fd = make_file(8192 + 77, 3);
-	self->inputs.base_size = 8192;
+	ASSERT_EQ(0, initramfs_image__of_file(&self->inputs.base, make_file(8192 + 77, 3), 8192));
 	ASSERT_EQ(0, saved__write(&self->inputs, self->dir, &self->error));
 	ASSERT_EQ(0, saved__open(self->dir, &back, &self->error));
-	ASSERT_LE(0, back.base_fd);
-	EXPECT_EQ(8192, back.base_size);
-	EXPECT_EQ(8192, lseek(back.base_fd, 0, SEEK_END));
-	EXPECT_TRUE(same_bytes(self->inputs.base_fd, back.base_fd, 8192));
+	ASSERT_EQ(1, back.base.nr_segments);
+	EXPECT_TRUE(back.base.disk);
+	EXPECT_EQ(8192, back.base.size);
+	EXPECT_EQ(8192, lseek(back.base.fds[0], 0, SEEK_END));
+	EXPECT_TRUE(same_bytes(self->inputs.base.fds[0], back.base.fds[0], 8192));
 	vm_inputs__free(&back);
 }
 

@@ -3,12 +3,16 @@
 #include "kselftest_harness.h"
 
 #include <asm/bootparam.h>
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -141,19 +145,39 @@ TEST_F(kernel, two_lists_move_pointers_of_both_widths_and_nothing_else)
 
 TEST_F(kernel, the_middle_one_of_three_lists_moves_back)
 {
-	const uint32_t lists[] = {0, (uint32_t)VADDR(TEXT_PADDR + 0x10),
-				  0, (uint32_t)VADDR(DATA_PADDR + 0x30),
-				  0, (uint32_t)VADDR(TEXT_PADDR + 0x20)};
-	uint32_t inverse;
+	const uint32_t lists[] = {0,
+				  (uint32_t)VADDR(TEXT_PADDR + 0x10),
+				  0,
+				  (uint32_t)VADDR(DATA_PADDR + 0x30),
+				  (uint32_t)VADDR(DATA_PADDR + 0x50),
+				  0,
+				  (uint32_t)VADDR(TEXT_PADDR + 0x20)};
+	uint32_t inverse, other, narrow, second = 0xfffff000;
 	uint64_t wide;
 
+	memcpy(self->image->data + 0x50, &second, 4);
 	ASSERT_EQ(0, flatten(self));
 	ASSERT_EQ(0, unpack__relocate(self->flat, &self->layout, (const uint8_t *)lists,
 				      sizeof(lists), SHIFT));
 	memcpy(&inverse, self->flat + 0x3030, 4);
+	memcpy(&other, self->flat + 0x3050, 4);
 	memcpy(&wide, self->flat + 0x10, 8);
+	memcpy(&narrow, self->flat + 0x20, 4);
 	EXPECT_EQ((uint32_t)(0x1000 - SHIFT), inverse);
+	EXPECT_EQ((uint32_t)(second - SHIFT), other);
 	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123) + SHIFT, wide);
+	EXPECT_EQ((uint32_t)(VADDR(TEXT_PADDR + 0x321) + SHIFT), narrow);
+}
+
+TEST_F(kernel, an_empty_middle_list_moves_nothing_back)
+{
+	const uint32_t lists[] = {0, (uint32_t)VADDR(TEXT_PADDR + 0x10), 0, 0,
+				  (uint32_t)VADDR(TEXT_PADDR + 0x20)};
+
+	ASSERT_EQ(0, flatten(self));
+	ASSERT_EQ(0, unpack__relocate(self->flat, &self->layout, (const uint8_t *)lists,
+				      sizeof(lists), SHIFT));
+	EXPECT_EQ(0, memcmp(self->flat + 0x3000, self->image->data, DATA_SIZE));
 }
 
 TEST_F(kernel, without_lists_it_cannot_be_moved)
@@ -235,6 +259,11 @@ TEST_F(kernel, no_damage_leads_outside)
 
 /* ---- a whole bzImage, by way of the cache ---- */
 
+static bool put_header(int fd, const struct setup_header *hdr)
+{
+	return pwrite(fd, hdr, sizeof(*hdr), 0x1f1) == (ssize_t)sizeof(*hdr);
+}
+
 /* gzip: the one packing whose library is linked in. Returns a descriptor. */
 static int make_bzimage(const struct image *image, size_t length, struct setup_header *hdr)
 {
@@ -253,12 +282,13 @@ static int make_bzimage(const struct image *image, size_t length, struct setup_h
 	pclose(f);
 	unlink(command);
 	*hdr = (struct setup_header){.setup_sects = 1,
+				     .header = 0x53726448, /* "HdrS" */
 				     .version = 0x020f,
 				     .payload_offset = 16,
 				     .payload_length = (uint32_t)n,
 				     .init_size = 0x10000,
 				     .kernel_alignment = 0x200000};
-	return pwrite(bz, packed, n, 2 * 512 + 16) == (ssize_t)n ? bz : -1;
+	return put_header(bz, hdr) && pwrite(bz, packed, n, 2 * 512 + 16) == (ssize_t)n ? bz : -1;
 }
 
 FIXTURE(cache)
@@ -355,6 +385,190 @@ TEST_F(cache, a_damaged_entry_is_made_anew)
 	ASSERT_EQ(0, system(command));
 	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
 	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&self->unpacked));
+	EXPECT_NE('\0', self->unpacked.damaged[0]);
+}
+
+/* The path of the one kernel in the cache. */
+static void find_entry(FIXTURE_DATA(cache) * self, char path[PATH_MAX])
+{
+	char dir[80];
+	struct dirent *entry;
+	DIR *d;
+
+	snprintf(dir, sizeof(dir), "%s/unpacked-kernels", self->dir);
+	d = opendir(dir);
+	while (d && (entry = readdir(d)))
+		if (entry->d_name[0] != '.' && !strstr(entry->d_name, ".checked"))
+			snprintf(path, PATH_MAX, "%s/%s", dir, entry->d_name);
+	closedir(d);
+}
+
+/* As a disk does it: @path's content changes at @offset. */
+static bool flip_bit(const char *path, off_t offset)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+	bool ok = pread(fd, &byte, 1, offset) == 1;
+
+	byte ^= 4;
+	ok = ok && pwrite(fd, &byte, 1, offset) == 1;
+	close(fd);
+	return ok;
+}
+
+TEST_F(cache, a_flipped_bit_anywhere_is_found_said_once_and_made_good)
+{
+	const off_t places[] = {0,
+				0x10,
+				TEXT_SIZE,
+				0x3000 + DATA_SIZE - 1,
+				0x3000 + DATA_SIZE,
+				0x3000 + DATA_SIZE + 20,
+				0x3000 + DATA_SIZE + 60};
+	char path[PATH_MAX];
+
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	EXPECT_EQ('\0', self->unpacked.damaged[0]);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct unpacked again;
+		uint8_t byte = 0;
+
+		find_entry(self, path);
+		ASSERT_TRUE(flip_bit(path, places[i]));
+		ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &again));
+		EXPECT_STREQ(path, again.damaged) TH_LOG("%lld", (long long)places[i]);
+		EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&again));
+		EXPECT_EQ(1, pread(again.fd, &byte, 1, 0));
+		EXPECT_EQ(0x90, byte);
+		unpack__close(&again);
+		ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &again));
+		EXPECT_EQ('\0', again.damaged[0]);
+		unpack__close(&again);
+	}
+}
+
+TEST_F(cache, a_bit_that_flips_after_the_check_is_found)
+{
+	char path[PATH_MAX], note[PATH_MAX + 16];
+
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+		unpack__close(&self->unpacked);
+		usleep(150000); /* longer than what was just written is not noted */
+	}
+	find_entry(self, path);
+	snprintf(note, sizeof(note), "%s.checked", path);
+	ASSERT_EQ(0, access(note, R_OK));
+	ASSERT_TRUE(flip_bit(path, 0x10));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	EXPECT_STREQ(path, self->unpacked.damaged);
+	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&self->unpacked));
+}
+
+TEST_F(cache, notes_go_with_their_kernels_and_take_no_place_of_them)
+{
+	char command[200];
+
+	/* six kernels are kept */
+	snprintf(command, sizeof(command),
+		 "mkdir %s/unpacked-kernels; cd %s/unpacked-kernels; "
+		 "touch a b c d e a.checked b.checked; touch -d '-2 hours' old.checked",
+		 self->dir, self->dir);
+	ASSERT_EQ(0, system(command));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	snprintf(command, sizeof(command),
+		 "cd %s/unpacked-kernels; [ $(ls | wc -l) = 8 ] && [ ! -e old.checked ]",
+		 self->dir);
+	EXPECT_EQ(0, system(command));
+}
+
+/* ---- where there is no cache to write to ---- */
+
+static bool write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(fd);
+	return ok;
+}
+
+/* A file system of its own in @dir, for this process. */
+static bool mount_tmpfs(const char *dir, const char *options)
+{
+	uid_t uid = geteuid();
+	char map[32];
+
+	if (unshare(CLONE_NEWNS | (uid ? CLONE_NEWUSER : 0)))
+		return false;
+	snprintf(map, sizeof(map), "0 %u 1", uid);
+	return (!uid || write_text("/proc/self/uid_map", map)) &&
+	       !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount("cache", dir, "tmpfs", 0, options);
+}
+
+static int nr_entries(const char *dir)
+{
+	DIR *d = opendir(dir);
+	int nr = -2;
+
+	while (d && readdir(d))
+		nr++;
+	closedir(d);
+	return nr;
+}
+
+TEST_F(cache, a_full_disk_is_no_reason_to_let_the_guest_unpack)
+{
+	char dir[80];
+
+	ASSERT_TRUE(mount_tmpfs(self->dir, "size=8k")); /* the kernel has 13 KiB */
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, true, &self->unpacked));
+	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123) + self->unpacked.layout.shift,
+		  pointer_in(&self->unpacked));
+	EXPECT_EQ('\0', self->unpacked.damaged[0]);
+	snprintf(dir, sizeof(dir), "%s/unpacked-kernels", self->dir);
+	EXPECT_EQ(0, nr_entries(dir));
+	ASSERT_EQ(0, umount2(self->dir, MNT_DETACH));
+}
+
+TEST_F(cache, a_read_only_cache_is_used_as_far_as_it_is_right)
+{
+	char path[PATH_MAX];
+	struct unpacked again;
+	struct stat cached, used;
+
+	ASSERT_TRUE(mount_tmpfs(self->dir, "size=1m"));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	unpack__close(&self->unpacked);
+	find_entry(self, path);
+	ASSERT_EQ(0, stat(path, &cached));
+	ASSERT_EQ(0, mount(NULL, self->dir, NULL, MS_REMOUNT | MS_RDONLY, NULL));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &again));
+	ASSERT_EQ(0, fstat(again.fd, &used));
+	EXPECT_EQ(cached.st_ino, used.st_ino);
+	unpack__close(&again);
+
+	ASSERT_EQ(0, mount(NULL, self->dir, NULL, MS_REMOUNT, NULL));
+	ASSERT_TRUE(flip_bit(path, 0x10));
+	ASSERT_EQ(0, mount(NULL, self->dir, NULL, MS_REMOUNT | MS_RDONLY, NULL));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &again));
+	EXPECT_STREQ(path, again.damaged);
+	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&again));
+	unpack__close(&again);
+	ASSERT_EQ(0, umount2(self->dir, MNT_DETACH));
+}
+
+TEST_F(cache, without_a_cache_each_has_a_kernel_of_its_own)
+{
+	struct unpacked again;
+
+	setenv("KTSTR_CACHE", "/proc/version/cache", 1);
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+	ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &again));
+	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&self->unpacked));
+	EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&again));
+	unpack__close(&again);
 }
 
 TEST_F(cache, what_cannot_be_removed_holds_nobody_up)
@@ -395,6 +609,7 @@ TEST_F(cache, what_it_cannot_unpack_is_left_to_the_guest)
 	byte = 0x1f;
 	ASSERT_EQ(1, pwrite(self->fd, &byte, 1, 2 * 512 + 16));
 	self->hdr.version = 0x0207;
+	ASSERT_TRUE(put_header(self->fd, &self->hdr));
 	EXPECT_EQ(-ENOTSUP, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
 }
 

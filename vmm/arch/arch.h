@@ -10,6 +10,7 @@
 
 #include "../bus.h"
 
+struct initramfs_image;
 struct symbols;
 struct vm;
 struct vcpu;
@@ -19,9 +20,8 @@ struct arch_payload {
 	int kernel_fd;
 	const char *kernel_path; /* for errors */
 	const char *cmdline;
-	int initramfs_fd;			     /* -1: none */
-	uint64_t initramfs_size, initramfs_unpacked; /* bytes */
-	const void *run_config;			     /* archive unpacked after it; NULL: none */
+	const struct initramfs_image *initramfs; /* NULL: none */
+	const void *run_config;			 /* archive unpacked after it; NULL: none */
 	uint64_t run_config_size;
 };
 

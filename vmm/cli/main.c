@@ -22,6 +22,7 @@ static void usage(FILE *to)
 	      "  rerun DIR                       run again what left the record DIR\n"
 	      "  topo [OPTIONS]                  show a topology, and what a guest is told of it\n"
 	      "  probe                           say what this host's KVM can do\n"
+	      "  cache list|clean                what is kept to start machines faster\n"
 	      "  kernel list|fetch|build|path    kernels to test with\n"
 	      "  emulated-host ...               a KVM host in emulation, where KVM is not usable\n"
 	      "  --version, --help\n"
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
 		{"shell", cli_shell},
 		{"rerun", cli_rerun},
 		{"topo", cli_topo},
+		{"cache", cli_cache},
 		{"probe", cmd_probe},
 		{"kernel", cmd_kernel},
 		{"emulated-host", emulated_host__main},

@@ -120,6 +120,10 @@ static int report(struct session *s, const struct ktstr_result *r)
 		      r->verdict != KTSTR_VERDICT_INTERRUPTED;
 
 	watch__clear(&s->watch);
+	if (r->cache_problem)
+		fprintf(stderr, "ktstr: cache: %s\n", r->cache_problem);
+	if (s->verbose)
+		fprintf(stderr, "ktstr: KASLR: %s\n", ktstr_kaslr__text(r->kaslr));
 	if (judged)
 		return r->signal ? 128 + r->signal : r->exit_code;
 	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);

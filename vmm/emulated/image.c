@@ -13,10 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "../../initramfs/copy.h"
 #include "../../initramfs/initramfs.h"
 #include "../cache.h"
 
@@ -84,29 +84,19 @@ static int make_conf(const struct emulated_options *options, void **archive, siz
 static int join_archives(const struct initramfs_image *base, const void *archive, size_t length,
 			 int to, struct ktstr_error *error)
 {
-	off_t at = 0;
-	ssize_t written;
+	int err = initramfs_image__copy(base, to, error);
 
-	while ((uint64_t)at < base->size) {
-		ssize_t n = sendfile(to, base->fd, &at, (size_t)(base->size - (uint64_t)at));
-
-		if (n < 0 && errno != EINTR)
-			return ktstr_error__set(error, errno, "copy", "initramfs", NULL);
-		if (n == 0)
-			return ktstr_error__set(error, EIO, "copy", "initramfs", "it is too short");
-	}
-	written = write(to, archive, length);
-	if (written != (ssize_t)length)
-		return ktstr_error__set(error, written < 0 ? errno : ENOSPC, "write", "initramfs",
-					NULL);
-	return 0;
+	if (err)
+		return err;
+	err = copy__write(to, archive, length);
+	return err ? ktstr_error__set(error, -err, "write", "initramfs", NULL) : 0;
 }
 
 int emulated_image__create(const struct emulated_options *options, struct emulated_image *image,
 			   struct ktstr_error *error)
 {
 	char modules[PATH_MAX], self[PATH_MAX], cache[PATH_MAX];
-	struct initramfs_image base = {.fd = -1};
+	struct initramfs_image base = {0};
 	struct initramfs_spec spec = {
 		.init = self, .modules_dir = modules, .modules = wanted_modules};
 	void *archive = NULL;

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../../initramfs/initramfs.h"
 #include "../../vm.h"
 #include "unpack.h"
 #include "x86.h"
@@ -133,24 +134,18 @@ static bool has_word(const char *cmdline, const char *word)
 }
 
 /*
- * Where KVM is native the file's pages are shared by all machines, and copied where a guest writes.
- * Where it is emulated each fault for a page costs more than copying it.
+ * Where KVM is native the file's whole pages are shared by all machines, and copied where a guest
+ * writes. Where it is emulated each fault for a page costs more than copying it.
  */
-static int place_image(struct vm *vm, const struct unpacked *u, struct ktstr_error *error)
+static int share_or_read(struct vm *vm, int fd, uint64_t offset, uint64_t gpa, uint64_t length,
+			 const char *path, struct ktstr_error *error)
 {
-	uint64_t size = u->layout.file_end - u->layout.gpa, mapped = size & ~(PAGE - 1);
-	uint8_t *to = gmem__ptr(&vm->mem, u->layout.gpa, size);
+	uint64_t shared = length - length % PAGE;
 
-	if (!to)
-		return ktstr_error__set(error, ENOMEM, "load kernel", NULL, "not in RAM");
-	if (x86__is_emulated())
-		mapped = 0;
-	else if (mmap(to, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, u->fd, 0) ==
-		 MAP_FAILED)
-		mapped = 0;
-	/* The last page has the footer behind the kernel. */
-	return read_to_ram(vm, u->fd, mapped, u->layout.gpa + mapped, size - mapped, "kernel",
-			   error);
+	if (x86__is_emulated() || gpa % PAGE || offset % PAGE || !shared ||
+	    gmem__share_file(&vm->mem, gpa, shared, fd, offset))
+		shared = 0;
+	return read_to_ram(vm, fd, offset + shared, gpa + shared, length - shared, path, error);
 }
 
 /*
@@ -161,19 +156,25 @@ static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
 			 struct setup_header *hdr, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = vm->arch_data;
-	bool random = !has_word(payload->cmdline, "nokaslr");
+	bool random = vm->kaslr != KTSTR_KASLR_ASKED_OFF;
 	struct unpacked u;
 	int err;
 
 	if (cpuid__has_la57(x86->cpuid) || (hdr->version < PROTOCOL_64BIT))
 		return -ENOTSUP;
-	if (unpack__open(payload->kernel_fd, hdr, random, &u))
+	err = unpack__open(payload->kernel_fd, hdr, random, &u);
+	if (u.damaged[0])
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem),
+			 "%s was damaged; the kernel was unpacked anew", u.damaged);
+	if (err)
 		return -ENOTSUP;
 	if (u.layout.end > low_ram_end(vm)) {
 		unpack__close(&u);
 		return too_little_memory(payload, u.layout.end, error);
 	}
-	err = place_image(vm, &u, error);
+	/* The last page has the footer behind the kernel. */
+	err = share_or_read(vm, u.fd, 0, u.layout.gpa, u.layout.file_end - u.layout.gpa, "kernel",
+			    error);
 	unpack__close(&u);
 	if (err)
 		return err;
@@ -183,6 +184,8 @@ static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
 	/* What the start-up code says to the kernel when it has chosen a random address. */
 	if (u.layout.relocated)
 		hdr->loadflags |= KASLR_FLAG;
+	if (random)
+		vm->kaslr = u.layout.relocated ? KTSTR_KASLR_ON : KTSTR_KASLR_NO_RELOCATIONS;
 	return 0;
 }
 
@@ -303,8 +306,12 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	if (!S_ISREG(st.st_mode) ||
 	    pread(payload->kernel_fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic))
 		return not_a_kernel(payload, "is not a kernel image", error);
+	vm->kaslr =
+		has_word(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_UNKNOWN;
 	if (!memcmp(magic, ELFMAG, SELFMAG)) {
 		err = load_elf(vm, payload, &hdr, error);
+		if (!err && !vm->kaslr)
+			vm->kaslr = KTSTR_KASLR_NO_RELOCATIONS;
 	} else {
 		if (pread(payload->kernel_fd, &hdr, sizeof(hdr), SETUP_HEADER_OFFSET) !=
 			    (ssize_t)sizeof(hdr) ||
@@ -313,6 +320,8 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 		err = load_unpacked(vm, payload, &hdr, error);
 		if (err == -ENOTSUP)
 			err = load_bzimage(vm, payload, (uint64_t)st.st_size, &hdr, error);
+		if (!err && !vm->kaslr)
+			vm->kaslr = KTSTR_KASLR_GUEST;
 	}
 	if (err)
 		return err;
@@ -334,7 +343,7 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 static int check_memory(struct vm *vm, const struct arch_payload *payload, uint64_t archive,
 			struct ktstr_error *error)
 {
-	uint64_t unpacked = payload->initramfs_unpacked, total = 0, need;
+	uint64_t unpacked = payload->initramfs ? payload->initramfs->unpacked : 0, total = 0, need;
 	int err;
 
 	for (uint32_t i = 0; i < vm->mem.nr_regions; i++)
@@ -356,14 +365,28 @@ static int check_memory(struct vm *vm, const struct arch_payload *payload, uint6
 	return err;
 }
 
+static int place_archive(struct vm *vm, const struct initramfs_image *image, uint64_t gpa,
+			 struct ktstr_error *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; image && i < image->nr_segments && !err; i++) {
+		const struct initramfs_segment *s = &image->segments[i];
+
+		err = share_or_read(vm, s->fd, s->offset, gpa, s->length, "initramfs", error);
+		gpa += s->length;
+	}
+	return err;
+}
+
 int x86_boot__load_initramfs(struct vm *vm, const struct arch_payload *payload,
 			     struct ktstr_error *error)
 {
 	struct boot_params *bp = boot_params(vm);
-	uint64_t size, top, gpa;
+	uint64_t archive = payload->initramfs ? payload->initramfs->size : 0, size, top, gpa;
 	int err;
 
-	if (__builtin_add_overflow(payload->initramfs_size, payload->run_config_size, &size))
+	if (__builtin_add_overflow(archive, payload->run_config_size, &size))
 		return ktstr_error__set(error, EFBIG, "initramfs", NULL, "too large");
 	if (!size)
 		return 0;
@@ -379,14 +402,10 @@ int x86_boot__load_initramfs(struct vm *vm, const struct arch_payload *payload,
 					"%llu MiB do not fit between kernel and %llu MiB",
 					(unsigned long long)(size >> 20),
 					(unsigned long long)(top >> 20));
-	if (payload->initramfs_size) {
-		err = read_to_ram(vm, payload->initramfs_fd, 0, gpa, payload->initramfs_size,
-				  "initramfs", error);
-		if (err)
-			return err;
-	}
-	if (gmem__write(&vm->mem, gpa + payload->initramfs_size, payload->run_config,
-			payload->run_config_size))
+	err = place_archive(vm, payload->initramfs, gpa, error);
+	if (err)
+		return err;
+	if (gmem__write(&vm->mem, gpa + archive, payload->run_config, payload->run_config_size))
 		return ktstr_error__set(error, EFAULT, "initramfs", NULL, "not in RAM");
 	bp->hdr.ramdisk_image = (uint32_t)gpa;
 	bp->hdr.ramdisk_size = (uint32_t)size;

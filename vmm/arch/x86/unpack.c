@@ -10,43 +10,41 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "../../../initramfs/modules.h"
+#include "../../bzimage.h"
 #include "../../cache.h"
-#include "../../files.h"
+#include "../../../initramfs/copy.h"
 #include "../../kernel.h"
+#include "../../verified.h"
 #include "x86.h"
 
 #define CACHE "unpacked-kernels"
-#define CACHE_MAX_FILES 6
+#define CACHE_FORMAT 2	  /* in the files' names */
+#define CACHE_MAX_FILES 6 /* kernels; a note beside each */
 /* How long a random shift is shared: longer than a suite runs, not long enough to be learnt. */
 #define SHARED_S 3600
 #define FOOTER_MAGIC UINT64_C(0x31786b7274736b02)
 
 #define PAGE UINT64_C(4096)
-#define SECTOR 512u
-#define DEFAULT_SETUP_SECTORS 4u
-#define PROTOCOL_PAYLOAD 0x0208 /* first with payload_offset */
-#define PACKED_MAX (UINT64_C(256) << 20)
 #define MAX_SEGMENTS 64u
-/* A bzImage's payload but gzip has its unpacked size behind it (scripts/Makefile.lib, size_append).
- */
-#define SIZE_APPENDED 4u
 
 /* arch/x86/include/asm/page_64_types.h */
 #define START_KERNEL_MAP UINT64_C(0xffffffff80000000)
 #define KERNEL_IMAGE_SIZE (UINT64_C(1) << 30)
 
+/* Behind the kernel. */
 struct footer {
 	uint64_t magic;
 	struct unpack_layout layout;
+	struct digest digest; /* of the kernel */
 	uint32_t reserved;
-	uint32_t crc; /* of what is before it */
+	uint32_t crc; /* of what is before it in the footer */
 };
 
 /* ---- ELF ---- */
@@ -214,62 +212,15 @@ static int random_shift(const struct setup_header *hdr, uint64_t base, uint64_t 
 	return 0;
 }
 
-/* ---- The payload ---- */
-
-static int read_payload(int fd, const struct setup_header *hdr, uint8_t **data, size_t *length)
-{
-	uint64_t setup =
-		(hdr->setup_sects ? hdr->setup_sects : DEFAULT_SETUP_SECTORS) + UINT64_C(1);
-	uint64_t offset = setup * SECTOR + hdr->payload_offset, size = hdr->payload_length;
-	ssize_t n;
-
-	if (hdr->version < PROTOCOL_PAYLOAD || size <= SIZE_APPENDED || size > PACKED_MAX)
-		return -ENOTSUP;
-	*data = malloc(size);
-	if (!*data)
-		return -ENOMEM;
-	n = pread(fd, *data, size, (off_t)offset);
-	if (n == (ssize_t)size) {
-		*length = size;
-		return 0;
-	}
-	free(*data);
-	*data = NULL;
-	return -EBADMSG;
-}
-
-static int decompress(int fd, const struct setup_header *hdr, uint8_t **image, size_t *length)
-{
-	size_t packed_length = 0, size;
-	uint8_t *packed = NULL;
-	void *out;
-	int err = read_payload(fd, hdr, &packed, &packed_length);
-
-	if (err)
-		return err;
-	/* gzip has the size in its own trailer, which is part of it. */
-	size = packed[0] == 0x1f && packed[1] == 0x8b ? packed_length
-						      : packed_length - SIZE_APPENDED;
-	err = modules__decompress(packed, size, "kernel", &out, length, NULL);
-	free(packed);
-	if (err)
-		return err == -ENOSYS ? -ENOTSUP : err;
-	/* What is not known there comes back as it was. */
-	if (*length == size) {
-		free(out);
-		return -ENOTSUP;
-	}
-	*image = out;
-	return 0;
-}
+/* ---- The whole image ---- */
 
 static int unpack(int fd, const struct setup_header *hdr, bool random, uint8_t **flat,
 		  struct unpack_layout *layout)
 {
 	uint64_t shift = 0;
 	size_t length, elf_end;
-	uint8_t *image;
-	int err = decompress(fd, hdr, &image, &length);
+	void *image;
+	int err = bzimage__unpack(fd, &image, &length);
 
 	if (err)
 		return err;
@@ -278,7 +229,8 @@ static int unpack(int fd, const struct setup_header *hdr, bool random, uint8_t *
 	if (!err && random)
 		err = random_shift(hdr, layout->gpa, &shift);
 	if (!err && random) {
-		err = unpack__relocate(*flat, layout, image + elf_end, length - elf_end, shift);
+		err = unpack__relocate(*flat, layout, (uint8_t *)image + elf_end, length - elf_end,
+				       shift);
 		if (err == -ENOENT) /* built without CONFIG_RANDOMIZE_BASE */
 			err = 0;
 	}
@@ -297,45 +249,82 @@ static uint32_t footer_crc(const struct footer *footer)
 	return (uint32_t)crc32(0, (const Bytef *)footer, offsetof(struct footer, crc));
 }
 
-static bool read_footer(int fd, struct unpack_layout *layout)
+static int read_footer(int fd, uint64_t size, struct footer *footer)
 {
-	struct footer footer;
-	struct stat st;
+	const struct unpack_layout *layout = &footer->layout;
 
-	if (fstat(fd, &st) || st.st_size < (off_t)sizeof(footer) ||
-	    pread(fd, &footer, sizeof(footer), st.st_size - (off_t)sizeof(footer)) !=
-		    (ssize_t)sizeof(footer) ||
-	    footer.magic != FOOTER_MAGIC || footer.crc != footer_crc(&footer) ||
-	    footer.layout.gpa % PAGE || footer.layout.gpa < X86_HIGH_RAM_GPA ||
-	    footer.layout.file_end > footer.layout.end || footer.layout.end > X86_MAPPED_END ||
-	    footer.layout.entry < footer.layout.gpa ||
-	    footer.layout.entry >= footer.layout.file_end ||
-	    (uint64_t)st.st_size != footer.layout.file_end - footer.layout.gpa + sizeof(footer))
-		return false;
-	*layout = footer.layout;
-	return true;
+	if (size < sizeof(*footer) ||
+	    copy__read(fd, footer, sizeof(*footer), size - sizeof(*footer)) ||
+	    footer->magic != FOOTER_MAGIC || footer->crc != footer_crc(footer) ||
+	    layout->gpa % PAGE || layout->gpa < X86_HIGH_RAM_GPA ||
+	    layout->file_end > layout->end || layout->end > X86_MAPPED_END ||
+	    layout->entry < layout->gpa || layout->entry >= layout->file_end ||
+	    size != layout->file_end - layout->gpa + sizeof(*footer))
+		return -EBADMSG;
+	return 0;
 }
 
-/* @path is a template of mkstemp(). */
-static int write_file(char *path, const uint8_t *flat, const struct unpack_layout *layout)
+static int write_kernel(int fd, const uint8_t *flat, const struct unpack_layout *layout)
 {
-	struct footer footer = {.magic = FOOTER_MAGIC, .layout = *layout};
 	uint64_t size = layout->file_end - layout->gpa;
-	int fd = mkostemp(path, O_CLOEXEC);
+	struct footer footer = {.magic = FOOTER_MAGIC, .layout = *layout};
+	int err;
+
+	digest__data(flat, size, &footer.digest);
+	footer.crc = footer_crc(&footer);
+	/* The footer last: without it the file is nothing. */
+	err = copy__write(fd, flat, size);
+	return err ? err : copy__write(fd, &footer, sizeof(footer));
+}
+
+/*
+ * The file has its name only when it is whole, on the disk, too. Two that do this at once: each has
+ * its own, the later one stays for others.
+ */
+static int write_cached(const char *path, const uint8_t *flat, const struct unpack_layout *layout)
+{
+	char temporary[PATH_MAX];
+	int fd, err;
+
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
+		return -ENAMETOOLONG;
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = write_kernel(fd, flat, layout);
+	if (!err && (fdatasync(fd) || rename(temporary, path)))
+		err = -errno;
+	if (!err)
+		return fd;
+	close(fd);
+	unlink(temporary);
+	return err;
+}
+
+static int write_memory(const uint8_t *flat, const struct unpack_layout *layout)
+{
+	int fd = memfd_create("ktstr-kernel", MFD_CLOEXEC), err;
 
 	if (fd < 0)
 		return -errno;
-	footer.crc = footer_crc(&footer);
-	/* The footer last: without it the file is nothing. */
-	if (!files__write(fd, flat, size) && !files__write(fd, &footer, sizeof(footer)) &&
-	    !fdatasync(fd))
+	err = write_kernel(fd, flat, layout);
+	if (!err)
 		return fd;
 	close(fd);
-	unlink(path);
-	return -EIO;
+	return err;
 }
 
-/* Removes what is old, and the oldest while there are too many. Who has a file open keeps it. */
+static bool is_note(const char *name)
+{
+	size_t n = strlen(name), suffix = strlen(VERIFIED_SUFFIX);
+
+	return n > suffix && !strcmp(name + n - suffix, VERIFIED_SUFFIX);
+}
+
+/*
+ * Removes what is old, and the oldest while there are too many. Who has a file open keeps it. A
+ * note that is left alone goes when it is old.
+ */
 static void prune(const char *dir)
 {
 	char oldest[NAME_MAX + 1];
@@ -359,6 +348,8 @@ static void prune(const char *dir)
 				unlinkat(dirfd(d), entry->d_name, 0);
 				continue;
 			}
+			if (is_note(entry->d_name))
+				continue;
 			files++;
 			if (oldest[0] && st.st_mtime >= oldest_at)
 				continue;
@@ -376,54 +367,69 @@ static void prune(const char *dir)
 static int cached_path(int fd, bool random, char dir[PATH_MAX], char path[PATH_MAX])
 {
 	char identity[128];
-	int n;
+	int n, err = kernel__identity(fd, identity, sizeof(identity));
 
-	if (kernel__identity(fd, identity, sizeof(identity)) || cache__dir(CACHE, dir, PATH_MAX))
-		return -ENOTSUP;
-	n = snprintf(path, PATH_MAX, "%s/%s%s", dir, identity, random ? "-kaslr" : "");
+	if (!err)
+		err = cache__dir(CACHE, dir, PATH_MAX);
+	if (err)
+		return err;
+	n = snprintf(path, PATH_MAX, "%s/%s%s.%d", dir, identity, random ? "-kaslr" : "",
+		     CACHE_FORMAT);
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
-static bool open_cached(const char *path, struct unpacked *u)
+/* -ENOENT: there is none, or it is too old; -EBADMSG: it is damaged; -errno of reading it. */
+static int open_cached(const char *path, struct unpacked *u)
 {
+	struct footer footer;
 	struct stat st;
+	int err;
 
 	u->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (u->fd < 0)
-		return false;
-	if (!fstat(u->fd, &st) && time(NULL) - st.st_mtime <= SHARED_S &&
-	    read_footer(u->fd, &u->layout))
-		return true;
+		return -ENOENT;
+	if (fstat(u->fd, &st) || time(NULL) - st.st_mtime > SHARED_S)
+		err = -ENOENT;
+	else
+		err = read_footer(u->fd, (uint64_t)st.st_size, &footer);
+	if (!err)
+		err = verified__check(u->fd, path, (uint64_t)st.st_size - sizeof(footer),
+				      &footer.digest);
+	if (!err) {
+		u->layout = footer.layout;
+		return 0;
+	}
 	close(u->fd);
 	u->fd = -1;
-	return false;
+	return err;
 }
 
 int unpack__open(int fd, const struct setup_header *hdr, bool random, struct unpacked *u)
 {
-	char dir[PATH_MAX], path[PATH_MAX], temporary[PATH_MAX];
+	char dir[PATH_MAX], path[PATH_MAX];
+	bool have_cache = !cached_path(fd, random, dir, path);
 	uint8_t *flat;
-	int err = cached_path(fd, random, dir, path);
+	int err;
 
 	u->fd = -1;
-	if (err)
-		return err;
-	if (open_cached(path, u))
-		return 0;
-	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path) >= (int)sizeof(temporary))
-		return -ENAMETOOLONG;
-	prune(dir);
+	u->damaged[0] = '\0';
+	if (have_cache) {
+		err = open_cached(path, u);
+		if (!err)
+			return 0;
+		if (err == -EBADMSG || err == -EIO)
+			strcpy(u->damaged, path);
+		prune(dir);
+	}
 	err = unpack(fd, hdr, random, &flat, &u->layout);
 	if (err)
 		return err;
-	u->fd = write_file(temporary, flat, &u->layout);
-	free(flat);
+	if (have_cache)
+		u->fd = write_cached(path, flat, &u->layout);
 	if (u->fd < 0)
-		return -ENOTSUP;
-	/* Two that do this at once: each has its own, the later one stays for others. */
-	if (rename(temporary, path))
-		unlink(temporary);
-	return 0;
+		u->fd = write_memory(flat, &u->layout);
+	free(flat);
+	return u->fd < 0 ? u->fd : 0;
 }
 
 void unpack__close(struct unpacked *u)

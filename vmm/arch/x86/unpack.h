@@ -8,6 +8,7 @@
 #define KTSTR_VMM_X86_UNPACK_H
 
 #include <asm/bootparam.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,13 +26,14 @@ struct unpack_layout {
 struct unpacked {
 	int fd; /* from offset 0: the bytes of [gpa, file_end) */
 	struct unpack_layout layout;
+	char damaged[PATH_MAX]; /* a file of the cache that was, and is not used; "": none */
 };
 
 /*
  * The kernel of the bzImage @fd, whose header is @hdr. @random: with a shift, as far as the kernel
- * can be relocated (layout.shift says so). -ENOTSUP: it is packed in a way that is not known here,
- * or there is no cache; -EBADMSG, -ENOEXEC: it is damaged; -errno. The guest can unpack it itself
- * then.
+ * can be relocated (layout.relocated says so). Where there is no cache to write to, it is unpacked
+ * into memory, for this machine alone. -ENOTSUP, -ENOSYS: it is packed in a way that is not known
+ * here; -EBADMSG, -ENOEXEC: it is damaged; -errno. The guest can unpack it itself then.
  */
 int unpack__open(int fd, const struct setup_header *hdr, bool random, struct unpacked *unpacked);
 void unpack__close(struct unpacked *unpacked);
