@@ -13,18 +13,18 @@
 static const struct option {
 	const char *name, *module;
 } options[] = {
-	{"CONFIG_BLK_DEV_INITRD", NULL},
-	{"CONFIG_VIRTIO_MMIO", "virtio_mmio.ko"},
-	{"CONFIG_VIRTIO_BLK", "virtio_blk.ko"},
-	{"CONFIG_EROFS_FS", "erofs.ko"},
-	{"CONFIG_OVERLAY_FS", "overlay.ko"},
-	{"CONFIG_TMPFS", NULL},
-	{"CONFIG_SYSFS", NULL},
+	{"CONFIG_BLK_DEV_INITRD", NULL},	{"CONFIG_VIRTIO_MMIO", "virtio_mmio.ko"},
+	{"CONFIG_VIRTIO_BLK", "virtio_blk.ko"}, {"CONFIG_EROFS_FS", "erofs.ko"},
+	{"CONFIG_OVERLAY_FS", "overlay.ko"},	{"CONFIG_TMPFS", NULL},
+	{"CONFIG_TMPFS_XATTR", NULL},		{"CONFIG_SYSFS", NULL},
 };
 #define NR_OPTIONS (sizeof(options) / sizeof(options[0]))
 
-/* Where the drivers and mounts of a disk cost as much as unpacking so many bytes. */
-#define AUTO_DISK_FROM (UINT64_C(16) << 20)
+/*
+ * Drivers and mounts of a disk cost as much as unpacking about 20 MB; that much RAM is no matter,
+ * yet.
+ */
+#define AUTO_DISK_FROM (UINT64_C(32) << 20)
 
 /* The options that are y or m, as bits. */
 struct found {

@@ -118,8 +118,15 @@ static int add_base(struct vm *vm, struct ktstr_error *error)
 }
 
 /* The base in one of its forms, and what is before it when it is a disk. */
-static int prepare_root(struct vm *vm, struct initramfs_spec *spec, struct ktstr_error *error)
+static int prepare_root(struct vm *vm, const struct initramfs_spec *spec, struct ktstr_error *error)
 {
+	/* The same for all bases that one kernel has. */
+	const struct initramfs_spec before = {
+		.modules_dir = spec->modules_dir,
+		.kernel_release = spec->kernel_release,
+		.cache_dir = spec->cache_dir,
+		.stage1 = true,
+	};
 	struct vm_inputs *in = &vm->inputs;
 	struct initramfs_image image;
 	int err = initramfs__base(spec, &image, error);
@@ -127,8 +134,7 @@ static int prepare_root(struct vm *vm, struct initramfs_spec *spec, struct ktstr
 	if (!err && image.disk) {
 		in->base_fd = image.fd;
 		in->base_size = image.size;
-		spec->stage1 = true;
-		err = initramfs__base(spec, &image, error);
+		err = initramfs__base(&before, &image, error);
 	}
 	if (err)
 		return err;

@@ -12,11 +12,12 @@
 
 static const char built_in[] =
 	"CONFIG_BLK_DEV_INITRD=y\nCONFIG_VIRTIO_MMIO=y\nCONFIG_VIRTIO_BLK=y\n"
-	"CONFIG_EROFS_FS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_TMPFS=y\n"
+	"CONFIG_EROFS_FS=y\nCONFIG_OVERLAY_FS=y\nCONFIG_TMPFS=y\nCONFIG_TMPFS_XATTR=y\n"
 	"CONFIG_SYSFS=y\n";
-static const char modular[] = "CONFIG_BLK_DEV_INITRD=y\nCONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n"
-			      "CONFIG_EROFS_FS=m\nCONFIG_OVERLAY_FS=m\nCONFIG_TMPFS=y\n"
-			      "CONFIG_SYSFS=y\nCONFIG_EROFS_FS_ZIP=y\n";
+static const char modular[] =
+	"CONFIG_BLK_DEV_INITRD=y\nCONFIG_VIRTIO_MMIO=m\nCONFIG_VIRTIO_BLK=m\n"
+	"CONFIG_EROFS_FS=m\nCONFIG_OVERLAY_FS=m\nCONFIG_TMPFS=y\nCONFIG_TMPFS_XATTR=y\n"
+	"CONFIG_SYSFS=y\nCONFIG_EROFS_FS_ZIP=y\n";
 static const char modules_dep[] =
 	"kernel/drivers/virtio/virtio_mmio.ko: kernel/drivers/virtio/virtio.ko\n"
 	"kernel/drivers/block/virtio_blk.ko.xz:\nkernel/fs/erofs/erofs.ko.zst:\n"
@@ -85,7 +86,7 @@ TEST_F(kernel, every_option_is_needed)
 {
 	static const char *const names[] = {"BLK_DEV_INITRD", "VIRTIO_MMIO", "VIRTIO_BLK",
 					    "EROFS_FS",	      "OVERLAY_FS",  "TMPFS",
-					    "SYSFS"};
+					    "TMPFS_XATTR",    "SYSFS"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		struct ktstr_error error = {0};
@@ -159,7 +160,7 @@ TEST_F(stage1, the_program_is_a_small_static_elf_without_writable_code)
 {
 	const unsigned char *file = stage1_start;
 	const Elf64_Ehdr *header = (const void *)file;
-	size_t size = (size_t)(stage1_end - stage1_start);
+	uint64_t size = stage1_size;
 	const Elf64_Phdr *ph = (const void *)(file + header->e_phoff);
 
 	ASSERT_LT(sizeof(*header), size);
@@ -188,7 +189,7 @@ TEST_F(stage1, an_archive_without_modules_has_the_program_and_where_it_prints)
 	init = tree__lookup(&self->tree, "/init");
 	ASSERT_NE(NULL, init);
 	EXPECT_EQ(0755, init->mode);
-	ASSERT_EQ((size_t)(stage1_end - stage1_start), init->size);
+	ASSERT_EQ(stage1_size, init->size);
 	EXPECT_EQ(0, memcmp(init->data, stage1_start, init->size));
 	EXPECT_EQ(5, tree__lookup(&self->tree, "/dev/console")->major);
 	EXPECT_EQ(11, tree__lookup(&self->tree, "/dev/kmsg")->minor);
