@@ -82,12 +82,11 @@ static bool key_add_path(struct cache_key *key, const char *path)
 /* What of the key is the form of the result; the program of a first stage changes with ktstr. */
 static bool key_add_form(const struct initramfs_spec *spec, struct cache_key *key)
 {
-	size_t length = (size_t)(stage1_end - stage1_start);
 	char text[64];
 
 	if (spec->stage1)
 		snprintf(text, sizeof(text), "stage1 %08lx",
-			 crc32(0, stage1_start, (unsigned int)length));
+			 crc32(0, stage1_start, (unsigned int)stage1_size));
 	else
 		snprintf(text, sizeof(text), "disk from %llu", (unsigned long long)spec->disk_from);
 	return key_add(key, text);

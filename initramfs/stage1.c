@@ -15,9 +15,8 @@
 int stage1__fill(struct tree *tree, const struct stage1_spec *spec, struct ktstr_error *error)
 {
 	static const char *const names[] = {"virtio_mmio", "virtio_blk", "erofs", "overlay", NULL};
-	size_t length = (size_t)(stage1_end - stage1_start);
 	const char *release = spec->release;
-	int err = tree__put_data(tree, "/init", 0755, stage1_start, length, error);
+	int err = tree__put_data(tree, "/init", 0755, stage1_start, stage1_size, error);
 
 	if (!err)
 		err = tree__put_char(tree, "/dev/console", 0600, CONSOLE_MAJOR, CONSOLE_MINOR,

@@ -8,10 +8,13 @@
 
 #include <ktstr/error.h>
 
+#include <stdint.h>
+
 #include "tree.h"
 
-/* The program: a static ELF of this machine. */
-extern const unsigned char stage1_start[], stage1_end[];
+/* The program: a static ELF of this machine; bytes. */
+extern const unsigned char stage1_start[];
+extern const uint64_t stage1_size;
 
 struct stage1_spec {
 	const char *modules_dir; /* .../lib/modules/RELEASE; NULL: no modules */

@@ -20,8 +20,11 @@ static const struct option {
 };
 #define NR_OPTIONS (sizeof(options) / sizeof(options[0]))
 
-/* Where the drivers and mounts of a disk cost as much as unpacking so many bytes. */
-#define AUTO_DISK_FROM (UINT64_C(16) << 20)
+/*
+ * Drivers and mounts of a disk cost as much as unpacking about 20 MB; that much RAM is no matter,
+ * yet.
+ */
+#define AUTO_DISK_FROM (UINT64_C(32) << 20)
 
 /* The options that are y or m, as bits. */
 struct found {

@@ -22,7 +22,6 @@
 #define UPPER WRITABLE "/upper"
 #define WORK WRITABLE "/work"
 #define NEW_ROOT "/newroot"
-#define PATH_SIZE 4096u
 
 /*
  * xino: a file has the device number of the file system that it is in, as on any other; and a

@@ -11,7 +11,7 @@ cd "$tmp" || exit
 mkdir tree tree/full tree/empty
 echo old >tree/full/file
 ln -s full tree/link
-head -c 20000000 /dev/urandom >big
+head -c 40000000 /dev/urandom >big
 
 # What a command can do to its files, and what it sees of them; the same lines of either root.
 cat >script <<'END'
@@ -45,7 +45,7 @@ END
 
 for root in cpio erofs; do
 	ktstr run --root $root -i tree -i cat -i mv -i ls -i rm -i mkdir -i rmdir -i chmod -i stat \
-		-i find -i grep -i readlink -i tr -- sh -e ./script "$tmp/tree"
+		-i find -i grep -i readlink -i tr -- sh -e "$tmp/script" "$tmp/tree"
 	ok "${root}_has_the_status_of_the_command" test "$status" -eq 3
 	mv out $root.out
 done

@@ -160,7 +160,7 @@ TEST_F(stage1, the_program_is_a_small_static_elf_without_writable_code)
 {
 	const unsigned char *file = stage1_start;
 	const Elf64_Ehdr *header = (const void *)file;
-	size_t size = (size_t)(stage1_end - stage1_start);
+	uint64_t size = stage1_size;
 	const Elf64_Phdr *ph = (const void *)(file + header->e_phoff);
 
 	ASSERT_LT(sizeof(*header), size);
@@ -189,7 +189,7 @@ TEST_F(stage1, an_archive_without_modules_has_the_program_and_where_it_prints)
 	init = tree__lookup(&self->tree, "/init");
 	ASSERT_NE(NULL, init);
 	EXPECT_EQ(0755, init->mode);
-	ASSERT_EQ((size_t)(stage1_end - stage1_start), init->size);
+	ASSERT_EQ(stage1_size, init->size);
 	EXPECT_EQ(0, memcmp(init->data, stage1_start, init->size));
 	EXPECT_EQ(5, tree__lookup(&self->tree, "/dev/console")->major);
 	EXPECT_EQ(11, tree__lookup(&self->tree, "/dev/kmsg")->minor);
