@@ -38,7 +38,7 @@ struct initramfs_image {
 	int *fds; /* what the segments lie in: page-cache files, or a memfd */
 	size_t nr_fds;
 	uint64_t size;	   /* bytes; a multiple of 512 */
-	uint64_t unpacked; /* bytes of file content: what the guest's RAM must hold as well */
+	uint64_t unpacked; /* bytes that its files take in the guest's RAM, in whole pages */
 	char note[256];	   /* what was wrong with the cache, in a line; "": nothing */
 };
 
