@@ -26,7 +26,7 @@ done
 boots_with_what_is_named() { # boots_with_what_is_named CPUS OPTIONS...
 	cpus=$1
 	shift
-	ktstr run --topology "1n1l${cpus}c1t" --memory 90 "$@" -- true
+	ktstr run --topology "1n1l${cpus}c1t" --memory 90 "$@" -- sh -c true
 	need=$(sed -n 's/.*are too little: kernel and initramfs need \([0-9]*\) MiB.*/\1/p' "$tmp/err")
 	[ -n "$need" ] || return 1
 	ktstr run --topology "1n1l${cpus}c1t" --memory "$need" "$@" -- \
