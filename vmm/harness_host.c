@@ -66,6 +66,7 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 		.run = ktstr_vm__run,
 		.save = ktstr_vm__save,
 		.destroy = ktstr_vm__destroy,
+		.admit = harness_admit__wait,
 	};
 	const struct rlimit no_core = {0, 0};
 	char binary[PATH_MAX], directory[PATH_MAX], record[2 * PATH_MAX];
@@ -97,8 +98,12 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
 {
 	const char *forbidden = getenv("KTSTR_NO_EMULATED_HOST");
+	struct budget_limits limits;
 	int status, ret;
 
+	ret = budget__limits(&limits, error);
+	if (ret)
+		return ret;
 	ret = emulated_host__enter(argv + (argc > 0), !forbidden || strcmp(forbidden, "1"), &status,
 				   error);
 	if (ret > 0)

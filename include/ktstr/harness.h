@@ -191,7 +191,7 @@ static inline void __ktstr_host_run(struct __test_metadata *t,
 	t->exit_code = outcome.exit_code;
 }
 
-/* Puts the host's function and limits in place of each test's; returns how many are selected. */
+/* Puts the host's function and no limit in place of each test's; returns how many are selected. */
 static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 {
 	struct __fixture_variant_metadata no_variant = {.name = ""}, *v;
@@ -201,18 +201,11 @@ static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 
 	for (f = __fixture_list; f; f = f->next) {
 		for (t = f->tests; t; t = t->next) {
-			uint32_t limit_s = 0;
-
-			for (v = f->variant ?: &no_variant; v; v = v->next) {
-				struct ktstr_test_attrs attrs =
-					__ktstr_attrs(f->name, v->name, t->name);
-				uint32_t this_s = ktstr_test_attrs__limit_s(&attrs);
-
-				limit_s = this_s > limit_s ? this_s : limit_s;
+			for (v = f->variant ?: &no_variant; v; v = v->next)
 				selected += test_enabled(argc, argv, f, v, t);
-			}
 			t->fn = __ktstr_host_run;
-			t->timeout = (int)limit_s;
+			/* The test's process has a limit of its own, from where it has a machine. */
+			t->timeout = -1;
 		}
 	}
 	return selected;

@@ -45,7 +45,8 @@ static const char *printed(struct _test_data_harness *self)
 
 static void judge(struct _test_data_harness *self, bool cause_printed)
 {
-	const struct ktstr_test_id id = {"fix", "", "name", false, SIGUSR1};
+	const struct ktstr_test_id id = {
+		.fixture = "fix", .variant = "", .test = "name", .termsig = SIGUSR1};
 
 	harness__judge(&id, &self->attrs, &self->result, cause_printed, self->out, &self->outcome);
 }
@@ -613,7 +614,8 @@ static void fake_destroy(struct ktstr_vm *vm)
 	free(vm);
 }
 
-static const struct harness_vm_ops fake = {fake_create, fake_run, fake_save, fake_destroy};
+static const struct harness_vm_ops fake = {
+	.create = fake_create, .run = fake_run, .save = fake_save, .destroy = fake_destroy};
 
 static void run(struct _test_data_harness *self, const char *variant, bool debug)
 {

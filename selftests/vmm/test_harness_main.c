@@ -218,18 +218,17 @@ TEST_F(harness, a_body_can_read_what_was_declared_for_it)
 	EXPECT_EQ(17, __ktstr_attrs_of(&metadata).topology.distances[2]);
 }
 
-TEST_F(harness, kselftests_own_limit_is_above_the_longest_run)
+/* It would count the time that a test waits for other machines; see test_harness_admit.c. */
+TEST_F(harness, kselftests_own_limit_is_off)
 {
 	struct __test_metadata *t;
 	char *argv[] = {(char[]){"x"}, NULL};
-	int limit_s = 0;
+	unsigned int nr = 0;
 
 	__ktstr_host_prepare(1, argv);
-	for (t = _fixture_global.tests; t; t = t->next) {
-		if (!strcmp(t->name, "aborts"))
-			limit_s = t->timeout;
-	}
-	EXPECT_GT(limit_s, 500);
+	for (t = _fixture_global.tests; t; t = t->next, nr++)
+		EXPECT_GT(0, t->timeout);
+	EXPECT_LT(0, nr);
 }
 
 int main(int argc, char **argv)
