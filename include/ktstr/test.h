@@ -111,9 +111,39 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 
 /*
  * Takes ktstr's own options out of the command line, before kselftest reads it: --artifacts DIR
- * (kept as KTSTR_ARTIFACTS in the environment). -EINVAL: without a directory.
+ * and --jobs N, kept as KTSTR_ARTIFACTS and KTSTR_JOBS in the environment, where an emulated KVM
+ * host finds them, too. -EINVAL: without a directory, or N is not 1 to 1024.
  */
 int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *error);
+
+/* How many tests are to run at once: KTSTR_JOBS, or 1. -EINVAL: the variable says something else.
+ */
+int ktstr_harness__jobs(uint32_t *jobs, struct ktstr_error *error);
+
+/* One of the tests that ktstr_jobs__start() runs. */
+struct ktstr_job {
+	struct ktstr_test_id id;
+	struct ktstr_test_attrs attrs;
+};
+struct ktstr_jobs;
+
+/*
+ * Runs @tests (which stay the caller's), @at_once of them at a time, in processes of their own by
+ * ktstr_harness__run_test(). Returns 0 with *jobs in a child, which reports them one after the
+ * other and ends; never returns in the caller's process, which starts them, ends as that child
+ * does, and leaves no process. The end of any of these by a signal ends all. -errno in the caller,
+ * with @error: nothing was started.
+ */
+int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_once,
+		      struct ktstr_jobs **jobs, struct ktstr_error *error);
+
+/*
+ * Instead of ktstr_harness__run_test() in a process that stands for the test: waits for its end,
+ * prints what it printed, and fills *outcome. A test whose process died has failed. SIGINT, SIGTERM
+ * and SIGHUP to the process, and its parent's death, end the test.
+ */
+void ktstr_jobs__wait(const struct ktstr_jobs *jobs, const struct ktstr_test_id *id,
+		      struct ktstr_test_outcome *outcome);
 
 /*
  * Makes sure that machines can run here. When /dev/kvm cannot run a kernel, the process is replaced
