@@ -198,12 +198,17 @@ static void take_signals(struct starter *s, int fd)
 	reap(s);
 }
 
-/* What was printed by tests before the one that is wanted. */
+/*
+ * The tests before the one that is wanted: what they printed, and any that still runs, because what
+ * stood for it was killed.
+ */
 static void forget(struct starter *s)
 {
 	for (; s->forgotten < s->wanted && s->forgotten < s->next; s->forgotten++) {
 		if (s->tests[s->forgotten].output >= 0)
 			close(s->tests[s->forgotten].output);
+		if (s->tests[s->forgotten].pid)
+			kill(s->tests[s->forgotten].pid, SIGTERM);
 		s->tests[s->forgotten].output = -1;
 	}
 }
