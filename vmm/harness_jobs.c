@@ -190,10 +190,10 @@ static void take_signals(struct starter *s, int fd)
 	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			continue;
+		/* Its end is that of the tests. */
 		s->signal = (int)info.ssi_signo;
 		if (s->reporter)
 			kill(s->reporter, s->signal);
-		stop_tests(s);
 	}
 	reap(s);
 }
@@ -416,6 +416,19 @@ static void start_starter(struct ktstr_jobs *jobs, uint32_t at_once, struct runn
 	run_starter(&s, signal_fd);
 }
 
+/* What the starter hears of: its children, and what ends it, unless that is ignored (nohup). */
+static void choose_signals(sigset_t *set)
+{
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action;
+
+	sigemptyset(set);
+	sigaddset(set, SIGCHLD);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (!sigaction(ends[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(set, ends[i]);
+}
+
 int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_once,
 		      struct ktstr_jobs **out, struct ktstr_error *error)
 {
@@ -427,11 +440,7 @@ int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_on
 	sigset_t set, old;
 	pid_t pid, self = getpid();
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
+	choose_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &old);
 	if (!jobs || !running || left == MAP_FAILED)
 		goto failed;

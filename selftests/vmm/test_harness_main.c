@@ -470,6 +470,20 @@ TEST_F(harness, signals_to_the_binary_end_all_tests)
 	}
 }
 
+/* As under nohup. */
+TEST_F(harness, ignored_signal_ends_nothing)
+{
+	struct hanging hanging;
+	int status;
+
+	signal(SIGHUP, SIG_IGN);
+	start_hanging(&hanging);
+	kill(hanging.starter, SIGHUP);
+	kill(hanging.starter, SIGTERM);
+	status = end_of(&hanging, self->text, sizeof(self->text));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) TH_LOG("%x", status);
+}
+
 TEST_F(harness, interrupt_from_the_terminal_ends_all_tests)
 {
 	struct hanging hanging;
