@@ -9,7 +9,10 @@
  * it of the end. Returns the descriptor or -1.
  */
 int harness_signals__open(void);
-/* Signals are signals again; the process may end by one, and leaves no core. */
+/*
+ * The process may end by a signal of its own choice again, which leaves no core; the three above,
+ * those included that have come, are ignored unless it sets them to SIG_DFL.
+ */
 void harness_signals__close(int fd);
 
 #endif /* KTSTR_VMM_HARNESS_SIGNALS_H */

@@ -11,6 +11,7 @@
 #include <ktstr/proto.h>
 
 #include "vmm/harness.h"
+#include "vmm/harness_signals.h"
 #include "vmm/record.h"
 
 FIXTURE(harness)
@@ -537,6 +538,27 @@ TEST_F(harness, where_it_was_comes_right_after_the_cause_and_whole)
 					      "# | #0 f (a.c:1)\n"
 					      "# | #1 main (a.c:2)\n"
 					      "# kernel console:\n"));
+}
+
+/* ---- signals ---- */
+
+/* It is an outcome: pending, it would be the pass of a test that is to end so. */
+TEST(signal_that_interrupted_a_test_does_not_end_its_process_by_itself)
+{
+	int fd, status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		fd = harness_signals__open();
+		kill(getpid(), SIGTERM);
+		kill(getpid(), SIGINT);
+		harness_signals__close(fd);
+		signal(SIGHUP, SIG_DFL);
+		kill(getpid(), SIGHUP);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP) TH_LOG("%x", status);
 }
 
 /* ---- a whole run ---- */
