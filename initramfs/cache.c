@@ -178,7 +178,7 @@ static int load(int dir, const char *name, struct loaded *entry)
 
 	*entry = (struct loaded){0};
 	if (fd < 0)
-		return -errno;
+		return errno == ENOENT ? -ENOENT : -EBADMSG;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid) ||
 	    st.st_size < (off_t)sizeof(struct head) || st.st_size > (off_t)ENTRY_MAX)
 		err = -EBADMSG;

@@ -138,13 +138,18 @@ static int put_data(struct cpio *cpio, const char *path, uint32_t mode, const vo
 	return err ? err : pad(cpio, CPIO_ALIGN, error);
 }
 
+static uint64_t in_pages(uint64_t size)
+{
+	return (size + CPIO_PAGE - 1) & ~(CPIO_PAGE - 1);
+}
+
 int cpio__data(struct cpio *cpio, const char *path, uint32_t mode, const void *data, uint64_t size,
 	       struct ktstr_error *error)
 {
 	int err = put_data(cpio, path, S_IFREG | mode, data, size, error);
 
 	if (!err)
-		cpio->content += size;
+		cpio->content += in_pages(size);
 	return err;
 }
 
@@ -182,7 +187,7 @@ int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, u
 	if (err)
 		return err;
 	cpio->offset += size;
-	cpio->content += size;
+	cpio->content += in_pages(size);
 	return pad(cpio, CPIO_ALIGN, error);
 }
 
@@ -222,7 +227,7 @@ int cpio__file_outside(struct cpio *cpio, const char *path, uint32_t mode, int s
 	if (err)
 		return err;
 	cpio->offset += size - outside;
-	cpio->content += size;
+	cpio->content += in_pages(size);
 	return pad(cpio, CPIO_ALIGN, error);
 }
 

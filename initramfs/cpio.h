@@ -19,7 +19,7 @@
 struct cpio {
 	int fd;		   /* written from its position on; -1: everything stays in @pending */
 	uint64_t offset;   /* bytes of archive so far, those that are left out included */
-	uint64_t content;  /* bytes of file content so far */
+	uint64_t content;  /* bytes of file content so far, each file in whole pages */
 	uint32_t next_ino; /* every entry has its own: no hard links */
 	char *pending;	   /* not yet in @fd */
 	size_t nr_pending, capacity;

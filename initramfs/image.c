@@ -10,15 +10,19 @@
 
 int initramfs_image__of_file(struct initramfs_image *image, int fd, uint64_t size)
 {
-	image->fds = malloc(sizeof(*image->fds));
-	image->segments = malloc(sizeof(*image->segments));
-	if (!image->fds || !image->segments) {
+	int *fds = malloc(sizeof(*fds));
+	struct initramfs_segment *segments = malloc(sizeof(*segments));
+
+	if (!fds || !segments) {
+		free(fds);
+		free(segments);
 		close(fd);
-		initramfs_image__close(image);
 		return -ENOMEM;
 	}
-	image->fds[0] = fd;
-	image->segments[0] = (struct initramfs_segment){.fd = fd, .length = size};
+	fds[0] = fd;
+	segments[0] = (struct initramfs_segment){.fd = fd, .length = size};
+	image->fds = fds;
+	image->segments = segments;
 	image->nr_fds = image->nr_segments = 1;
 	image->size = size;
 	return 0;
@@ -39,7 +43,7 @@ int initramfs_image__copy(const struct initramfs_image *image, int fd, struct kt
 /* What was to be said of it stays. */
 void initramfs_image__close(struct initramfs_image *image)
 {
-	for (size_t i = 0; i < image->nr_fds; i++)
+	for (size_t i = 0; image->fds && i < image->nr_fds; i++)
 		close(image->fds[i]);
 	free(image->fds);
 	free(image->segments);

@@ -52,7 +52,7 @@ struct initramfs_image {
 	size_t nr_fds;
 	bool disk;	   /* not an archive, but an image for a disk; one segment */
 	uint64_t size;	   /* bytes; a multiple of 512 */
-	uint64_t unpacked; /* bytes of file content: what the guest's RAM must hold as well */
+	uint64_t unpacked; /* bytes that its files take in the guest's RAM, in whole pages */
 	char note[256];	   /* what was wrong with the cache, in a line; "": nothing */
 };
 

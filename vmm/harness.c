@@ -527,6 +527,17 @@ static void judge_host_error(const struct ktstr_test_id *id, const struct ktstr_
 	harness__judge(id, attrs, &result, false, out, outcome);
 }
 
+/* It was stopped before it had a machine. */
+static void judge_queued(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
+			 FILE *out, struct ktstr_test_outcome *outcome)
+{
+	const struct ktstr_result result = {
+		.verdict = KTSTR_VERDICT_INTERRUPTED,
+		.cause = "stopped by the caller while it waited for other machines"};
+
+	harness__judge(id, attrs, &result, false, out, outcome);
+}
+
 /* What the process that stands for the test will end with, in a word. */
 static const char *judged(const struct ktstr_test_id *id, const struct ktstr_test_outcome *outcome)
 {
@@ -656,6 +667,13 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	struct harness_files files = {.nr = 0};
 	struct streams *streams = malloc(sizeof(*streams));
 	struct record *record = NULL;
+	struct harness_admission admission = {.armed = false};
+	const struct harness_admit admit = {
+		.key = BUDGET_KEY,
+		.config = &config,
+		.id = id,
+		.limit_ms = 1000ull * ktstr_test_attrs__limit_s(attrs),
+	};
 	int err;
 
 	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
@@ -684,6 +702,14 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.output_opaque = config.stats_opaque = streams;
 	config.frame = take_frame;
 	config.frame_opaque = streams;
+	if (ops->admit)
+		err = ops->admit(&admit, out, &admission, &error);
+	if (err == -ECANCELED) {
+		judge_queued(id, attrs, out, outcome);
+		goto out;
+	}
+	if (err)
+		goto failed;
 	record = start_record(where, &config, out);
 
 	err = ops->create(&config, &vm, &error);
@@ -719,6 +745,7 @@ failed:
 out:
 	record__destroy(record);
 	ops->destroy(vm);
+	harness_admit__end(&admission);
 	harness_extract__free(&streams->extract);
 	harness_files__free(&files);
 	free(streams);

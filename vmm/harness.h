@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "harness_admit.h"
+
 /* The machine behind a test; the unit tests put their own here. */
 struct harness_vm_ops {
 	int (*create)(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
@@ -15,6 +17,9 @@ struct harness_vm_ops {
 	int (*run)(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error);
 	int (*save)(struct ktstr_vm *vm, const char *dir, struct ktstr_error *error);
 	void (*destroy)(struct ktstr_vm *vm);
+	/* Room on the host, before @create (harness_admit.h); NULL: there is always some */
+	int (*admit)(const struct harness_admit *admit, FILE *out,
+		     struct harness_admission *admission, struct ktstr_error *error);
 };
 
 /* Where a test's record goes (record.h). */

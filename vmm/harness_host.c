@@ -2,41 +2,17 @@
 /* The harness's way to the real machine: signals, the parent's death, the emulated KVM host. */
 #include "emulated/emulated.h"
 #include "harness.h"
+#include "harness_signals.h"
 
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define DEFAULT_ARTIFACTS "ktstr-artifacts"
-
-/* From here on these signals arrive as something to read. Returns the descriptor or -1. */
-static int signals_as_fd(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void unblock_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigprocmask(SIG_SETMASK, &set, NULL);
-}
 
 /*
  * KTSTR_ARTIFACTS, or beside the binary: DIR/BINARY/FIXTURE.VARIANT.TEST. True when the user has
@@ -66,39 +42,32 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 		.run = ktstr_vm__run,
 		.save = ktstr_vm__save,
 		.destroy = ktstr_vm__destroy,
+		.admit = harness_admit__wait,
 	};
-	const struct rlimit no_core = {0, 0};
 	char binary[PATH_MAX], directory[PATH_MAX], record[2 * PATH_MAX];
 	struct harness_record where = {.dir = record, .program = binary};
 	int cancel_fd;
 	ssize_t length;
 
-	cancel_fd = signals_as_fd();
-	/* kselftest gives each test a process group of its own: nothing else tells it of the end.
-	 */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() == 1)
-		raise(SIGTERM);
-
+	cancel_fd = harness_signals__open();
 	length = readlink("/proc/self/exe", binary, sizeof(binary) - 1);
 	binary[length < 0 ? 0 : length] = '\0';
 	memcpy(directory, binary, sizeof(directory));
 	dirname(directory);
 	where.keep = record_path(binary, id, record, sizeof(record));
 	harness__run_test(&ops, id, attrs, directory, &where, cancel_fd, stdout, outcome);
-
-	/* The end by the test's signal is a replay: no core of ours, and nothing may hold it up. */
-	setrlimit(RLIMIT_CORE, &no_core);
-	if (cancel_fd >= 0)
-		close(cancel_fd);
-	unblock_signals();
+	harness_signals__close(cancel_fd);
 }
 
 int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
 {
 	const char *forbidden = getenv("KTSTR_NO_EMULATED_HOST");
+	struct budget_limits limits;
 	int status, ret;
 
+	ret = budget__limits(&limits, error);
+	if (ret)
+		return ret;
 	ret = emulated_host__enter(argv + (argc > 0), !forbidden || strcmp(forbidden, "1"), &status,
 				   error);
 	if (ret > 0)

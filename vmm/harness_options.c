@@ -1,27 +1,75 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Options of a test binary beside those of kselftest. */
+/* Options of a test binary beside those of kselftest. They travel as environment variables. */
 #include <ktstr/test.h>
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_JOBS 1024u
+
+static bool is_directory(const char *value)
+{
+	return *value;
+}
+
+static bool parse_jobs(const char *text, uint32_t *jobs)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || n < 1 || n > MAX_JOBS)
+		return false;
+	*jobs = (uint32_t)n;
+	return true;
+}
+
+static bool is_jobs(const char *value)
+{
+	uint32_t jobs;
+
+	return parse_jobs(value, &jobs);
+}
+
+static const struct option {
+	const char *name, *variable, *needs;
+	bool (*is_valid)(const char *value);
+} options[] = {
+	{"--artifacts", "KTSTR_ARTIFACTS", "needs a directory", is_directory},
+	{"--jobs", "KTSTR_JOBS", "takes a number from 1 to 1024", is_jobs},
+};
+
+/* NULL: not one of ours. */
+static const struct option *find(const char *arg)
+{
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		size_t length = strlen(options[i].name);
+
+		if (!strncmp(arg, options[i].name, length) && (!arg[length] || arg[length] == '='))
+			return &options[i];
+	}
+	return NULL;
+}
+
 int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *error)
 {
-	static const char option[] = "--artifacts";
 	int kept = 1;
 
 	for (int i = 1; i < *argc; i++) {
-		const char *value = argv[i] + sizeof(option) - 1;
+		const struct option *option = find(argv[i]);
+		const char *value;
 
-		if (strncmp(argv[i], option, sizeof(option) - 1) != 0 ||
-		    (*value && *value != '=')) {
+		if (!option) {
 			argv[kept++] = argv[i];
 			continue;
 		}
+		value = argv[i] + strlen(option->name);
 		value = *value ? value + 1 : i + 1 < *argc ? argv[++i] : "";
-		if (!*value || setenv("KTSTR_ARTIFACTS", value, 1))
-			return ktstr_error__set(error, EINVAL, NULL, option, "needs a directory");
+		if (!option->is_valid(value) || setenv(option->variable, value, 1))
+			return ktstr_error__set(error, EINVAL, NULL, option->name, "%s",
+						option->needs);
 	}
 	/* Of a program that asks nothing of us, argv[0] may be missing. */
 	if (kept < *argc) {
@@ -29,4 +77,15 @@ int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *erro
 		*argc = kept;
 	}
 	return 0;
+}
+
+int ktstr_harness__jobs(uint32_t *jobs, struct ktstr_error *error)
+{
+	const char *text = getenv("KTSTR_JOBS");
+
+	*jobs = 1;
+	if (!text || !*text || parse_jobs(text, jobs))
+		return 0;
+	return ktstr_error__set(error, EINVAL, NULL, "KTSTR_JOBS",
+				"'%s' is not a number from 1 to 1024", text);
 }

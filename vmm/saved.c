@@ -267,8 +267,8 @@ static int open_initramfs(const char *dir, struct initramfs_image *image,
 	}
 	if (initramfs_image__of_file(image, fd, (uint64_t)st.st_size))
 		return ktstr_error__set(error, ENOMEM, "read", INITRAMFS_FILE, NULL);
-	/* What it holds unpacked is less: files lie in it as they are. */
-	image->unpacked = image->size;
+	/* Unpacked, it had room in this machine when it was recorded. */
+	image->unpacked = 0;
 	return 0;
 }
 

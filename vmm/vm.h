@@ -67,7 +67,8 @@ struct vm {
 	struct gmem mem;
 	struct kernel kernel;
 	char *init_path;     /* host file that became /init; NULL: not known */
-	uint64_t kernel_end; /* first guest address after what the kernel's start-up uses */
+	/* Guest addresses of what the kernel's start-up uses: image, bss, its heap */
+	uint64_t kernel_start, kernel_end;
 	enum ktstr_kaslr kaslr;
 	char cache_problem[PATH_MAX + 100]; /* see struct ktstr_result; "": none */
 	struct layout layout;

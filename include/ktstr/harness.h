@@ -169,19 +169,31 @@ static inline int __ktstr_guest_main(void)
 
 /* ---- Host ---- */
 
+/* With --jobs: the tests run elsewhere. kselftest gives a test's function nothing of ours. */
+static struct ktstr_jobs *__ktstr_jobs __attribute__((unused));
+
+static inline struct ktstr_test_id __ktstr_id(const struct __test_metadata *t,
+					      const struct __fixture_variant_metadata *variant)
+{
+	return (struct ktstr_test_id){.fixture = t->fixture->name,
+				      .variant = variant->name,
+				      .test = t->name,
+				      .debug = ksft_debug_enabled,
+				      .termsig = t->termsig};
+}
+
 /* Stands for every test's function: runs in the child that kselftest forked. */
 static inline void __ktstr_host_run(struct __test_metadata *t,
 				    struct __fixture_variant_metadata *variant)
 {
-	struct ktstr_test_id id = {.fixture = t->fixture->name,
-				   .variant = variant->name,
-				   .test = t->name,
-				   .debug = ksft_debug_enabled,
-				   .termsig = t->termsig};
+	struct ktstr_test_id id = __ktstr_id(t, variant);
 	struct ktstr_test_attrs attrs = __ktstr_attrs(id.fixture, id.variant, id.test);
 	struct ktstr_test_outcome outcome;
 
-	ktstr_harness__run_test(&id, &attrs, &outcome);
+	if (__ktstr_jobs)
+		ktstr_jobs__wait(__ktstr_jobs, &id, &outcome);
+	else
+		ktstr_harness__run_test(&id, &attrs, &outcome);
 	snprintf(t->results->reason, sizeof(t->results->reason), "%s", outcome.reason);
 	fflush(NULL);
 	if (outcome.signal) {
@@ -191,7 +203,7 @@ static inline void __ktstr_host_run(struct __test_metadata *t,
 	t->exit_code = outcome.exit_code;
 }
 
-/* Puts the host's function and limits in place of each test's; returns how many are selected. */
+/* Puts the host's function and no limit in place of each test's; returns how many are selected. */
 static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 {
 	struct __fixture_variant_metadata no_variant = {.name = ""}, *v;
@@ -201,21 +213,39 @@ static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 
 	for (f = __fixture_list; f; f = f->next) {
 		for (t = f->tests; t; t = t->next) {
-			uint32_t limit_s = 0;
-
-			for (v = f->variant ?: &no_variant; v; v = v->next) {
-				struct ktstr_test_attrs attrs =
-					__ktstr_attrs(f->name, v->name, t->name);
-				uint32_t this_s = ktstr_test_attrs__limit_s(&attrs);
-
-				limit_s = this_s > limit_s ? this_s : limit_s;
+			for (v = f->variant ?: &no_variant; v; v = v->next)
 				selected += test_enabled(argc, argv, f, v, t);
-			}
 			t->fn = __ktstr_host_run;
-			t->timeout = (int)limit_s;
+			/* The test's process has a limit of its own, from where it has a machine.
+			 */
+			t->timeout = -1;
 		}
 	}
 	return selected;
+}
+
+/* From here on the @selected tests run, @at_once of them; returns in the process that reports. */
+static inline int __ktstr_start_jobs(int argc, char **argv, unsigned int selected, uint32_t at_once,
+				     struct ktstr_error *error)
+{
+	static struct __fixture_variant_metadata no_variant = {.name = ""};
+	struct ktstr_job *jobs = calloc(selected, sizeof(*jobs));
+	struct __fixture_variant_metadata *v;
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+	uint32_t nr = 0;
+
+	if (!jobs)
+		return ktstr_error__set(error, ENOMEM, "start", "--jobs", NULL);
+	/* In the order of test_harness_run() */
+	for (f = __fixture_list; f; f = f->next)
+		for (v = f->variant ?: &no_variant; v; v = v->next)
+			for (t = f->tests; t; t = t->next)
+				if (nr < selected && test_enabled(argc, argv, f, v, t))
+					jobs[nr++] = (struct ktstr_job){
+						.id = __ktstr_id(t, v),
+						.attrs = __ktstr_attrs(f->name, v->name, t->name)};
+	return ktstr_jobs__start(jobs, nr, at_once, &__ktstr_jobs, error);
 }
 
 static inline int __ktstr_bail_out(const char *why)
@@ -229,26 +259,30 @@ static inline int __ktstr_bail_out(const char *why)
 static inline int ktstr_harness_main(int argc, char **argv)
 {
 	struct ktstr_error error = {.err = 0};
+	unsigned int selected;
+	uint32_t at_once;
 	char why[1200];
 	int ret;
 
 	if (ktstr_guest__is_guest())
 		return __ktstr_guest_main();
 
-	if (ktstr_harness__take_options(&argc, argv, &error)) {
-		ktstr_error__format(&error, why, sizeof(why));
-		return __ktstr_bail_out(why);
-	}
+	if (ktstr_harness__take_options(&argc, argv, &error))
+		goto failed;
 	ret = test_harness_argv_check(argc, argv);
 	if (ret != KSFT_PASS)
 		return ret;
-	if (!__ktstr_host_prepare(argc, argv))
+	selected = __ktstr_host_prepare(argc, argv);
+	if (!selected)
 		return __ktstr_bail_out("no test matches the selection; -l lists them");
-	if (ktstr_harness__enter_host(argc, argv, &error)) {
-		ktstr_error__format(&error, why, sizeof(why));
-		return __ktstr_bail_out(why);
-	}
+	if (ktstr_harness__jobs(&at_once, &error) || ktstr_harness__enter_host(argc, argv, &error))
+		goto failed;
+	if (at_once > 1 && __ktstr_start_jobs(argc, argv, selected, at_once, &error))
+		goto failed;
 	return test_harness_run(argc, argv);
+failed:
+	ktstr_error__format(&error, why, sizeof(why));
+	return __ktstr_bail_out(why);
 }
 
 #define KTSTR_HARNESS_MAIN                             \

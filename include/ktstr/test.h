@@ -83,8 +83,9 @@ struct ktstr_test_attrs {
 /* One test of a binary. @variant is "" where the fixture has none. */
 struct ktstr_test_id {
 	const char *fixture, *variant, *test;
-	bool debug;  /* -d was given */
-	int termsig; /* the signal that is to end the test; -1: none */
+	bool debug;    /* -d was given */
+	int termsig;   /* the signal that is to end the test; -1: none */
+	bool parallel; /* one of several at once (--jobs): that it waits for others is not said */
 };
 
 /* How the process that stands for the test on the host is to end. */
@@ -97,27 +98,63 @@ struct ktstr_test_outcome {
 /* Declared fields of @over replace those of @attrs. */
 void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_test_attrs *over);
 
-/* Seconds after which a run is certainly over, evidence and clean-up included. */
+/*
+ * Seconds after which a run is certainly over, evidence and clean-up included. Waiting for other
+ * machines does not count.
+ */
 uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs);
 
 /*
  * Runs one test in its machine, to be called in a process that stands for it: relays the test's
  * output to stdout as TAP diagnostics, says why a run failed, and fills *outcome. SIGINT, SIGTERM
- * and SIGHUP to the process, and its parent's death, end the machine.
+ * and SIGHUP to the process, and its parent's death, end the machine. The machine waits until the
+ * host has room for it (KTSTR_MAX_VCPUS, KTSTR_MAX_MEMORY_MB); ktstr_test_attrs__limit_s() after
+ * that the process ends as one that failed, with its process group.
  */
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome);
 
 /*
  * Takes ktstr's own options out of the command line, before kselftest reads it: --artifacts DIR
- * (kept as KTSTR_ARTIFACTS in the environment). -EINVAL: without a directory.
+ * and --jobs N, kept as KTSTR_ARTIFACTS and KTSTR_JOBS in the environment, where an emulated KVM
+ * host finds them, too. -EINVAL: without a directory, or N is not 1 to 1024.
  */
 int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *error);
+
+/* How many tests are to run at once: KTSTR_JOBS, or 1. -EINVAL: the variable says something else.
+ */
+int ktstr_harness__jobs(uint32_t *jobs, struct ktstr_error *error);
+
+/* One of the tests that ktstr_jobs__start() runs. */
+struct ktstr_job {
+	struct ktstr_test_id id;
+	struct ktstr_test_attrs attrs;
+};
+struct ktstr_jobs;
+
+/*
+ * Runs @tests (which stay the caller's), @at_once of them at a time, in processes of their own by
+ * ktstr_harness__run_test(). Returns 0 with *jobs in a child, which reports them one after the
+ * other and ends; never returns in the caller's process, which starts them, ends as that child
+ * does, and leaves no process. The end of any of these by a signal ends all. -errno in the caller,
+ * with @error: nothing was started.
+ */
+int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_once,
+		      struct ktstr_jobs **jobs, struct ktstr_error *error);
+
+/*
+ * Instead of ktstr_harness__run_test() in a process that stands for the test: waits for its end,
+ * prints what it printed, and fills *outcome. A test whose process died has failed. SIGINT, SIGTERM
+ * and SIGHUP to the process, and its parent's death, end the test.
+ */
+void ktstr_jobs__wait(const struct ktstr_jobs *jobs, const struct ktstr_test_id *id,
+		      struct ktstr_test_outcome *outcome);
 
 /*
  * Makes sure that machines can run here. When /dev/kvm cannot run a kernel, the process is replaced
  * by the same command inside an emulated KVM host, unless KTSTR_NO_EMULATED_HOST is 1; says so in
- * one line on stderr. Returns 0, or -errno with @error when no machine can run.
+ * one line on stderr. Returns 0, or -errno with @error when no machine can run; -EINVAL: a bad
+ * KTSTR_MAX_VCPUS or KTSTR_MAX_MEMORY_MB.
  */
 int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error);
 

@@ -65,6 +65,14 @@ refuses memory_too_little_for_the_nodes 'run: .*: 63 MiB .* too little for 4 NUM
 	run --memory 63 --topology 4n true
 refuses memory_that_is_no_number 'run: --memory: takes a number of MiB' run --memory much true
 refuses negative_timeout 'run: --timeout: takes a number of seconds' run --timeout -5 true
+KTSTR_MAX_VCPUS=0
+export KTSTR_MAX_VCPUS
+refuses budget_of_no_vcpus "run: KTSTR_MAX_VCPUS: '0' is not a number above 0; correct" run true
+unset KTSTR_MAX_VCPUS
+KTSTR_MAX_MEMORY_MB=much
+export KTSTR_MAX_MEMORY_MB
+refuses budget_of_memory_that_is_no_number "run: KTSTR_MAX_MEMORY_MB: 'much' is not a number" run true
+unset KTSTR_MAX_MEMORY_MB
 refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kernel true
 refuses unknown_root 'run: --root: takes auto, cpio or erofs' run --root ext4 true
 refuses unknown_vendor 'run: --vendor: takes intel or amd' run --vendor via true

@@ -36,9 +36,9 @@ ktstr() {
 	"$KTSTR" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
 }
 
-# Lines of ktstr itself, without the one that announces the emulated KVM host.
+# Lines of ktstr itself, without those that announce the emulated KVM host or that it waits.
 said() {
-	grep '^ktstr: ' "$tmp/err" | grep -v 'using the emulated KVM host'
+	grep '^ktstr: ' "$tmp/err" | grep -vE 'using the emulated KVM host|ktstr: waiting for '
 }
 
 # refused PATTERN: bad input was told in one line that has PATTERN, with exit status 2.

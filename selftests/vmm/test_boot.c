@@ -602,24 +602,35 @@ TEST_F(loader, initramfs_never_meets_the_kernel)
 TEST_F(loader, memory_that_the_initramfs_needs_is_named)
 {
 	struct setup_header hdr = good_header();
+	const struct {
+		uint32_t cpus;
+		uint64_t archive_mib, unpacked_mib, need_mib;
+	} cases[] = {
+		/* kernel 8, first 1, archive, content and as much beside it, 1/64 for struct page */
+		{1, 20, 60, 152},
+		/* little content: 24 and 1/2 a CPU for the kernel itself */
+		{2, 1, 10, 46},
+		{64, 1, 10, 78},
+	};
 
-	give_ram(self, 128 * MIB);
-	put_bzimage(self, &hdr, 5000);
-	ASSERT_EQ(0, load(self));
-	/* kernel to 24 MiB, archive, content, 48 MiB for the kernel's start-up */
-	put_initramfs(self, 20 * MIB, 60 * MIB);
-	EXPECT_EQ(-ENOMEM, load_initramfs(self));
-	EXPECT_STREQ("128 MiB are too little: kernel and initramfs need 168 MiB",
-		     self->error.reason);
-	/* The content may take half of RAM. */
-	give_ram(self, 168 * MIB);
-	ASSERT_EQ(0, load(self));
-	put_initramfs(self, 1 * MIB, 61 * MIB);
-	EXPECT_EQ(-ENOMEM, load_initramfs(self));
-	EXPECT_STREQ("168 MiB are too little: kernel and initramfs need 170 MiB",
-		     self->error.reason);
-	put_initramfs(self, 1 * MIB, 60 * MIB);
-	EXPECT_EQ(0, load_initramfs(self));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char reason[80];
+
+		give_ram(self, (cases[i].need_mib - 1) * MIB);
+		self->vm->layout.nr_cpus = cases[i].cpus;
+		put_bzimage(self, &hdr, 5000);
+		ASSERT_EQ(0, load(self));
+		put_initramfs(self, cases[i].archive_mib * MIB, cases[i].unpacked_mib * MIB);
+		EXPECT_EQ(-ENOMEM, load_initramfs(self));
+		snprintf(reason, sizeof(reason),
+			 "%llu MiB are too little: kernel and initramfs need %llu MiB",
+			 (unsigned long long)cases[i].need_mib - 1,
+			 (unsigned long long)cases[i].need_mib);
+		EXPECT_STREQ(reason, self->error.reason);
+		give_ram(self, cases[i].need_mib * MIB);
+		ASSERT_EQ(0, load(self));
+		EXPECT_EQ(0, load_initramfs(self));
+	}
 }
 
 TEST_F(loader, hostile_initramfs_sizes_are_refused)

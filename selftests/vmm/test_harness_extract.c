@@ -87,7 +87,8 @@ static void run(FIXTURE_DATA(extractor) * self, const char *command)
 {
 	static const struct harness_vm_ops fake = {
 		.create = fake_create, .run = fake_run, .destroy = fake_destroy};
-	static const struct ktstr_test_id id = {"fix", "", "name", false, -1};
+	static const struct ktstr_test_id id = {
+		.fixture = "fix", .variant = "", .test = "name", .termsig = -1};
 	FILE *out = fmemopen(self->text, sizeof(self->text), "w");
 
 	self->attrs.extractor = KTSTR_EXTRACTOR(command);

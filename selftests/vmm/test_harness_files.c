@@ -163,7 +163,8 @@ static const char *run_test(FIXTURE_DATA(files) * self, const struct ktstr_test_
 {
 	static const struct harness_vm_ops fake = {
 		.create = fake_create, .run = fake_run, .destroy = fake_destroy};
-	static const struct ktstr_test_id id = {"fix", "", "name", false, -1};
+	static const struct ktstr_test_id id = {
+		.fixture = "fix", .variant = "", .test = "name", .termsig = -1};
 	static char text[1024];
 	FILE *out = fmemopen(text, sizeof(text), "w");
 

@@ -11,6 +11,7 @@
 #include <ktstr/proto.h>
 
 #include "vmm/harness.h"
+#include "vmm/harness_signals.h"
 #include "vmm/record.h"
 
 FIXTURE(harness)
@@ -45,7 +46,8 @@ static const char *printed(struct _test_data_harness *self)
 
 static void judge(struct _test_data_harness *self, bool cause_printed)
 {
-	const struct ktstr_test_id id = {"fix", "", "name", false, SIGUSR1};
+	const struct ktstr_test_id id = {
+		.fixture = "fix", .variant = "", .test = "name", .termsig = SIGUSR1};
 
 	harness__judge(&id, &self->attrs, &self->result, cause_printed, self->out, &self->outcome);
 }
@@ -538,6 +540,27 @@ TEST_F(harness, where_it_was_comes_right_after_the_cause_and_whole)
 					      "# kernel console:\n"));
 }
 
+/* ---- signals ---- */
+
+/* It is an outcome: pending, it would be the pass of a test that is to end so. */
+TEST(signal_that_interrupted_a_test_does_not_end_its_process_by_itself)
+{
+	int fd, status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		fd = harness_signals__open();
+		kill(getpid(), SIGTERM);
+		kill(getpid(), SIGINT);
+		harness_signals__close(fd);
+		signal(SIGHUP, SIG_DFL);
+		kill(getpid(), SIGHUP);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP) TH_LOG("%x", status);
+}
+
 /* ---- a whole run ---- */
 
 struct ktstr_vm {
@@ -617,7 +640,8 @@ static void fake_destroy(struct ktstr_vm *vm)
 	free(vm);
 }
 
-static const struct harness_vm_ops fake = {fake_create, fake_run, fake_save, fake_destroy};
+static const struct harness_vm_ops fake = {
+	.create = fake_create, .run = fake_run, .save = fake_save, .destroy = fake_destroy};
 
 static void run(struct _test_data_harness *self, const char *variant, bool debug)
 {

@@ -5,7 +5,19 @@
  */
 #include <ktstr/harness.h>
 
+#include <fcntl.h>
+#include <sys/prctl.h>
+
 #define INNER "KTSTR_TEST_INNER"
+/*
+ * "meet": the first test ends after the second has ended. "die": the third is killed. "hang":
+ * no test ends by itself.
+ */
+#define INNER_HOW "KTSTR_TEST_HOW"
+/* Descriptors of the second instance */
+#define MEET_READ_FD 200
+#define MEET_WRITE_FD 201
+#define LOG_FD 202 /* a line a start and an end of a test, with the process */
 
 /* ---- What the second instance runs. Bodies end it in a way that no expectation below has. ---- */
 
@@ -71,9 +83,35 @@ KTSTR_TEST(uneven, .topology = {.numa_nodes = 2,
 	_exit(66);
 }
 
+static bool how_is(const char *how)
+{
+	const char *asked = getenv(INNER_HOW);
+
+	return asked && !strcmp(asked, how);
+}
+
+static void misbehave(const struct ktstr_test_id *id)
+{
+	char byte = 0;
+
+	if (how_is("meet") && !strcmp(id->test, "plain_passes"))
+		if (read(MEET_READ_FD, &byte, 1) != 1)
+			_exit(67);
+	if (how_is("die") && !strcmp(id->test, "aborts")) {
+		printf("no end");
+		fflush(stdout);
+		raise(SIGKILL);
+	}
+	while (how_is("hang"))
+		pause();
+}
+
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome)
 {
+	if (fcntl(LOG_FD, F_GETFD) >= 0)
+		dprintf(LOG_FD, "start %s %d\n", id->test, getpid());
+	misbehave(id);
 	*outcome = (struct ktstr_test_outcome){.exit_code = KSFT_PASS};
 	printf("# asked %s/%s/%s llcs=%u memory=%u scheduler=%s arg=%s debug=%d\n", id->fixture,
 	       id->variant, id->test, attrs->topology.llcs, attrs->memory_mb,
@@ -89,6 +127,10 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 	} else if (!strcmp(id->variant, "plain")) {
 		outcome->exit_code = KSFT_FAIL;
 	}
+	if (fcntl(LOG_FD, F_GETFD) >= 0)
+		dprintf(LOG_FD, "end %s %d\n", id->test, getpid());
+	if (how_is("meet") && !strcmp(id->test, "skips") && write(MEET_WRITE_FD, "", 1) != 1)
+		_exit(67);
 }
 
 int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
@@ -218,18 +260,294 @@ TEST_F(harness, a_body_can_read_what_was_declared_for_it)
 	EXPECT_EQ(17, __ktstr_attrs_of(&metadata).topology.distances[2]);
 }
 
-TEST_F(harness, kselftests_own_limit_is_above_the_longest_run)
+/* ---- several at once ---- */
+
+/* The same bytes, whatever was asked for with --jobs. */
+TEST_F(harness, several_tests_at_once_print_what_one_after_the_other_does)
+{
+	static const char *const options[] = {"--jobs 2", "--jobs=3", "--jobs 1024", "--jobs 1"};
+	char serial[sizeof(self->text)];
+
+	run(self, "kvm", "");
+	strcpy(serial, self->text);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		run(self, "kvm", options[i]);
+		EXPECT_EQ(1, self->status);
+		EXPECT_STREQ(serial, self->text);
+	}
+	run(self, "kvm", "-d -r fix.wide.both -t skips");
+	strcpy(serial, self->text);
+	setenv("KTSTR_JOBS", "2", 1);
+	run(self, "kvm", "-d -r fix.wide.both -t skips");
+	unsetenv("KTSTR_JOBS");
+	EXPECT_EQ(0, self->status);
+	EXPECT_STREQ(serial, self->text);
+}
+
+/* The log of a run; its end when no process has it any more. */
+static int open_log(void)
+{
+	int fds[2];
+
+	if (pipe(fds) || dup2(fds[1], LOG_FD) != LOG_FD)
+		abort();
+	close(fds[1]);
+	return fds[0];
+}
+
+static void read_log(int fd, char *log, size_t size)
+{
+	size_t length = 0;
+	ssize_t n;
+
+	close(LOG_FD);
+	while ((n = read(fd, log + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	log[length] = '\0';
+}
+
+TEST_F(harness, no_more_tests_run_at_once_than_asked_for_and_they_are_told_in_order)
+{
+	char serial[sizeof(self->text)], log[4096], *line;
+	int fds[2], fd, running = 0, most = 0;
+
+	run(self, "kvm", "");
+	strcpy(serial, self->text);
+	ASSERT_EQ(0, pipe(fds));
+	dup2(fds[0], MEET_READ_FD);
+	dup2(fds[1], MEET_WRITE_FD);
+	fd = open_log();
+	/* One after the other, the first would wait for ever. */
+	setenv(INNER_HOW, "meet", 1);
+	run(self, "kvm", "--jobs 2");
+	EXPECT_STREQ(serial, self->text);
+	read_log(fd, log, sizeof(log));
+	for (line = strtok(log, "\n"); line; line = strtok(NULL, "\n")) {
+		running += line[0] == 's' ? 1 : -1;
+		most = running > most ? running : most;
+	}
+	EXPECT_GE(2, most);
+}
+
+TEST_F(harness, test_whose_process_dies_has_failed_and_the_others_go_on)
+{
+	setenv(INNER_HOW, "die", 1);
+	run(self, "kvm", "-f global --jobs 2");
+	EXPECT_EQ(1, self->status);
+	EXPECT_TRUE(has(self, "no end\n# HOST_ERROR: the test's process was killed by signal 9\n"
+			      "# aborts: Test failed\n"));
+	EXPECT_TRUE(has(self, "not ok 3 global.aborts\n"));
+	EXPECT_TRUE(has(self, "\nok 4 global.signals\n"));
+	EXPECT_TRUE(has(self, "# Totals: pass:3 fail:1 xfail:0 xpass:0 skip:1 error:0\n"));
+}
+
+TEST_F(harness, numbers_of_jobs_that_are_none_are_errors)
+{
+	static const char *const bad[] = {"--jobs 0",  "--jobs -1", "--jobs=x",
+					  "--jobs=2x", "--jobs",    "--jobs 1025"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		run(self, "kvm", bad[i]);
+		EXPECT_EQ(1, self->status);
+		EXPECT_STREQ("TAP version 13\nBail out! --jobs: takes a number from 1 to 1024\n",
+			     self->text);
+	}
+	setenv("KTSTR_JOBS", "many", 1);
+	run(self, "kvm", "");
+	EXPECT_EQ(1, self->status);
+	EXPECT_STREQ("TAP version 13\nBail out! KTSTR_JOBS: 'many' is not a number from 1 to "
+		     "1024\n",
+		     self->text);
+	run(self, "kvm", "-l");
+	EXPECT_EQ(KSFT_SKIP, self->status);
+	unsetenv("KTSTR_JOBS");
+	run(self, "no-kvm", "-l --jobs 2");
+	EXPECT_EQ(KSFT_SKIP, self->status);
+	EXPECT_STREQ("", self->text);
+}
+
+/* ---- several at once that hang, and what ends them ---- */
+
+struct hanging {
+	pid_t starter;
+	int log;      /* ends with the last of their processes */
+	int out;      /* what they print */
+	pid_t job[2]; /* the first two tests, plain_passes and skips */
+};
+
+/* The next line of the log. */
+static bool read_line(int fd, char *line, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size - 1 && read(fd, line + length, 1) == 1 && line[length] != '\n')
+		length++;
+	line[length] = '\0';
+	return length;
+}
+
+static void start_hanging(struct hanging *hanging)
+{
+	char line[128];
+	int out[2];
+
+	hanging->log = open_log();
+	if (pipe(out))
+		abort();
+	hanging->starter = fork();
+	if (!hanging->starter) {
+		setenv(INNER, "kvm", 1);
+		setenv(INNER_HOW, "hang", 1);
+		dup2(out[1], STDOUT_FILENO);
+		close(out[0]);
+		close(out[1]);
+		setpgid(0, 0);
+		execl("/proc/self/exe", "inner", "-f", "global", "--jobs", "2", NULL);
+		_exit(1);
+	}
+	close(out[1]);
+	close(LOG_FD);
+	hanging->out = out[0];
+	for (int i = 0; i < 2; i++) {
+		char name[32];
+		pid_t pid;
+
+		if (!read_line(hanging->log, line, sizeof(line)) ||
+		    sscanf(line, "start %31s %d", name, &pid) != 2)
+			abort();
+		hanging->job[!strcmp(name, "skips")] = pid;
+	}
+}
+
+/* Waits until all processes are gone: the status of the first. */
+static int end_of(struct hanging *hanging, char *text, size_t size)
+{
+	size_t length = 0;
+	char line[128];
+	ssize_t n;
+	int status;
+
+	while (read_line(hanging->log, line, sizeof(line)))
+		;
+	while ((n = read(hanging->out, text + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	text[length] = '\0';
+	waitpid(hanging->starter, &status, 0);
+	return status;
+}
+
+/* The child of @pid that is not a test. */
+static pid_t reporter_of(const struct hanging *hanging, pid_t pid)
+{
+	char path[64];
+	pid_t child = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &child) == 1 &&
+	       (child == hanging->job[0] || child == hanging->job[1]))
+		;
+	if (f)
+		fclose(f);
+	return child;
+}
+
+TEST_F(harness, signals_to_the_binary_end_all_tests)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGKILL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct hanging hanging;
+		int status;
+
+		start_hanging(&hanging);
+		kill(hanging.starter, signals[i]);
+		status = end_of(&hanging, self->text, sizeof(self->text));
+		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signals[i])
+		TH_LOG("%d: %x", signals[i], status);
+		EXPECT_FALSE(has(self, "\nok "));
+	}
+}
+
+/* As under nohup. */
+TEST_F(harness, ignored_signal_ends_nothing)
+{
+	struct hanging hanging;
+	int status;
+
+	signal(SIGHUP, SIG_IGN);
+	start_hanging(&hanging);
+	kill(hanging.starter, SIGHUP);
+	kill(hanging.starter, SIGTERM);
+	status = end_of(&hanging, self->text, sizeof(self->text));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) TH_LOG("%x", status);
+}
+
+TEST_F(harness, interrupt_from_the_terminal_ends_all_tests)
+{
+	struct hanging hanging;
+	int status;
+
+	start_hanging(&hanging);
+	kill(-hanging.starter, SIGINT); /* to its process group */
+	status = end_of(&hanging, self->text, sizeof(self->text));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+}
+
+TEST_F(harness, killed_reporter_ends_all_tests)
+{
+	struct hanging hanging;
+	int status;
+
+	start_hanging(&hanging);
+	kill(reporter_of(&hanging, hanging.starter), SIGKILL);
+	status = end_of(&hanging, self->text, sizeof(self->text));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+TEST_F(harness, termination_of_what_stands_for_a_test_ends_that_test_alone)
+{
+	struct hanging hanging;
+	pid_t reporter, child, next, third = -1;
+	char line[128] = "";
+	int status;
+
+	start_hanging(&hanging);
+	reporter = reporter_of(&hanging, hanging.starter);
+	do /* It may not have been forked yet. */
+		child = reporter_of(&hanging, reporter);
+	while (child <= 0);
+	kill(child, SIGTERM);
+	/* Its place is for the next; the second is untouched. */
+	while (third < 0 && read_line(hanging.log, line, sizeof(line)))
+		sscanf(line, "start %*s %d", &third);
+	EXPECT_LT(0, third);
+	EXPECT_EQ(0, kill(hanging.job[1], 0));
+	EXPECT_EQ(-1, kill(hanging.job[0], 0));
+	do
+		next = reporter_of(&hanging, reporter);
+	while (next <= 0 || next == child);
+	kill(hanging.starter, SIGTERM);
+	status = end_of(&hanging, self->text, sizeof(self->text));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	EXPECT_TRUE(has(self, "not ok 1 global.plain_passes\n"));
+}
+
+/*
+ * It would count the time that a test waits for other machines; see test_harness_admit.c. The last
+ * test: what it sets is set for all.
+ */
+TEST_F(harness, kselftests_own_limit_is_off)
 {
 	struct __test_metadata *t;
 	char *argv[] = {(char[]){"x"}, NULL};
-	int limit_s = 0;
+	unsigned int nr = 0;
 
 	__ktstr_host_prepare(1, argv);
-	for (t = _fixture_global.tests; t; t = t->next) {
-		if (!strcmp(t->name, "aborts"))
-			limit_s = t->timeout;
-	}
-	EXPECT_GT(limit_s, 500);
+	for (t = _fixture_global.tests; t; t = t->next, nr++)
+		EXPECT_GT(0, t->timeout);
+	EXPECT_LT(0, nr);
 }
 
 int main(int argc, char **argv)

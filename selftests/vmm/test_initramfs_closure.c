@@ -219,6 +219,34 @@ TEST_F(closure, an_elf_of_another_machine_is_refused)
 	EXPECT_EQ(0, initramfs__base(&self->spec, &self->image, NULL));
 }
 
+TEST_F(closure, a_static_program_needs_nothing_else)
+{
+	char program[PATH_MAX];
+
+	snprintf(program, sizeof(program), "%s/static", self->dir);
+	ASSERT_EQ(0, sh("echo 'int main(void) { return 7; }' | gcc -static -xc - -o %s", program));
+	self->file = (struct ktstr_file){.host_path = program, .guest_path = "/static"};
+	ASSERT_EQ(0, initramfs__base(&self->spec, &self->image, &self->error));
+	ASSERT_TRUE(unpack_image(&self->image, self->dir));
+	EXPECT_EQ(7, sh("%s/root/static", self->dir));
+	EXPECT_EQ(1, sh("cd %s/root && exit $(find . -type f | wc -l)", self->dir));
+}
+
+/* Each name is a file of its own: a guest may write to one of them. */
+TEST_F(closure, hard_links_become_files)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/links", self->dir);
+	ASSERT_EQ(0, sh("mkdir %s && seq 99999 > %s/a && ln %s/a %s/b", path, path, path, path));
+	self->file = (struct ktstr_file){.host_path = path, .guest_path = "/links"};
+	ASSERT_EQ(0, initramfs__base(&self->spec, &self->image, &self->error));
+	ASSERT_TRUE(unpack_image(&self->image, self->dir));
+	EXPECT_EQ(0, sh("cd %s/root/links && cmp a %s/a && cmp b %s/a && "
+			"[ $(stat -c %%h a) = 1 ]",
+			self->dir, path, path));
+}
+
 TEST_F(closure, damaged_elf_files_never_crash_the_reader)
 {
 	static unsigned char whole[1 << 20], data[1 << 20];

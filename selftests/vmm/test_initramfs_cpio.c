@@ -54,7 +54,7 @@ TEST_F(archive, contents_of_every_length_survive_cpio)
 	ASSERT_EQ(0, cpio__end(&self->cpio, &self->error));
 	ASSERT_EQ(0, self->cpio.offset % CPIO_BLOCK);
 	ASSERT_EQ(self->cpio.offset, (uint64_t)lseek(self->fd, 0, SEEK_END));
-	ASSERT_EQ(190, self->cpio.content);
+	ASSERT_EQ(19 * CPIO_PAGE, self->cpio.content); /* one is empty */
 	ASSERT_EQ(0, sh("mkdir %s/out && cd %s/out && cpio -id --quiet < ../a.cpio", self->dir,
 			self->dir));
 	for (size_t i = 0; i < 20; i++)

@@ -94,7 +94,8 @@ static int add_plain(struct items *items, const char *name, const char *kind)
 			.own = (uint64_t)st.st_size,
 			.used_ns = st.st_atim.tv_sec * NS_PER_S + st.st_atim.tv_nsec};
 		strcpy(item.entry.name, file->d_name);
-		snprintf(item.entry.about, sizeof(item.entry.about), "unpacked, %s", file->d_name);
+		snprintf(item.entry.about, sizeof(item.entry.about), "unpacked, %.120s",
+			 file->d_name);
 		err = add(items, &item) ? 0 : -ENOMEM;
 	}
 	if (dir)

@@ -149,6 +149,8 @@ int cli_rerun(int argc, char **argv)
 		status = cli_bad(s.command, "--artifacts",
 				 "is the record that is run again; give another directory");
 	session__set_output(&s);
+	if (!status)
+		status = session__check(&s);
 	if (!status) {
 		ret = emulated_host__enter(argv, !s.no_emulated_host, &status, &error);
 		if (ret < 0)

@@ -387,7 +387,9 @@ static int enter_host(const struct run_options *o, char **argv, int *status)
 	struct ktstr_error error = {0};
 	int ret;
 
-	*status = check_input(o);
+	*status = session__check(&o->session);
+	if (!*status)
+		*status = check_input(o);
 	if (*status)
 		return -1;
 	ret = emulated_host__enter(argv, !o->session.no_emulated_host, status, &error);

@@ -12,6 +12,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "../budget.h"
 #include "../evidence.h"
 #include "../record.h"
 #include "cli.h"
@@ -268,6 +269,55 @@ static int with_terminal(struct session *s, int signal_fd)
 	return status;
 }
 
+static void on_budget(void *opaque, bool waits, const char *text)
+{
+	(void)opaque;
+	(void)waits;
+	fprintf(stderr, "ktstr: %s\n", text);
+}
+
+/* Stopped before there was a machine. */
+static int end_queued(struct session *s, int signal_fd)
+{
+	const struct ktstr_result result = {
+		.verdict = KTSTR_VERDICT_INTERRUPTED,
+		.cause = "stopped by the caller while it waited for other machines"};
+	int status;
+
+	s->verdict = result.verdict;
+	status = end_by_signal(signal_fd, report(s, &result));
+	if (s->report && write_report(s, &result))
+		status = cli_bad(s->command, s->report, strerror(errno));
+	return status;
+}
+
+/* Waits for room on the host, then runs. The terminal is still the user's: ^C is a signal. */
+static int with_budget(struct session *s, int signal_fd)
+{
+	struct budget_request request = {
+		.key = BUDGET_KEY, .cancel_fd = signal_fd, .say = on_budget};
+	struct budget_share share = {0};
+	struct ktstr_error error = {0};
+	int status;
+
+	if (budget__limits(&request.limits, &error))
+		return cli_error(s->command, &error);
+	if (budget_request__size(&request, &s->config.topology, s->config.memory_mb) &&
+	    budget__take(&request, &share))
+		return end_queued(s, signal_fd);
+	status = with_terminal(s, signal_fd);
+	budget__give_back(&share);
+	return status;
+}
+
+int session__check(const struct session *s)
+{
+	struct budget_limits limits;
+	struct ktstr_error error = {0};
+
+	return budget__limits(&limits, &error) ? cli_error(s->command, &error) : 0;
+}
+
 int session__run(struct session *s)
 {
 	sigset_t set, old;
@@ -282,7 +332,7 @@ int session__run(struct session *s)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return cli_bad(s->command, "signalfd", strerror(errno));
-	status = with_terminal(s, fd);
+	status = with_budget(s, fd);
 	close(fd);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return status;

@@ -30,9 +30,13 @@ struct session {
 /* Where output, console and samples go; when all options are known. */
 void session__set_output(struct session *s);
 
+/* What the environment says wrongly, before a host is started for it: 0, or the exit status. */
+int session__check(const struct session *s);
+
 /*
- * Boots and runs the machine here. Returns the exit status: that of the guest's command, or what
- * ktstr-run(1) says of other ends, which are told on standard error.
+ * Waits until the host has room for the machine, boots and runs it here. Returns the exit status:
+ * that of the guest's command, or what ktstr-run(1) says of other ends, which are told on standard
+ * error.
  */
 int session__run(struct session *s);
 
