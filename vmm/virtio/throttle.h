@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a bucket holds that has no size of its own: what comes in this time. */
-#define THROTTLE_DEFAULT_BURST_MS 50u
+/* What a bucket holds that has no size of its own: what comes in this time, and one. */
+#define THROTTLE_DEFAULT_BURST_MS 100u
 
 struct throttle_limit {
 	uint64_t rate;	/* a second; 0: no limit */
