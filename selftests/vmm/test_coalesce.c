@@ -107,11 +107,11 @@ static struct machine create(uint32_t depth, uint64_t gap_ns, uint64_t service_n
 static const struct {
 	uint64_t gap_ns, service_ns;
 } speeds[] = {
-	{2000, 10000},	    /* a fast machine on fast storage */
-	{2000, 100000},	    /* on slower */
-	{5000, 2000},	    /* storage is not waited for */
-	{2000000, 20000},   /* an emulated machine */
-	{100000, 4000000},  /* slow storage */
+	{2000, 10000},	   /* a fast machine on fast storage */
+	{2000, 100000},	   /* on slower */
+	{5000, 2000},	   /* storage is not waited for */
+	{2000000, 20000},  /* an emulated machine */
+	{100000, 4000000}, /* slow storage */
 };
 #define SPEEDS (sizeof(speeds) / sizeof(speeds[0]))
 
