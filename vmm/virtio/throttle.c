@@ -17,11 +17,15 @@ static uint64_t cost_ps(const struct throttle_bucket *b, uint64_t units)
 
 static void init_bucket(struct throttle_bucket *b, const struct throttle_limit *limit)
 {
+	uint64_t unit_ps;
+
 	*b = (struct throttle_bucket){.rate = limit->rate};
 	if (!b->rate)
 		return;
-	b->burst_ps =
-		limit->burst ? cost_ps(b, limit->burst) : THROTTLE_DEFAULT_BURST_MS * PS_PER_MS;
+	unit_ps = cost_ps(b, 1);
+	b->burst_ps = limit->burst ? cost_ps(b, limit->burst)
+				   : THROTTLE_DEFAULT_BURST_MS * PS_PER_MS + unit_ps;
+	b->burst_ps -= unit_ps;
 }
 
 void throttle__init(struct throttle *t, const struct throttle_limit *operations,
@@ -36,15 +40,15 @@ bool throttle__limits(const struct throttle *t)
 	return t->operations.rate || t->bytes.rate;
 }
 
-/* Until there is something in it. */
+/* Until there is a unit in it. */
 static uint64_t bucket_wait_ps(const struct throttle_bucket *b, uint64_t now_ps)
 {
-	uint64_t not_empty_ps;
+	uint64_t enough_ps;
 
 	if (!b->rate || b->full_ps <= b->burst_ps)
 		return 0;
-	not_empty_ps = b->full_ps - b->burst_ps;
-	return not_empty_ps > now_ps ? not_empty_ps - now_ps : 0;
+	enough_ps = b->full_ps - b->burst_ps;
+	return enough_ps > now_ps ? enough_ps - now_ps : 0;
 }
 
 uint64_t throttle__wait_ns(const struct throttle *t, uint64_t now_ns)
@@ -53,7 +57,9 @@ uint64_t throttle__wait_ns(const struct throttle *t, uint64_t now_ns)
 	uint64_t operations = bucket_wait_ps(&t->operations, now_ps);
 	uint64_t bytes = bucket_wait_ps(&t->bytes, now_ps);
 
-	return ((operations > bytes ? operations : bytes) + PS_PER_NS - 1) / PS_PER_NS;
+	uint64_t longer = operations > bytes ? operations : bytes;
+
+	return longer / PS_PER_NS + (longer % PS_PER_NS != 0);
 }
 
 static void take(struct throttle_bucket *b, uint64_t units, uint64_t now_ps, bool idle)

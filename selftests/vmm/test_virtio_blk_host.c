@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * virtio-blk on storage that is slow, full, broken or shorter than it was. The system calls that
+ * threads do their work by are this file's own: a test says what becomes of them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+#include "blk_driver.h"
+
+#define SECTORS 2048u
+#define S VIRTIO_BLK_SECTOR
+
+/* What becomes of the next calls. */
+static struct storage {
+	_Atomic int read_error, write_error, flush_error, allocate_error; /* 0: none */
+	_Atomic size_t most;	     /* bytes that a call moves; 0: all */
+	_Atomic uint32_t interrupts; /* calls that end by EINTR first */
+	_Atomic bool closed;	     /* calls wait at the gate */
+	_Atomic uint32_t at_gate, passed;
+	_Atomic uint32_t flushes, dsync_writes;
+	sem_t gate;
+} storage;
+
+static ssize_t give(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* The first part of @iov that a call may move. */
+static int shorten(const struct iovec *iov, int nr, struct iovec *first)
+{
+	*first = iov[0];
+	if (!storage.most)
+		return nr;
+	if (first->iov_len > storage.most)
+		first->iov_len = storage.most;
+	return 1;
+}
+
+static void pass_gate(void)
+{
+	if (!storage.closed)
+		return;
+	storage.at_gate++;
+	while (sem_wait(&storage.gate))
+		;
+	storage.passed++;
+}
+
+ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t offset, int flags)
+{
+	struct iovec first[VIRTQ_MAX_SIZE];
+
+	if (flags & RWF_NOWAIT)
+		return give(EAGAIN);
+	pass_gate();
+	if (storage.read_error)
+		return give(storage.read_error);
+	if (storage.interrupts) {
+		storage.interrupts--;
+		return give(EINTR);
+	}
+	memcpy(first, iov, (size_t)nr * sizeof(*iov));
+	return syscall(SYS_preadv, fd, first, shorten(iov, nr, first), offset, 0);
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t offset, int flags)
+{
+	struct iovec first[VIRTQ_MAX_SIZE];
+
+	if (flags & RWF_NOWAIT)
+		return give(EAGAIN);
+	pass_gate();
+	storage.dsync_writes += !!(flags & RWF_DSYNC);
+	if (storage.write_error)
+		return give(storage.write_error);
+	memcpy(first, iov, (size_t)nr * sizeof(*iov));
+	return syscall(SYS_pwritev, fd, first, shorten(iov, nr, first), offset, 0);
+}
+
+int fdatasync(int fd)
+{
+	pass_gate();
+	storage.flushes++;
+	return storage.flush_error ? (int)give(storage.flush_error)
+				   : (int)syscall(SYS_fdatasync, fd);
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+	pass_gate();
+	return storage.allocate_error ? (int)give(storage.allocate_error)
+				      : (int)syscall(SYS_fallocate, fd, mode, offset, length);
+}
+
+static void open_gate(void)
+{
+	storage.closed = false;
+	for (uint32_t i = 0; i < 64; i++)
+		sem_post(&storage.gate);
+}
+
+/* For tests of what several requests at the same time do: so many have reached the storage. */
+static void wait_at_gate(uint32_t nr)
+{
+	while (storage.at_gate < nr)
+		sched_yield();
+}
+
+FIXTURE(host)
+{
+	struct blk_rig g;
+	int image;
+};
+
+FIXTURE_SETUP(host)
+{
+	struct virtio_blk_options options = {
+		.sectors = SECTORS, .queues = 2, .engine = FILE_IO_THREADS};
+
+	sem_init(&storage.gate, 0, 0);
+	self->image = blk_image(SECTORS);
+	options.fd = dup(self->image);
+	ASSERT_EQ(0, blk_create(&self->g, &options));
+	blk_probe(&self->g, BLK_FEATURES_RW);
+}
+
+FIXTURE_TEARDOWN(host)
+{
+	blk_destroy(&self->g);
+	close(self->image);
+}
+
+TEST_F(host, failed_read_is_an_error_of_that_request_alone)
+{
+	struct blk_rig *g = &self->g;
+	uint32_t length = 7;
+
+	storage.read_error = EIO;
+	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	ASSERT_LE(0, blk_wait(g, 0, &length));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, *blk_status(g, 0));
+	EXPECT_EQ(0, length); /* nothing of the data was written */
+	storage.read_error = 0;
+	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	EXPECT_EQ(0, g->broken);
+}
+
+TEST_F(host, full_file_system_is_an_error_and_no_end)
+{
+	struct blk_rig *g = &self->g;
+
+	storage.write_error = ENOSPC;
+	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	storage.write_error = 0;
+	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	storage.allocate_error = ENOSPC;
+	ASSERT_LE(0, blk_range(g, 0, 0, VIRTIO_BLK_T_WRITE_ZEROES, 0, 8, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	EXPECT_EQ(0, g->broken);
+}
+
+/* What was acknowledged before it may be lost, and nobody can say that it is not. */
+TEST_F(host, after_a_failed_flush_all_flushes_fail)
+{
+	struct blk_rig *g = &self->g;
+	size_t size = virtio_mmio__state_size(g->t);
+	void *state = malloc(size);
+
+	ASSERT_LE(0, blk_flush(g, 0, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	storage.flush_error = EIO;
+	ASSERT_LE(0, blk_flush(g, 0, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	storage.flush_error = 0;
+	ASSERT_LE(0, blk_flush(g, 0, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	blk_probe(g, BLK_FEATURES_RW);
+	ASSERT_LE(0, blk_flush(g, 0, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	/* And so it is in a copy of the machine. */
+	ASSERT_EQ(0, virtio_mmio__save(g->t, state, size, NULL));
+	ASSERT_EQ(0, virtio_mmio__load(g->t, state, size, NULL));
+	ASSERT_LE(0, blk_flush(g, 0, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	free(state);
+}
+
+TEST_F(host, pieces_and_interruptions_make_a_whole)
+{
+	struct blk_rig *g = &self->g;
+	const struct vd_buffer read[] = {{blk_header_gpa(0), 16, false},
+					 {blk_data_gpa(0), 1000, true},
+					 {blk_data_gpa(0) + 1000, 8 * S - 1000, true},
+					 {blk_status_gpa(0), 1, true}};
+	uint64_t number;
+
+	storage.most = 300;
+	storage.interrupts = 3;
+	blk_set_header(g, 0, VIRTIO_BLK_T_IN, 10);
+	ASSERT_LE(0, vd_add(&g->q[0], read, 4));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	for (uint32_t i = 0; i < 8; i++) {
+		memcpy(&number, blk_data(g, 0) + i * S, sizeof(number));
+		EXPECT_EQ(11 + i, number);
+	}
+	ASSERT_LE(0, blk_write(g, 0, 0, 100, 8 * S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	ASSERT_EQ((ssize_t)sizeof(number), pread(self->image, &number, sizeof(number), 107 * S));
+	EXPECT_EQ(18, number);
+}
+
+TEST_F(host, file_that_has_become_shorter_is_an_error_where_it_ends)
+{
+	struct blk_rig *g = &self->g;
+
+	ASSERT_EQ(0, ftruncate(self->image, 100 * S + 7));
+	ASSERT_LE(0, blk_read(g, 0, 0, 99, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	ASSERT_LE(0, blk_read(g, 0, 0, 100, S));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+	ASSERT_LE(0, blk_read(g, 0, 0, 1000, S));
+	EXPECT_EQ(VIRTIO_BLK_S_IOERR, blk_end(g, 0));
+}
+
+/* §5.2.6.2: "stable" without flushes. */
+TEST_F(host, without_flush_every_write_goes_to_the_storage)
+{
+	struct blk_rig *g = &self->g;
+
+	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
+	ASSERT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	EXPECT_EQ(0, storage.dsync_writes);
+	blk_probe(g, BLK_FEATURES_RW & ~BLK_BIT(VIRTIO_BLK_F_FLUSH));
+	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
+	ASSERT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	EXPECT_EQ(1, storage.dsync_writes);
+	ASSERT_LE(0, blk_range(g, 0, 0, VIRTIO_BLK_T_WRITE_ZEROES, 8, 8, 1));
+	ASSERT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	EXPECT_EQ(1, storage.flushes);
+}
+
+TEST_F(host, file_system_that_cannot_discard_is_no_error)
+{
+	struct blk_rig *g = &self->g;
+	uint8_t buf[8 * S], zero[8 * S] = {0};
+
+	storage.allocate_error = EOPNOTSUPP;
+	ASSERT_LE(0, blk_range(g, 0, 0, VIRTIO_BLK_T_DISCARD, 8, 8, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	ASSERT_LE(0, blk_range(g, 0, 0, VIRTIO_BLK_T_WRITE_ZEROES, 16, 8, 1));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	ASSERT_EQ((ssize_t)sizeof(buf), pread(self->image, buf, sizeof(buf), 16 * S));
+	EXPECT_EQ(0, memcmp(buf, zero, sizeof(buf)));
+	ASSERT_EQ((ssize_t)sizeof(buf), pread(self->image, buf, sizeof(buf), 24 * S));
+	EXPECT_EQ(25, buf[0]);
+}
+
+/* ---- Several at a time ---- */
+
+TEST_F(host, requests_overtake_one_that_is_slow)
+{
+	struct blk_rig *g = &self->g;
+
+	storage.closed = true;
+	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	blk_kick(g, 0);
+	blk_run(g);
+	wait_at_gate(1);
+	storage.closed = false;
+	ASSERT_LE(0, blk_read(g, 0, 1, 1, S));
+	ASSERT_LE(0, blk_wait(g, 0, NULL));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, 1));
+	EXPECT_EQ(BLK_PENDING, *blk_status(g, 0));
+	open_gate();
+	ASSERT_LE(0, blk_wait(g, 0, NULL));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, 0));
+}
+
+/* As many as threads, one more waits for one of them; none is lost. */
+TEST_F(host, sixteen_requests_are_done_at_the_same_time)
+{
+	struct blk_rig *g = &self->g;
+
+	storage.closed = true;
+	for (uint32_t i = 0; i < 20; i++)
+		ASSERT_LE(0, blk_read(g, 0, i, i, S));
+	blk_kick(g, 0);
+	blk_run(g);
+	wait_at_gate(16);
+	open_gate();
+	for (uint32_t i = 0; i < 20; i++)
+		ASSERT_LE(0, blk_wait(g, 0, NULL));
+	for (uint32_t i = 0; i < 20; i++)
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, i));
+}
+
+/* An interrupt for what has ended comes, though the rest of what is in flight does not end. */
+TEST_F(host, interrupt_that_was_held_comes_by_its_timer)
+{
+	struct blk_rig *g = &self->g;
+	struct pollfd irq = {.fd = g->irq_fd, .events = POLLIN};
+
+	storage.closed = true;
+	for (uint32_t i = 0; i < 10; i++)
+		ASSERT_LE(0, blk_read(g, 0, i, i, S));
+	blk_kick(g, 0);
+	blk_run(g);
+	wait_at_gate(10);
+	blk_edges(g);
+	sem_post(&storage.gate); /* for one */
+	while (!poll(&irq, 1, 0))
+		loop__dispatch(virtio_blk__loop(g->b), -1);
+	EXPECT_EQ(1, blk_edges(g));
+	ASSERT_LE(0, vd_get_used(&g->q[0], NULL));
+	open_gate();
+	for (uint32_t i = 0; i < 9; i++)
+		ASSERT_LE(0, blk_wait(g, 0, NULL));
+}
+
+static void *reset_thread(void *opaque)
+{
+	struct blk_rig *g = opaque;
+
+	blk_wr(g, VIRTIO_MMIO_STATUS, 0);
+	return (void *)(uintptr_t)storage.passed;
+}
+
+/* The guest's memory is its own again when the register write that resets is done. */
+TEST_F(host, reset_waits_for_what_is_in_flight)
+{
+	struct blk_rig *g = &self->g;
+	void *passed = NULL;
+	pthread_t thread;
+
+	ASSERT_EQ(0, blk_start(g));
+	storage.closed = true;
+	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	ASSERT_LE(0, blk_read(g, 1, 1, 1, S));
+	blk_kick(g, 0);
+	blk_kick(g, 1);
+	wait_at_gate(2);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_thread, g));
+	usleep(20000); /* for a reset that would not wait */
+	/* Meanwhile registers answer, and take nothing. */
+	EXPECT_NE(0, blk_rd(g, VIRTIO_MMIO_STATUS));
+	blk_wr(g, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+	open_gate();
+	ASSERT_EQ(0, pthread_join(thread, &passed));
+	EXPECT_EQ(2, (uintptr_t)passed);
+	EXPECT_EQ(0, blk_rd(g, VIRTIO_MMIO_STATUS));
+	EXPECT_EQ(-EAGAIN, vd_get_used(&g->q[0], NULL));
+	blk_probe(g, BLK_FEATURES_RW);
+	ASSERT_LE(0, blk_read(g, 0, 2, 2, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 2));
+	EXPECT_EQ(0, g->broken);
+}
+
+TEST_F(host, stop_waits_for_what_is_in_flight)
+{
+	struct blk_rig *g = &self->g;
+
+	ASSERT_EQ(0, blk_start(g));
+	storage.closed = true;
+	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
+	blk_kick(g, 0);
+	wait_at_gate(1);
+	open_gate();
+	virtio_blk__stop(g->b);
+	EXPECT_EQ(1, storage.passed);
+}
+
+/* A queue that is taken back and given anew: what was under way is not returned on the new one. */
+TEST_F(host, chains_of_a_queue_that_was_reset_do_not_come_back)
+{
+	struct blk_rig *g = &self->g;
+
+	storage.closed = true;
+	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	blk_kick(g, 0);
+	blk_run(g);
+	wait_at_gate(1);
+	blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
+	blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
+	open_gate();
+	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
+	while (storage.passed < 1)
+		sched_yield();
+	virtio_blk__stop(g->b);
+	EXPECT_EQ(-EAGAIN, vd_get_used(&g->q[0], NULL));
+	EXPECT_EQ(BLK_PENDING, *blk_status(g, 0));
+}
+
+/* The driver takes a queue back with all of its requests under way, again and again. */
+TEST_F(host, queue_that_is_reset_while_all_requests_are_taken_goes_on)
+{
+	struct blk_rig *g = &self->g;
+
+	storage.closed = true;
+	for (uint32_t round = 0; round < 8; round++) {
+		for (uint32_t i = 0; i < 85; i++)
+			ASSERT_LE(0, blk_read(g, 0, i, i, S));
+		blk_kick(g, 0);
+		blk_run(g);
+		blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+		blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
+		blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
+	}
+	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
+	open_gate();
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
+	EXPECT_EQ(0, g->broken);
+}
+
+TEST_F(host, state_is_not_saved_with_a_request_in_flight)
+{
+	struct blk_rig *g = &self->g;
+	size_t size = virtio_mmio__state_size(g->t);
+	void *state = malloc(size);
+
+	storage.closed = true;
+	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	blk_kick(g, 0);
+	blk_run(g);
+	EXPECT_EQ(-EBUSY, virtio_mmio__save(g->t, state, size, NULL));
+	open_gate();
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+	EXPECT_EQ(0, virtio_mmio__save(g->t, state, size, NULL));
+	free(state);
+}
+
+/* ---- The throttle ---- */
+
+TEST_F(host, throttled_requests_wait_and_are_dropped_by_a_reset)
+{
+	struct virtio_blk_options options = {.fd = dup(self->image),
+					     .sectors = SECTORS,
+					     .queues = 1,
+					     .engine = FILE_IO_THREADS,
+					     .operations = {.rate = 1, .burst = 2}};
+	struct blk_rig g;
+
+	ASSERT_EQ(0, blk_create(&g, &options));
+	blk_probe(&g, BLK_FEATURES_RW);
+	for (uint32_t i = 0; i < 4; i++)
+		ASSERT_LE(0, blk_read(&g, 0, i, i, S));
+	ASSERT_LE(0, blk_flush(&g, 0, 4)); /* costs nothing */
+	for (uint32_t i = 0; i < 3; i++)
+		ASSERT_LE(0, blk_wait(&g, 0, NULL));
+	blk_run(&g);
+	/* Two of the burst, and the flush. A third after a second at the earliest. */
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, 1));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, 4));
+	EXPECT_EQ(BLK_PENDING, *blk_status(&g, 3));
+	blk_probe(&g, BLK_FEATURES_RW);
+	EXPECT_EQ(BLK_PENDING, *blk_status(&g, 3));
+	ASSERT_LE(0, blk_flush(&g, 0, 5));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&g, 5));
+	EXPECT_EQ(0, g.broken);
+	blk_destroy(&g);
+}
+
+TEST_F(host, throttled_requests_go_on_by_the_timer)
+{
+	struct virtio_blk_options options = {.fd = dup(self->image),
+					     .sectors = SECTORS,
+					     .queues = 1,
+					     .engine = FILE_IO_THREADS,
+					     .bytes = {.rate = 100 * 1024 * 1024, .burst = S}};
+	struct blk_rig g;
+
+	ASSERT_EQ(0, blk_create(&g, &options));
+	blk_probe(&g, BLK_FEATURES_RW);
+	for (uint32_t i = 0; i < 64; i++)
+		ASSERT_LE(0, blk_read(&g, 0, i, i, 64 * 1024));
+	for (uint32_t i = 0; i < 64; i++)
+		ASSERT_LE(0, blk_wait(&g, 0, NULL));
+	for (uint32_t i = 0; i < 64; i++)
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, i));
+	blk_destroy(&g);
+}
+
+TEST_HARNESS_MAIN
