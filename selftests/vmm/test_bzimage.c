@@ -116,11 +116,12 @@ static int end_of(const struct bytes *payload)
 static const struct packing {
 	const char *tool;
 	bool size_appended;
+	size_t many; /* bytes that are several blocks of it */
 } packings[] = {
-	{"gzip -n -9 -c", false},
-	{"xz -c --check=crc32", true},
-	{"zstd -cq", true},
-	{"lz4 -l -9 -c -q", true},
+	{"gzip -n -9 -c", false, MIB},
+	{"xz -c --check=crc32", true, MIB},
+	{"zstd -cq", true, MIB},
+	{"lz4 -l -9 -c -q", true, 2 * LZ4_BLOCK + 12345},
 };
 #define NR_PACKINGS (sizeof(packings) / sizeof(packings[0]))
 
@@ -169,7 +170,7 @@ TEST_F(packed, payload_comes_out_as_it_was)
 /* lz4 has blocks of 8 MiB: two whole ones, and a part. */
 TEST_F(packed, payload_of_many_blocks_comes_out_as_it_was)
 {
-	struct bytes plain = make_plain(2 * LZ4_BLOCK + 12345);
+	struct bytes plain = make_plain(packings[variant->packing].many);
 	struct bytes packed = pack_as_kernel(&packings[variant->packing], &plain);
 
 	EXPECT_EQ(0, unpack(&packed, (uint32_t)packed.length, &self->out));

@@ -193,7 +193,7 @@ TEST_F(cache, large_files_are_kept_once_and_whole)
 }
 
 /* The kernel needs pages to be shared at a page of the guest's. */
-TEST_F(cache, segments_are_whole_pages)
+TEST_F_TIMEOUT(cache, segments_are_whole_pages, 120)
 {
 	char path[200];
 	uint64_t at;
@@ -265,7 +265,7 @@ static bool flip(const char *path, off_t at)
 	return ok;
 }
 
-TEST_F(cache, every_flipped_byte_of_an_entry_is_noticed)
+TEST_F_TIMEOUT(cache, every_flipped_byte_of_an_entry_is_noticed, 120)
 {
 	char path[PATH_MAX], note[256];
 	struct stat st;
@@ -554,7 +554,8 @@ static bool parts_are_whole(const char *cache)
 	return ok;
 }
 
-TEST_F(cache, two_hundred_killed_builders_leave_nothing_bad)
+/* 200 times two builds, each of them synced to a disk that others may use */
+TEST_F_TIMEOUT(cache, two_hundred_killed_builders_leave_nothing_bad, 600)
 {
 	unsigned int seed = 3;
 	struct cache cache;
