@@ -223,40 +223,19 @@ static int read_text(const char *dir, const char *name, char **text, size_t *len
 	return 0;
 }
 
-/* Only a guest whose files are on a disk has one. */
-static int open_base(const char *dir, struct initramfs_image *image, struct ktstr_error *error)
+/* The whole file @name, as an image. */
+static int open_image(const char *dir, const char *name, struct initramfs_image *image,
+		      struct ktstr_error *error)
 {
-	char path[PATH_MAX];
-	struct stat st;
-	int err = join(dir, BASE_FILE, path, error), fd;
-
-	if (err || (access(path, F_OK) && errno == ENOENT))
-		return err;
-	fd = open_file(dir, BASE_FILE, error);
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st)) {
-		close(fd);
-		return ktstr_error__set(error, errno, "read", BASE_FILE, NULL);
-	}
-	if (initramfs_image__of_file(image, fd, (uint64_t)st.st_size))
-		return ktstr_error__set(error, ENOMEM, "read", BASE_FILE, NULL);
-	image->disk = true;
-	return 0;
-}
-
-static int open_initramfs(const char *dir, struct initramfs_image *image,
-			  struct ktstr_error *error)
-{
-	int fd = open_file(dir, INITRAMFS_FILE, error), err;
+	int fd = open_file(dir, name, error), err;
 	struct stat st;
 
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st))
-		err = ktstr_error__set(error, errno, "read", INITRAMFS_FILE, NULL);
+		err = ktstr_error__set(error, errno, "read", name, NULL);
 	else if (!st.st_size || st.st_size % 4) /* an archive's padding is part of it */
-		err = ktstr_error__set(error, EINVAL, "read", INITRAMFS_FILE,
+		err = ktstr_error__set(error, EINVAL, "read", name,
 				       "%llu bytes are no whole archive",
 				       (unsigned long long)st.st_size);
 	else
@@ -266,10 +245,23 @@ static int open_initramfs(const char *dir, struct initramfs_image *image,
 		return err;
 	}
 	if (initramfs_image__of_file(image, fd, (uint64_t)st.st_size))
-		return ktstr_error__set(error, ENOMEM, "read", INITRAMFS_FILE, NULL);
+		return ktstr_error__set(error, ENOMEM, "read", name, NULL);
 	/* Unpacked, it had room in this machine when it was recorded. */
 	image->unpacked = 0;
 	return 0;
+}
+
+/* Only a guest whose files are on a disk has one. */
+static int open_base(const char *dir, struct initramfs_image *image, struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+	int err = join(dir, BASE_FILE, path, error);
+
+	if (err || (access(path, F_OK) && errno == ENOENT))
+		return err;
+	err = open_image(dir, BASE_FILE, image, error);
+	image->disk = !err;
+	return err;
 }
 
 int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
@@ -279,7 +271,7 @@ int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *e
 	inputs->kernel_fd = open_file(dir, KERNEL_FILE, error);
 	if (inputs->kernel_fd < 0)
 		return inputs->kernel_fd;
-	err = open_initramfs(dir, &inputs->initramfs, error);
+	err = open_image(dir, INITRAMFS_FILE, &inputs->initramfs, error);
 	if (!err)
 		err = open_base(dir, &inputs->base, error);
 	if (err)

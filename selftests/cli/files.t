@@ -48,7 +48,10 @@ same() {
 	head -n 20 difference >>"$tmp/err"
 	return 1
 }
-ktstr run --include tree --include "$(command -v find)" --include "$(command -v xargs)" \
-	--include "$(command -v cksum)" --include "$(command -v sort)" -- sh describe "$tmp/tree"
-ok "the_kernel_unpacks_what_is_on_the_host" same
+for root in cpio erofs; do
+	ktstr run --root "$root" --include tree --include "$(command -v find)" \
+		--include "$(command -v xargs)" --include "$(command -v cksum)" \
+		--include "$(command -v sort)" -- sh describe "$tmp/tree"
+	ok "in_a_root_by_${root}_files_are_what_they_are_on_the_host" same
+done
 plan
