@@ -390,6 +390,8 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.total_exits = total,
 		.exits = vm->exits,
 		.nr_exits = vm->nr_exits,
+		.nics = vm->nic_counts,
+		.nr_nics = vm->nr_nics,
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;
