@@ -551,6 +551,8 @@ static int run_control(struct virtio_net *n, struct ktstr_error *error)
 		uint8_t ack;
 
 		ret = virtq__pop(q, chain, error);
+		if (!ret && virtq__enable_notify(q))
+			continue;
 		if (ret <= 0)
 			return ret;
 		c = iov_cursor__at(chain->iov, chain->nr_readable);

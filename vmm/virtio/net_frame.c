@@ -100,7 +100,11 @@ static bool check_gso(struct net_frame *f, uint64_t features)
 	network = network_offset(f->head, &type);
 	ip = v4 ? IPV4_BYTES : IPV6_BYTES;
 	if (type != (v4 ? ETHERTYPE_IP : ETHERTYPE_IPV6) || tcp < network + ip ||
-	    !read_at(f, tcp + TCP_DATA_OFFSET, &data_offset, 1) || data_offset >> 4 < 5)
+	    !read_at(f, tcp + TCP_DATA_OFFSET, &data_offset, 1) || data_offset >> 4 < TCP_BYTES / 4)
+		return false;
+	/* IPv6 may have more headers before it. */
+	if (v4 && (tcp != network + (f->head[network] & 15) * 4u ||
+		   f->head[network + IPV4_PROTOCOL] != IPPROTO_TCP))
 		return false;
 	f->headers = (uint16_t)(tcp + (data_offset >> 4) * 4u);
 	f->header.hdr_len = f->headers; /* the driver's is a hint only */
