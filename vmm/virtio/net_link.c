@@ -28,6 +28,11 @@ int net_link__init(struct net_link *l, uint64_t rate_bps, uint64_t delay_ns)
 	*l = (struct net_link){.rate_bps = rate_bps, .delay_ns = delay_ns};
 	if (!net_link__shapes(l))
 		return 0;
+	if (rate_bps) {
+		uint64_t most_ns = LINK_AHEAD_BYTES * 8 * NS_PER_S / rate_bps;
+
+		l->ahead_ns = most_ns < LINK_AHEAD_NS ? most_ns : LINK_AHEAD_NS;
+	}
 	l->ring = malloc(LINK_BYTES);
 	return l->ring ? 0 : -ENOMEM;
 }
@@ -52,7 +57,7 @@ void net_link__reset(struct net_link *l)
 
 bool net_link__ready(struct net_link *l, uint64_t now_ns)
 {
-	if (l->busy_until_ns <= now_ns)
+	if (l->busy_until_ns <= now_ns + l->ahead_ns)
 		return true;
 	l->waiting = true;
 	return false;
@@ -170,7 +175,8 @@ void net_link__taken(struct net_link *l)
 uint64_t net_link__next_ns(const struct net_link *l)
 {
 	const struct link_record *r = oldest(l);
-	uint64_t next = l->waiting ? l->busy_until_ns : 0;
+	/* Not for each frame: when half of what is taken ahead has left. */
+	uint64_t next = l->waiting ? l->busy_until_ns - l->ahead_ns / 2 : 0;
 
 	if (r && (!next || r->due_ns < next))
 		next = r->due_ns;

@@ -16,13 +16,21 @@
 /* ---- Link: frames under way (net_link.c) ---- */
 
 #define LINK_BYTES (16u << 20)
+/*
+ * Frames are taken from the queues so long before the link is free for them, LINK_AHEAD_BYTES at
+ * most: Linux lets a connection have little in a queue (net.ipv4.tcp_limit_output_bytes and its
+ * pacing), so that a guest which is told of it a little late would leave the link idle.
+ */
+#define LINK_AHEAD_NS 20000000u
+#define LINK_AHEAD_BYTES (1u << 20)
 /* So much that was not sent because the thread ran late is caught up; more is lost time. */
 #define LINK_CATCH_UP_NS 20000000u
 
 struct net_link {
 	uint64_t rate_bps, delay_ns;
-	uint64_t busy_until_ns; /* the frame that was taken last is on the link until then */
-	bool waiting;		/* maybe there was one more at that time */
+	uint64_t ahead_ns;
+	uint64_t busy_until_ns; /* the frame that was taken last has left then */
+	bool waiting;		/* maybe there was one more */
 	/* Records of struct link_record and the frame, one behind the other; NULL: none ever */
 	uint8_t *ring;
 	uint32_t head, used; /* bytes */
