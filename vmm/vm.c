@@ -251,6 +251,10 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "cpu_vendor",
 					"%u is not an enum ktstr_cpu_vendor",
 					(uint32_t)config->cpu_vendor);
+	if (config->nr_disks > KTSTR_MAX_DISKS)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "nr_disks",
+					"%zu, and at most %u can be", config->nr_disks,
+					KTSTR_MAX_DISKS);
 	if (config->stats_interval_ms && !config->scheduler)
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config",
 					"stats_interval_ms",

@@ -501,9 +501,6 @@ static int create_disks(struct vm *vm, struct ktstr_error *error)
 {
 	int err = 0;
 
-	if (vm->config.nr_disks > KTSTR_MAX_DISKS)
-		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "nr_disks",
-					"%zu, at most %u", vm->config.nr_disks, KTSTR_MAX_DISKS);
 	for (size_t i = 0; i < vm->config.nr_disks && !err; i++)
 		err = vm_io__add_disk(vm, &vm->config.disks[i], error);
 	return err;

@@ -88,7 +88,7 @@ struct ktstr_disk {
 	const char *serial;
 	/* Reads, writes, discards and their like, and bytes of them, a second; 0: no limit */
 	uint64_t iops, bytes_per_s;
-	/* How many may come at once after a pause; 0: as many as come in 50 ms */
+	/* How many may come at once after a pause; 0: as many as come in 100 ms */
 	uint64_t burst_ops, burst_bytes;
 	uint32_t queues; /* request queues, 1 to 16; 0: 1 */
 };

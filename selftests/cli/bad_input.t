@@ -25,6 +25,19 @@ refuses unknown_short_option 'run: -Z: unknown.*; see' run -vZ true
 refuses option_without_its_value 'run: --kernel: needs a value; see' run --kernel
 refuses value_of_an_option_that_takes_none 'run: --verbose: .*; see' run --verbose=3 true
 refuses no_command 'run: CMD: missing; see' run --memory 512
+refuses disk_that_is_not_there 'run: .*/nowhere: open disk: .*; make it: truncate' \
+	run --disk "$tmp/nowhere" true
+refuses disk_that_is_no_file 'run: .*/empty: open disk: ' run --disk "$tmp/empty" true
+refuses disk_smaller_than_a_sector 'run: .*/text: disk: smaller than a sector' run --disk "$tmp/text" true
+refuses disk_without_a_path 'run: --disk: has no path' run --disk ,ro true
+refuses disk_option_of_another_form 'run: --disk: takes PATH and then ro, ' \
+	run --disk "$tmp/text,rw" true
+refuses disk_with_a_rate_of_nothing 'run: --disk: takes numbers from 1' \
+	run --disk "$tmp/text,iops=0" true
+refuses disk_with_a_burst_alone 'run: --disk: burst-ops=N needs iops=N' \
+	run --disk "$tmp/text,burst-ops=5" true
+refuses too_many_disks 'run: --disk: more than 8' run --disk 1 --disk 2 --disk 3 --disk 4 --disk 5 \
+	--disk 6 --disk 7 --disk 8 --disk 9 true
 refuses topology_that_is_none 'run: foo: topology: .*write' run --topology foo true
 refuses topology_without_nodes 'run: 0n1l1c1t: topology: .*at least one' \
 	run --topology 0n1l1c1t true

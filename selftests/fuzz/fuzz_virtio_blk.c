@@ -17,8 +17,8 @@
 #define FLAG_NO_EVENT_IDX 4u
 #define FLAG_NO_FLUSH 8u
 #define FLAG_NO_RANGES 16u
-#define FLAG_AGAIN 32u	/* the image is put back and notified a second time */
-#define FLAG_RESET 64u	/* the driver resets right after it has notified */
+#define FLAG_AGAIN 32u /* the image is put back and notified a second time */
+#define FLAG_RESET 64u /* the driver resets right after it has notified */
 #define FLAG_THROTTLE 128u
 
 #define IMAGE_GPA UINT64_C(0x1000)

@@ -41,7 +41,7 @@ FIXTURE_TEARDOWN(disk)
 	rmdir(self->dir);
 }
 
-static int open_disk(FIXTURE_DATA(disk) *self)
+static int open_disk(FIXTURE_DATA(disk) * self)
 {
 	self->error = (struct ktstr_error){0};
 	return disk__open(&self->disk, 3, &self->options, &self->error);
@@ -156,9 +156,18 @@ TEST(options_are_read_and_written_alike)
 
 TEST(options_that_cannot_be_are_refused)
 {
-	static const char *const texts[] = {"rw",     "ro=1",	  "iops",     "iops=",
-					    "iops=0", "iops=-1",  "iops=5k",  "bps=18446744073709551616",
-					    "size=5", "queues=17", "burst-ops=5", "burst-bytes=5,iops=1",
+	static const char *const texts[] = {"rw",
+					    "ro=1",
+					    "iops",
+					    "iops=",
+					    "iops=0",
+					    "iops=-1",
+					    "iops=5k",
+					    "bps=18446744073709551616",
+					    "size=5",
+					    "queues=17",
+					    "burst-ops=5",
+					    "burst-bytes=5,iops=1",
 					    "serial=123456789012345678901"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

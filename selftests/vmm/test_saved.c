@@ -118,6 +118,17 @@ TEST_F(saved, settings_come_back)
 	self->config.role = KTSTR_ROLE_COMMAND;
 	self->config.append = "a=\"b c\" quiet=no";
 	self->config.scheduler = "/opt/scx=x";
+	self->config.disks = (const struct ktstr_disk[]){
+		{.path = "/dev/../dev/zero"},
+		{.path = "/no/such,image",
+		 .read_only = true,
+		 .iops = 5,
+		 .burst_bytes = 7,
+		 .bytes_per_s = 6,
+		 .queues = 2,
+		 .serial = "a=b"},
+	};
+	self->config.nr_disks = 2;
 	self->config.timeout_s = 5;
 	self->config.attach_timeout_s = 6;
 	self->config.boot_timeout_s = 7;
@@ -137,6 +148,17 @@ TEST_F(saved, settings_come_back)
 	EXPECT_EQ(KTSTR_ROLE_COMMAND, c->role);
 	EXPECT_STREQ("a=\"b c\" quiet=no", c->append);
 	EXPECT_STREQ("/opt/scx=x", c->scheduler);
+	ASSERT_EQ(2, c->nr_disks);
+	EXPECT_STREQ("/dev/zero", c->disks[0].path);
+	EXPECT_FALSE(c->disks[0].read_only);
+	EXPECT_EQ(NULL, c->disks[0].serial);
+	EXPECT_STREQ("/no/such,image", c->disks[1].path);
+	EXPECT_TRUE(c->disks[1].read_only);
+	EXPECT_EQ(5, c->disks[1].iops);
+	EXPECT_EQ(6, c->disks[1].bytes_per_s);
+	EXPECT_EQ(7, c->disks[1].burst_bytes);
+	EXPECT_EQ(2, c->disks[1].queues);
+	EXPECT_STREQ("a=b", c->disks[1].serial);
 	EXPECT_EQ(5, c->timeout_s);
 	EXPECT_EQ(6, c->attach_timeout_s);
 	EXPECT_EQ(7, c->boot_timeout_s);
@@ -167,6 +189,9 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 		"topology=--node\n",
 		"no equals\n",
 		"vendor=via\n",
+		"disk_options=ro\n",
+		"disk=/image\ndisk_options=rw\n",
+		"disk=1\ndisk=2\ndisk=3\ndisk=4\ndisk=5\ndisk=6\ndisk=7\ndisk=8\ndisk=9\n",
 	};
 
 	char text[128];

@@ -86,7 +86,8 @@ TEST_F(blk, configuration_says_what_the_disk_is)
 	EXPECT_EQ(254, blk_config(g, offsetof(struct virtio_blk_config, seg_max), 4));
 	EXPECT_EQ(1u << 20, blk_config(g, offsetof(struct virtio_blk_config, size_max), 4));
 	EXPECT_EQ(4, blk_config(g, offsetof(struct virtio_blk_config, num_queues), 2));
-	EXPECT_EQ(8, blk_config(g, offsetof(struct virtio_blk_config, discard_sector_alignment), 4));
+	EXPECT_EQ(8,
+		  blk_config(g, offsetof(struct virtio_blk_config, discard_sector_alignment), 4));
 	EXPECT_EQ(1, blk_config(g, offsetof(struct virtio_blk_config, write_zeroes_may_unmap), 1));
 	blk_wr(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
 	EXPECT_EQ((uint32_t)BLK_FEATURES_RW | BLK_BIT(VIRTIO_BLK_F_SIZE_MAX) |
@@ -137,12 +138,14 @@ TEST_F(blk, requests_may_be_cut_into_descriptors_anywhere)
 	uint64_t header = blk_header_gpa(0), data = blk_data_gpa(0);
 	/* header in pieces of which the last goes on into the data */
 	const struct vd_buffer write[] = {
-		{header, 3, false}, {header + 3, 10, false}, {data, 3 + 100, false},
+		{header, 3, false},	      {header + 3, 10, false},	    {data, 3 + 100, false},
 		{data + 103, S - 100, false}, {blk_status_gpa(0), 1, true},
 	};
 	/* data in odd pieces, of which the last holds the status too */
 	const struct vd_buffer read[] = {
-		{header, 16, false}, {data + 4096, 1, true}, {data + 4097, 500, true},
+		{header, 16, false},
+		{data + 4096, 1, true},
+		{data + 4097, 500, true},
 		{data + 4597, 11 + 1, true},
 	};
 	uint32_t length = 0;
@@ -197,7 +200,8 @@ TEST_F(blk, discard_gives_the_range_back_to_the_file_system)
 	EXPECT_EQ(1537, number_at(self->image, 1536));
 }
 
-/* Files in memory cannot keep the storage of zeros, so these are written: in more than one piece. */
+/* Files in memory cannot keep the storage of zeros, so these are written: in more than one piece.
+ */
 TEST_F(blk, write_zeroes_makes_zeros_of_the_range_alone)
 {
 	struct blk_rig *g = &self->g;

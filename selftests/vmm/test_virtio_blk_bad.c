@@ -64,8 +64,9 @@ static bool is_blank(struct blk_rig *g)
 
 TEST_F(bad, sectors_outside_the_disk_are_an_error)
 {
-	static const uint64_t sectors[] = {SECTORS, SECTORS - 1, SECTORS + 1, UINT64_C(1) << 55,
-					   UINT64_MAX, UINT64_MAX - 1, UINT64_MAX / S};
+	static const uint64_t sectors[] = {SECTORS,	      SECTORS - 1, SECTORS + 1,
+					   UINT64_C(1) << 55, UINT64_MAX,  UINT64_MAX - 1,
+					   UINT64_MAX / S};
 	struct blk_rig *g = &self->g;
 
 	for (size_t i = 0; i < sizeof(sectors) / sizeof(sectors[0]); i++) {
@@ -122,9 +123,9 @@ TEST_F(bad, data_in_the_wrong_direction_is_an_error)
 	const struct {
 		uint32_t type;
 		struct vd_buffer *data;
-	} wrong[] = {{VIRTIO_BLK_T_IN, &readable},	{VIRTIO_BLK_T_OUT, &writable},
-		     {VIRTIO_BLK_T_FLUSH, &readable},	{VIRTIO_BLK_T_FLUSH, &writable},
-		     {VIRTIO_BLK_T_GET_ID, &readable},	{VIRTIO_BLK_T_DISCARD, &writable},
+	} wrong[] = {{VIRTIO_BLK_T_IN, &readable},	    {VIRTIO_BLK_T_OUT, &writable},
+		     {VIRTIO_BLK_T_FLUSH, &readable},	    {VIRTIO_BLK_T_FLUSH, &writable},
+		     {VIRTIO_BLK_T_GET_ID, &readable},	    {VIRTIO_BLK_T_DISCARD, &writable},
 		     {VIRTIO_BLK_T_WRITE_ZEROES, &writable}};
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
@@ -317,7 +318,8 @@ TEST_F(bad, chains_that_cannot_be_stop_the_device)
 	EXPECT_STOPPED("more than the queue size ahead");
 }
 
-/* The device reads where it is told to, be it a place that it writes as well: RAM is the guest's. */
+/* The device reads where it is told to, be it a place that it writes as well: RAM is the guest's.
+ */
 TEST_F(bad, buffers_that_overlap_end_like_others)
 {
 	struct blk_rig *g = &self->g;

@@ -19,9 +19,9 @@
 /* What becomes of the next calls. */
 static struct storage {
 	_Atomic int read_error, write_error, flush_error, allocate_error; /* 0: none */
-	_Atomic size_t most;	  /* bytes that a call moves; 0: all */
+	_Atomic size_t most;	     /* bytes that a call moves; 0: all */
 	_Atomic uint32_t interrupts; /* calls that end by EINTR first */
-	_Atomic bool closed;	  /* calls wait at the gate */
+	_Atomic bool closed;	     /* calls wait at the gate */
 	_Atomic uint32_t at_gate, passed;
 	_Atomic uint32_t flushes, dsync_writes;
 	sem_t gate;

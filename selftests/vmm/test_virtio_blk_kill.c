@@ -38,10 +38,8 @@ static void tell(int to, uint32_t number)
  */
 static void write_for_ever(int image, int to, enum file_io_engine engine, uint32_t number)
 {
-	struct virtio_blk_options options = {.fd = image,
-					     .sectors = BLOCKS * BLOCK_SECTORS,
-					     .queues = 1,
-					     .engine = engine};
+	struct virtio_blk_options options = {
+		.fd = image, .sectors = BLOCKS * BLOCK_SECTORS, .queues = 1, .engine = engine};
 	struct blk_rig g;
 
 	if (blk_create(&g, &options) || blk_start(&g))

@@ -3,9 +3,8 @@
  * virtio-blk: requests are checked and taken off the rings by one thread, done by file_io, and
  * returned in whatever order they end.
  *
- * What keeps exits few: an interrupt costs the guest two, so what has ended is shown at once, but
- * the interrupt for it waits, for HOLD_NS at most, until it is for a good part of what the guest
- * has in flight (see signal_ended()).
+ * What keeps exits few: what has ended is shown at once, but the interrupt for it is held until it
+ * is for several (coalesce.h).
  */
 #include "blk.h"
 
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "../loop.h"
+#include "coalesce.h"
 #include "mmio.h"
 
 #define BIT64(n) (UINT64_C(1) << (n))
@@ -36,8 +36,6 @@
 /* A page, which is what most file systems of hosts give back. */
 #define DISCARD_ALIGN_SECTORS 8u
 
-#define HOLD_NS 100000
-
 #define ZEROS_BYTES 65536u
 
 struct request {
@@ -46,6 +44,7 @@ struct request {
 	uint32_t queue, epoch; /* where it came from; another epoch: the driver has let go of it */
 	uint32_t type;
 	uint8_t *status;
+	uint64_t start_ns;
 	uint32_t used_length; /* when it succeeds */
 	uint64_t bytes;	      /* for the throttle */
 	/* Discard and write zeroes: one range at a time */
@@ -59,7 +58,7 @@ struct request {
 
 struct blk_queue {
 	uint32_t in_flight; /* being done */
-	uint32_t held;	    /* returned, and the interrupt not sent */
+	struct coalesce interrupts;
 };
 
 /* All that is state while no request is taken. */
@@ -293,10 +292,13 @@ static int finish(struct virtio_blk *b, struct request *r, uint8_t status,
 	if (status != VIRTIO_BLK_S_OK && r->chain.writable)
 		length = 0;
 	if (wanted) {
+		uint64_t now = now_ns(b);
+
 		__atomic_store_n(r->status, status, __ATOMIC_RELAXED);
 		ret = virtq__push(q, r->chain.head, length, error);
 		virtq__publish(q);
-		b->queues[r->queue].held++;
+		coalesce__ended(&b->queues[r->queue].interrupts,
+				r->start_ns ? now - r->start_ns : 0, now);
 	}
 	return_request(b, r);
 	return ret;
@@ -359,6 +361,8 @@ static bool submit_range(struct virtio_blk *b, struct request *r)
 
 static void start(struct virtio_blk *b, struct request *r)
 {
+	/* Of a flush nobody waits for the usual time. */
+	r->start_ns = r->type == VIRTIO_BLK_T_FLUSH ? 0 : now_ns(b);
 	if (r->nr_ranges)
 		submit_range(b, r);
 	else
@@ -474,30 +478,31 @@ static void start_throttled(struct virtio_blk *b, struct request *r)
 
 /* ---- Interrupts ---- */
 
-static void signal_queue(struct virtio_blk *b, uint32_t queue)
+static void set_hold_timer(struct virtio_blk *b)
 {
-	b->queues[queue].held = 0;
-	virtio_mmio__signal(b->dev.transport, queue);
-}
-
-/*
- * The driver is told when what has ended is a third of what it had in flight, or when the first of
- * it has waited for HOLD_NS.
- */
-static void signal_ended(struct virtio_blk *b)
-{
-	bool holds = false;
+	uint64_t first = UINT64_MAX, now;
 
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++) {
-		struct blk_queue *q = &b->queues[i];
+		const struct blk_queue *q = &b->queues[i];
+		uint64_t deadline = coalesce__deadline_ns(&q->interrupts, q->in_flight);
 
-		if (q->held && q->held * 2 >= q->in_flight)
-			signal_queue(b, i);
-		holds |= q->held != 0;
+		if (q->interrupts.held && deadline < first)
+			first = deadline;
 	}
-	if (holds && !b->hold_set)
-		set_timer(b->hold_fd, HOLD_NS);
-	b->hold_set |= holds;
+	b->hold_set = first != UINT64_MAX;
+	if (!b->hold_set)
+		return;
+	now = now_ns(b);
+	set_timer(b->hold_fd, first > now ? first - now : 1);
+}
+
+static void signal_ended(struct virtio_blk *b)
+{
+	for (uint32_t i = 0; i < b->dev.nr_queues; i++)
+		if (coalesce__due(&b->queues[i].interrupts, b->queues[i].in_flight))
+			virtio_mmio__signal(b->dev.transport, i);
+	if (!b->hold_set)
+		set_hold_timer(b);
 }
 
 /* ---- Queues ---- */
@@ -522,6 +527,7 @@ static int handle(struct virtio_blk *b, struct request *r, struct ktstr_error *e
 		return malformed(b, r, "request without a byte for its status", 0, error);
 	r->type = header.type;
 	r->used_length = 1;
+	r->start_ns = 0;
 	r->bytes = 0;
 	r->nr_ranges = r->range = 0;
 	r->done = 0;
@@ -654,10 +660,10 @@ static void on_hold_timer(void *opaque, uint32_t events)
 	if (read(b->hold_fd, &count, sizeof(count)) < 0)
 		return;
 	virtio_mmio__lock(b->dev.transport);
-	b->hold_set = false;
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++)
-		if (b->queues[i].held)
-			signal_queue(b, i);
+		if (coalesce__expired(&b->queues[i].interrupts, b->queues[i].in_flight, now_ns(b)))
+			virtio_mmio__signal(b->dev.transport, i);
+	set_hold_timer(b);
 	virtio_mmio__unlock(b->dev.transport);
 }
 
@@ -666,11 +672,15 @@ static void on_hold_timer(void *opaque, uint32_t events)
 static int blk_notify(struct virtio_device *dev, uint32_t queue, struct ktstr_error *error)
 {
 	struct virtio_blk *b = to_blk(dev);
+	const struct virtq_state *s = &dev->queues[queue].s;
+	uint16_t before = s->next_avail;
 	int ret, err;
 
 	if (b->resetting)
 		return 0;
 	ret = take_requests(b, queue, error);
+	coalesce__arrived(&b->queues[queue].interrupts, (uint16_t)(s->next_avail - before),
+			  now_ns(b));
 	err = settle(b, error);
 	return ret < 0 ? ret : err;
 }
@@ -689,7 +699,7 @@ static void blk_reset(struct virtio_device *dev)
 			loop__dispatch(b->loop, -1);
 	}
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
-		b->queues[i].held = 0;
+		coalesce__told(&b->queues[i].interrupts);
 	b->starved = false;
 	b->resetting = false;
 }
@@ -738,8 +748,10 @@ static int blk_save(struct virtio_device *dev, void *state)
 		return -EBUSY;
 	/* An interrupt that is held is sent: it is the transport's state then. */
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
-		if (b->queues[i].held)
-			signal_queue(b, i);
+		if (b->queues[i].interrupts.held) {
+			coalesce__told(&b->queues[i].interrupts);
+			virtio_mmio__signal(dev->transport, i);
+		}
 	memcpy(state, &s, sizeof(s));
 	return 0;
 }

@@ -17,14 +17,15 @@ static uint64_t cost_ps(const struct throttle_bucket *b, uint64_t units)
 
 static void init_bucket(struct throttle_bucket *b, const struct throttle_limit *limit)
 {
-	uint64_t burst_ps, unit_ps;
+	uint64_t unit_ps;
 
 	*b = (struct throttle_bucket){.rate = limit->rate};
 	if (!b->rate)
 		return;
 	unit_ps = cost_ps(b, 1);
-	burst_ps = limit->burst ? cost_ps(b, limit->burst) : THROTTLE_DEFAULT_BURST_MS * PS_PER_MS;
-	b->burst_ps = burst_ps > unit_ps ? burst_ps - unit_ps : 0;
+	b->burst_ps = limit->burst ? cost_ps(b, limit->burst)
+				   : THROTTLE_DEFAULT_BURST_MS * PS_PER_MS + unit_ps;
+	b->burst_ps -= unit_ps;
 }
 
 void throttle__init(struct throttle *t, const struct throttle_limit *operations,

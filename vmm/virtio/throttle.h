@@ -4,9 +4,9 @@
  * reads. A bucket is kept as the time at which it would be full again, in picoseconds, so that no
  * rate is rounded by more than its last digits.
  *
- * An operation may start when each bucket holds one unit, and then takes all that it costs: a bucket
- * can owe. So a large operation never waits for a bucket larger than there is, and the rate is kept in
- * the mean.
+ * An operation may start when each bucket holds one unit, and then takes all that it costs: a
+ * bucket can owe. So a large operation never waits for a bucket larger than there is, and the rate
+ * is kept in the mean.
  */
 #ifndef KTSTR_VMM_VIRTIO_THROTTLE_H
 #define KTSTR_VMM_VIRTIO_THROTTLE_H
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a bucket holds that has no size of its own: what comes in this time. */
-#define THROTTLE_DEFAULT_BURST_MS 50u
+/* What a bucket holds that has no size of its own: what comes in this time, and one. */
+#define THROTTLE_DEFAULT_BURST_MS 100u
 
 struct throttle_limit {
 	uint64_t rate;	/* a second; 0: no limit */
