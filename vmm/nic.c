@@ -40,8 +40,9 @@ static int describe(const struct ktstr_nic *nic, uint32_t index, struct virtio_n
 		.rate_bps = nic->rate_bps,
 	};
 	if (nic->network && !is_name(nic->network))
-		return refuse(index, "the network's name has other than letters, digits, _, - and "
-				     "., or not 1 to 32 of them",
+		return refuse(index,
+			      "the network's name has other than letters, digits, _, - and "
+			      "., or not 1 to 32 of them",
 			      error);
 	if (options->pairs > VIRTIO_NET_MAX_PAIRS)
 		return refuse(index, "more than 16 pairs of queues", error);

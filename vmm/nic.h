@@ -17,8 +17,9 @@
 #define NIC_OPTIONS "network=NAME, rate=N[KMG], delay=US, queues=N, mac=M"
 
 /*
- * Checks @nics and describes the devices: options[i], and networks[i]: which of the networks, counted
- * from 0, it is on. -EINVAL: a description that cannot be; -E2BIG: more than KTSTR_MAX_NICS.
+ * Checks @nics and describes the devices: options[i], and networks[i]: which of the networks,
+ * counted from 0, it is on. -EINVAL: a description that cannot be; -E2BIG: more than
+ * KTSTR_MAX_NICS.
  */
 int nic__describe(const struct ktstr_nic *nics, size_t nr, struct virtio_net_options *options,
 		  uint32_t *networks, struct ktstr_error *error);

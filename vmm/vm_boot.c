@@ -21,7 +21,6 @@
 #define DEFAULT_CMDLINE "quiet panic=-1"
 #define CMDLINE_MAX 4096
 
-
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
 {

@@ -494,7 +494,7 @@ int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_e
 		return err;
 	vm->nr_disks++;
 	return vm_io__add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), disk->path,
-			  virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
+				 virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
 }
 
 static int create_disks(struct vm *vm, struct ktstr_error *error)
@@ -544,7 +544,7 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 	if (err)
 		return err;
 	err = vm_io__add_virtio(vm, virtio_console__device(io->console), "virtio-console", vm->loop,
-			 error);
+				error);
 	io->transport = vm->virtio[0].transport;
 	if (!err && vm->config.terminal_columns)
 		virtio_console__set_size(io->console, (uint16_t)vm->config.terminal_columns,

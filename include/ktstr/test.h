@@ -26,10 +26,13 @@ struct ktstr_nics {
 	const struct ktstr_nic *nics; /* [nr] */
 	size_t nr;		      /* at most KTSTR_MAX_NICS */
 };
-#define NIC(...) {__VA_ARGS__}
-#define KTSTR_NICS(...)                                                      \
-	(&(const struct ktstr_nics){(const struct ktstr_nic[]){__VA_ARGS__}, \
-				    sizeof((const struct ktstr_nic[]){__VA_ARGS__}) /  \
+#define NIC(...)            \
+	{                   \
+		__VA_ARGS__ \
+	}
+#define KTSTR_NICS(...)                                                               \
+	(&(const struct ktstr_nics){(const struct ktstr_nic[]){__VA_ARGS__},          \
+				    sizeof((const struct ktstr_nic[]){__VA_ARGS__}) / \
 					    sizeof(struct ktstr_nic)})
 /* Why a test is skipped whose .files name a program that the host does not have. */
 #define KTSTR_SKIP_NO_PROGRAM "payload program not installed"

@@ -28,6 +28,7 @@ ok second_has_the_address_that_was_given grep -q '^02:00:00:00:00:99 ' out
 ok third_has_the_address_of_its_place grep -q '^02:6b:74:73:74:02 ' out
 ok namespaces_reach_each_other grep -q '^5 packets transmitted, 5 packets received' out
 # min/avg/max: one of the two directions has the delay.
+# shellcheck disable=SC2016
 ok delay_is_in_the_round_trip_once sh -c 'min=$(sed -n "s|^round-trip min/avg/max = \([0-9]*\)\..*|\1|p" out)
 	[ "$min" -ge 100 ] && [ "$min" -lt 200 ]'
 ok loopback_device_is_up grep -qx 'lo is up' out
@@ -38,5 +39,6 @@ ok command_ends_well test "$status" -eq 0
 ok report_counts_what_each_sent_and_got sh -c 'grep -oE "\"nics\": \[.*\]" report | grep -qE \
 	"^.{8} *\[\{\"tx_frames\": ([6-9]|[1-9][0-9]), .*\}, \{.*\}, \{\"tx_frames\": 0, \"tx_bytes\": 0, \"rx_frames\": 0,"'
 # What is for all is lost to an interface that is not up yet.
+# shellcheck disable=SC2016
 ok report_says_that_no_link_lost_any sh -c '[ "$(grep -oE "(link_dropped|tx_bad)\": 0" report | wc -l)" -eq 6 ]'
 plan

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer target: virtio-net with a hostile driver, alone on its switch or with another NIC, whose
- * driver is as it should be, and has memory of its own. The input is the first one's RAM from
+ * libFuzzer target: virtio-net with a hostile driver, alone on its switch or with another NIC,
+ * whose driver is as it should be, and has memory of its own. The input is the first one's RAM from
  * IMAGE_GPA on, as it is when the driver notifies.
  *
  * Its first byte is flags; after it the image begins: receive, transmit and control queue of
@@ -15,13 +15,13 @@
 #include "../vmm/net_driver.h"
 
 #define FLAG_ALONE 1u
-#define FLAG_LINK 2u	   /* with a rate and a delay */
-#define FLAG_NO_RINGS 4u   /* neither indirect descriptors nor event index */
-#define FLAG_PLAIN 8u	   /* no offloads, no merged buffers */
+#define FLAG_LINK 2u	    /* with a rate and a delay */
+#define FLAG_NO_RINGS 4u    /* neither indirect descriptors nor event index */
+#define FLAG_PLAIN 8u	    /* no offloads, no merged buffers */
 #define FLAG_PLAIN_PEER 16u /* the same of the other one */
-#define FLAG_AGAIN 32u	   /* the image is put back and notified a second time */
-#define FLAG_RESET 64u	   /* the driver resets right after it has notified */
-#define FLAG_HEARS 128u	   /* the other one sends, too */
+#define FLAG_AGAIN 32u	    /* the image is put back and notified a second time */
+#define FLAG_RESET 64u	    /* the driver resets right after it has notified */
+#define FLAG_HEARS 128u	    /* the other one sends, too */
 
 #define IMAGE_GPA UINT64_C(0x1000)
 #define IMAGE_BYTES 0x8000u
@@ -68,8 +68,8 @@ static uint64_t negotiate(uint8_t flags)
 	uint64_t features = flags & FLAG_PLAIN ? ND_PLAIN | ND_CONTROL : ND_LINUX;
 
 	if (flags & FLAG_NO_RINGS)
-		features &= ~(ND_BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-			      ND_BIT(VIRTIO_RING_F_EVENT_IDX));
+		features &=
+			~(ND_BIT(VIRTIO_RING_F_INDIRECT_DESC) | ND_BIT(VIRTIO_RING_F_EVENT_IDX));
 	return features;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Network interfaces of a machine: two network namespaces talk over the monitor's switch, links have
- * their rate and delay, and an interface alone gets back what it sends. No tools are needed.
+ * Network interfaces of a machine: two network namespaces talk over the monitor's switch, links
+ * have their rate and delay, and an interface alone gets back what it sends. No tools are needed.
  */
 #include <ktstr/harness.h>
 
@@ -142,8 +142,8 @@ static int serve_stream(int listener, uint64_t bytes)
 }
 
 /*
- * Answers each datagram; one of a single byte by large ones, as fast as they go: more than DATAGRAMS,
- * as a queueing discipline of the guest may drop some of what waits for long.
+ * Answers each datagram; one of a single byte by large ones, as fast as they go: more than
+ * DATAGRAMS, as a queueing discipline of the guest may drop some of what waits for long.
  */
 static int serve_datagrams(int fd)
 {
@@ -263,7 +263,8 @@ static uint64_t round_trip_us(const char *address, uint32_t nr)
 	return nr == UINT32_MAX ? shortest : 0;
 }
 
-/* Bits a second on the link, from the first of DATAGRAMS that come to the last; 0: there are fewer. */
+/* Bits a second on the link, from the first of DATAGRAMS that come to the last; 0: there are fewer.
+ */
 static double datagram_rate(const char *address)
 {
 	struct sockaddr_in in = address_of(address);

@@ -34,14 +34,13 @@
 #define ND_MAX_QUEUES (2 * VIRTIO_NET_MAX_PAIRS + 1)
 
 #define ND_BIT(n) (UINT64_C(1) << (n))
-#define ND_PLAIN                                                             \
+#define ND_PLAIN                                                            \
 	(ND_BIT(VIRTIO_F_VERSION_1) | ND_BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
-	 ND_BIT(VIRTIO_RING_F_EVENT_IDX) | ND_BIT(VIRTIO_NET_F_MAC) |        \
-	 ND_BIT(VIRTIO_NET_F_STATUS))
-#define ND_OFFLOADS                                                              \
-	(ND_BIT(VIRTIO_NET_F_CSUM) | ND_BIT(VIRTIO_NET_F_GUEST_CSUM) |           \
-	 ND_BIT(VIRTIO_NET_F_HOST_TSO4) | ND_BIT(VIRTIO_NET_F_HOST_TSO6) |       \
-	 ND_BIT(VIRTIO_NET_F_HOST_ECN) | ND_BIT(VIRTIO_NET_F_GUEST_TSO4) |       \
+	 ND_BIT(VIRTIO_RING_F_EVENT_IDX) | ND_BIT(VIRTIO_NET_F_MAC) | ND_BIT(VIRTIO_NET_F_STATUS))
+#define ND_OFFLOADS                                                        \
+	(ND_BIT(VIRTIO_NET_F_CSUM) | ND_BIT(VIRTIO_NET_F_GUEST_CSUM) |     \
+	 ND_BIT(VIRTIO_NET_F_HOST_TSO4) | ND_BIT(VIRTIO_NET_F_HOST_TSO6) | \
+	 ND_BIT(VIRTIO_NET_F_HOST_ECN) | ND_BIT(VIRTIO_NET_F_GUEST_TSO4) | \
 	 ND_BIT(VIRTIO_NET_F_GUEST_TSO6) | ND_BIT(VIRTIO_NET_F_GUEST_ECN))
 #define ND_CONTROL (ND_BIT(VIRTIO_NET_F_CTRL_VQ) | ND_BIT(VIRTIO_NET_F_MQ))
 #define ND_MERGE ND_BIT(VIRTIO_NET_F_MRG_RXBUF)
@@ -169,8 +168,7 @@ static inline uint32_t nd_config(struct nd_nic *nic, uint64_t offset, uint32_t l
 static inline void nd_enable_queue(struct nd_nic *nic, uint32_t i, uint64_t gpa, uint32_t size)
 {
 	nd_wr(nic, VIRTIO_MMIO_QUEUE_SEL, i);
-	vd_init(&nic->q[i], nic->mem, gpa, size,
-		nic->features & ND_BIT(VIRTIO_RING_F_EVENT_IDX));
+	vd_init(&nic->q[i], nic->mem, gpa, size, nic->features & ND_BIT(VIRTIO_RING_F_EVENT_IDX));
 	nd_wr(nic, VIRTIO_MMIO_QUEUE_NUM, size);
 	nd_wr(nic, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)nic->q[i].desc_gpa);
 	nd_wr(nic, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)nic->q[i].avail_gpa);
@@ -371,7 +369,8 @@ static inline void nd_frame(uint8_t *frame, uint32_t length, uint8_t to, uint8_t
 /* Sends a command; the acknowledgement, or -EAGAIN: there is none. */
 static inline int nd_command(struct nd_nic *nic, const void *command, uint32_t length)
 {
-	uint32_t nr = 2 * nd_config(nic, offsetof(struct virtio_net_config, max_virtqueue_pairs), 2);
+	uint32_t nr =
+		2 * nd_config(nic, offsetof(struct virtio_net_config, max_virtqueue_pairs), 2);
 	uint32_t queue = nic->features & ND_BIT(VIRTIO_NET_F_MQ) ? nr : 2;
 	uint64_t gpa = nic->ram + ND_TABLES;
 	const struct vd_buffer b[] = {{gpa, length, false}, {gpa + 256, 1, true}};
@@ -390,8 +389,8 @@ static inline int nd_command(struct nd_nic *nic, const void *command, uint32_t l
 
 static inline int nd_set_pairs(struct nd_nic *nic, uint16_t pairs)
 {
-	uint8_t command[4] = {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET,
-			      (uint8_t)pairs, (uint8_t)(pairs >> 8)};
+	uint8_t command[4] = {VIRTIO_NET_CTRL_MQ, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, (uint8_t)pairs,
+			      (uint8_t)(pairs >> 8)};
 
 	return nd_command(nic, command, sizeof(command));
 }

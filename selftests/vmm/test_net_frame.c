@@ -171,10 +171,11 @@ TEST_F(frame, receiver_without_segmentation_gets_frames_of_the_links_size)
 			EXPECT_EQ(0, self->header.gso_type);
 			EXPECT_TRUE(sums_are_right(f, self->in, headers + bytes));
 			EXPECT_EQ(flags, self->in[tcp + 13]);
-			EXPECT_EQ(0xfffffff0 + at, word(self->in + tcp + 4) << 16 |
-							   word(self->in + tcp + 6));
+			EXPECT_EQ(0xfffffff0 + at,
+				  word(self->in + tcp + 4) << 16 | word(self->in + tcp + 6));
 			if (is_v4(f)) {
-				EXPECT_EQ((0xfffe + part) & 0xffff, word(self->in + f->network + 4));
+				EXPECT_EQ((0xfffe + part) & 0xffff,
+					  word(self->in + f->network + 4));
 				EXPECT_EQ(headers + bytes - f->network,
 					  word(self->in + f->network + 2));
 			} else {
@@ -191,8 +192,8 @@ TEST_F(frame, receiver_without_segmentation_gets_frames_of_the_links_size)
 /* One version of IP is taken and the other is not. */
 TEST_F(frame, receiver_gets_as_they_are_the_segments_that_it_takes)
 {
-	static const uint64_t takes =
-		ND_PLAIN | ND_MERGE | ND_BIT(VIRTIO_NET_F_GUEST_CSUM) | ND_BIT(VIRTIO_NET_F_GUEST_TSO4);
+	static const uint64_t takes = ND_PLAIN | ND_MERGE | ND_BIT(VIRTIO_NET_F_GUEST_CSUM) |
+				      ND_BIT(VIRTIO_NET_F_GUEST_TSO4);
 	uint32_t n = make_segment(&forms[0], self->out, 60000, &self->header);
 
 	nd_probe(&self->g.nics[1], takes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The link of a NIC: what its rate and its delay do to frames, on a clock of the test's own, and on the
- * host's. */
+/* The link of a NIC: what its rate and its delay do to frames, on a clock of the test's own, and on
+ * the host's. */
 #include <time.h>
 
 #include "kselftest_harness.h"
@@ -116,7 +116,8 @@ TEST_F(link, frames_are_taken_ahead_by_time_and_by_bytes)
 		for (; net_link__ready(l, S); taken++)
 			ASSERT_TRUE(put(l, &self->f, &self->iov, 1250, taken, S));
 		EXPECT_EQ(rates[i].frames, taken);
-		/* The next look is when there is room for many, and nothing has left but frame 0. */
+		/* The next look is when there is room for many, and nothing has left but frame 0.
+		 */
 		EXPECT_TRUE(get(l, 1250, 0, S + 1250 * 8 * S / rates[i].rate));
 		while (net_link__arrived(l, l->busy_until_ns, &self->f, &self->iov))
 			net_link__taken(l);

@@ -88,8 +88,8 @@ TEST_F(nic, more_than_there_is_room_for_are_refused)
 
 	EXPECT_EQ(-E2BIG, nic__describe(nics, KTSTR_MAX_NICS + 1, self->options, self->networks,
 					&self->error));
-	EXPECT_EQ(0, nic__describe(nics, KTSTR_MAX_NICS, self->options, self->networks,
-				   &self->error));
+	EXPECT_EQ(0,
+		  nic__describe(nics, KTSTR_MAX_NICS, self->options, self->networks, &self->error));
 }
 
 /* ---- As text ---- */

@@ -131,7 +131,11 @@ TEST_F(saved, settings_come_back)
 	self->config.nr_disks = 2;
 	self->config.nics = (const struct ktstr_nic[]){
 		{.network = NULL},
-		{.network = "a", .rate_bps = 8, .delay_us = 9, .queues = 3, .mac = {2, 0, 0, 0, 0, 4}},
+		{.network = "a",
+		 .rate_bps = 8,
+		 .delay_us = 9,
+		 .queues = 3,
+		 .mac = {2, 0, 0, 0, 0, 4}},
 	};
 	self->config.nr_nics = 2;
 	self->config.timeout_s = 5;

@@ -21,13 +21,14 @@ FIXTURE_VARIANT(net)
 };
 
 FIXTURE_VARIANT_ADD(net, as_linux){.features = ND_LINUX};
-FIXTURE_VARIANT_ADD(net, without_event_index){
-	.features = ND_LINUX & ~ND_BIT(VIRTIO_RING_F_EVENT_IDX)};
+FIXTURE_VARIANT_ADD(net,
+		    without_event_index){.features = ND_LINUX & ~ND_BIT(VIRTIO_RING_F_EVENT_IDX)};
 
 /* Three NICs on a switch, with buffers in their first queue. */
 FIXTURE_SETUP(net)
 {
-	static const struct virtio_net_options options[3] = {{.pairs = 4}, {.pairs = 4}, {.pairs = 1}};
+	static const struct virtio_net_options options[3] = {
+		{.pairs = 4}, {.pairs = 4}, {.pairs = 1}};
 
 	ASSERT_EQ(0, nd_create(&self->g, options, 3));
 	for (uint32_t i = 0; i < 3; i++) {
@@ -43,19 +44,19 @@ FIXTURE_TEARDOWN(net)
 }
 
 /* Sends frame @number and runs the switch. */
-#define SEND(from, to, length, number)                                                        \
-	do {                                                                                  \
-		nd_frame(self->out, length, to, from, number);                                \
-		ASSERT_LE(0, nd_send(&self->g.nics[from], 0, self->out, length, NULL));       \
-		nd_run(&self->g);                                                             \
+#define SEND(from, to, length, number)                                                  \
+	do {                                                                            \
+		nd_frame(self->out, length, to, from, number);                          \
+		ASSERT_LE(0, nd_send(&self->g.nics[from], 0, self->out, length, NULL)); \
+		nd_run(&self->g);                                                       \
 	} while (0)
 
-#define EXPECT_FRAME(nic, length, number)                                                     \
-	do {                                                                                  \
-		memset(self->in, 0, sizeof(self->in));                                        \
-		EXPECT_EQ((int)(length),                                                      \
-			  nd_receive(&self->g.nics[nic], 0, self->in, &self->header));        \
-		EXPECT_EQ(0, memcmp(self->in + 14, self->out + 14, (length) - 14));           \
+#define EXPECT_FRAME(nic, length, number)                                              \
+	do {                                                                           \
+		memset(self->in, 0, sizeof(self->in));                                 \
+		EXPECT_EQ((int)(length),                                               \
+			  nd_receive(&self->g.nics[nic], 0, self->in, &self->header)); \
+		EXPECT_EQ(0, memcmp(self->in + 14, self->out + 14, (length)-14));      \
 	} while (0)
 
 #define EXPECT_NOTHING(nic) \
@@ -68,7 +69,8 @@ TEST_F(net, configuration_says_what_the_nic_is)
 	EXPECT_EQ(1, nd_rd(nic, VIRTIO_MMIO_DEVICE_ID));
 	EXPECT_EQ(2, nd_config(nic, 0, 4));
 	EXPECT_EQ(0x0100, nd_config(nic, 4, 2));
-	EXPECT_EQ(VIRTIO_NET_S_LINK_UP, nd_config(nic, offsetof(struct virtio_net_config, status), 2));
+	EXPECT_EQ(VIRTIO_NET_S_LINK_UP,
+		  nd_config(nic, offsetof(struct virtio_net_config, status), 2));
 	EXPECT_EQ(4, nd_config(nic, offsetof(struct virtio_net_config, max_virtqueue_pairs), 2));
 	nd_wr(nic, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
 	EXPECT_EQ((uint32_t)ND_LINUX, nd_rd(nic, VIRTIO_MMIO_DEVICE_FEATURES));
@@ -151,8 +153,10 @@ TEST_F(net, frames_and_buffers_may_be_cut_into_descriptors_anywhere)
 {
 	struct nd_nic *from = &self->g.nics[0], *to = &self->g.nics[1];
 	const uint64_t tx = from->ram + ND_TX, rx = to->ram + ND_RX;
-	const struct vd_buffer cut[] = {{tx, 5, false},	    {tx + 5, 8, false},
-					{tx + 13, 1, false}, {tx + 14, 500, false},
+	const struct vd_buffer cut[] = {{tx, 5, false},
+					{tx + 5, 8, false},
+					{tx + 13, 1, false},
+					{tx + 14, 500, false},
 					{tx + 514, 98, false}};
 	const struct vd_buffer room[] = {{rx, 11, true}, {rx + 11, 2, true}, {rx + 13, 2000, true}};
 

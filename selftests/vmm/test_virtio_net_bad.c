@@ -38,25 +38,25 @@ FIXTURE_TEARDOWN(bad)
 }
 
 /* Frame and header as they are in @self: nobody gets it, and it is counted. */
-#define EXPECT_DROPPED(length)                                                                  \
-	do {                                                                                    \
-		uint64_t before_bad = virtio_net__counts(self->g.nics[0].n)->tx_bad;            \
-		ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, length, &self->header));   \
-		nd_run(&self->g);                                                               \
-		EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));                                    \
-		EXPECT_EQ(before_bad + 1, virtio_net__counts(self->g.nics[0].n)->tx_bad);       \
-		EXPECT_EQ(-EAGAIN, nd_receive(&self->g.nics[1], 0, self->in, &self->header));   \
-		EXPECT_EQ(0, self->g.nics[0].broken);                                           \
+#define EXPECT_DROPPED(length)                                                                \
+	do {                                                                                  \
+		uint64_t before_bad = virtio_net__counts(self->g.nics[0].n)->tx_bad;          \
+		ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, length, &self->header)); \
+		nd_run(&self->g);                                                             \
+		EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));                                  \
+		EXPECT_EQ(before_bad + 1, virtio_net__counts(self->g.nics[0].n)->tx_bad);     \
+		EXPECT_EQ(-EAGAIN, nd_receive(&self->g.nics[1], 0, self->in, &self->header)); \
+		EXPECT_EQ(0, self->g.nics[0].broken);                                         \
 	} while (0)
 
-#define EXPECT_PASSED(length)                                                                   \
-	do {                                                                                    \
-		ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, length, &self->header));   \
-		nd_run(&self->g);                                                               \
-		EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));                                    \
-		EXPECT_EQ((int)(length),                                                        \
-			  nd_receive(&self->g.nics[1], 0, self->in, &self->header));            \
-		EXPECT_EQ(0, memcmp(self->in, self->out, length));                              \
+#define EXPECT_PASSED(length)                                                                 \
+	do {                                                                                  \
+		ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, length, &self->header)); \
+		nd_run(&self->g);                                                             \
+		EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));                                  \
+		EXPECT_EQ((int)(length),                                                      \
+			  nd_receive(&self->g.nics[1], 0, self->in, &self->header));          \
+		EXPECT_EQ(0, memcmp(self->in, self->out, length));                            \
 	} while (0)
 
 TEST_F(bad, frames_without_a_whole_header_or_too_long_are_dropped)
@@ -87,7 +87,7 @@ TEST_F(bad, checksum_outside_the_frame_is_dropped)
 {
 	static const struct {
 		uint16_t start, offset;
-	} places[] = {{199, 0},	   {198, 1},	  {0, 199},	{14, 185},
+	} places[] = {{199, 0},	      {198, 1},	  {0, 199},    {14, 185},
 		      {65535, 65535}, {65535, 0}, {14, 65535}, {13, 0}};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -370,7 +370,7 @@ TEST_F(bad, commands_that_are_not_known_or_cut_are_refused)
 	EXPECT_EQ(VIRTIO_NET_ERR, nd_command(nic, command, 5));
 	EXPECT_EQ(VIRTIO_NET_OK, nd_command(nic, command, 4));
 	for (uint32_t class = 0; class < 256; class += 1) {
-		command[0] = (uint8_t)class;
+		command[0] = (uint8_t) class;
 		command[1] = (uint8_t)(class == VIRTIO_NET_CTRL_MQ);
 		EXPECT_EQ(VIRTIO_NET_ERR, nd_command(nic, command, 4));
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A place in a list of buffers. The buffers are the guest's: they may overlap each other, and change
- * at any time.
+ * A place in a list of buffers. The buffers are the guest's: they may overlap each other, and
+ * change at any time.
  */
 #ifndef KTSTR_VMM_VIRTIO_IOV_H
 #define KTSTR_VMM_VIRTIO_IOV_H

@@ -35,13 +35,13 @@
 #define NO_PAIR 0xff
 #define MAX_QUEUES (2 * VIRTIO_NET_MAX_PAIRS + 1)
 
-#define FEATURES                                                                 \
-	(BIT64(VIRTIO_NET_F_CSUM) | BIT64(VIRTIO_NET_F_GUEST_CSUM) |             \
-	 BIT64(VIRTIO_NET_F_MAC) | BIT64(VIRTIO_NET_F_GUEST_TSO4) |              \
-	 BIT64(VIRTIO_NET_F_GUEST_TSO6) | BIT64(VIRTIO_NET_F_GUEST_ECN) |        \
-	 BIT64(VIRTIO_NET_F_HOST_TSO4) | BIT64(VIRTIO_NET_F_HOST_TSO6) |         \
-	 BIT64(VIRTIO_NET_F_HOST_ECN) | BIT64(VIRTIO_NET_F_MRG_RXBUF) |          \
-	 BIT64(VIRTIO_NET_F_STATUS) | BIT64(VIRTIO_NET_F_CTRL_VQ) | BIT64(VIRTIO_NET_F_MQ))
+#define FEATURES                                                                               \
+	(BIT64(VIRTIO_NET_F_CSUM) | BIT64(VIRTIO_NET_F_GUEST_CSUM) | BIT64(VIRTIO_NET_F_MAC) | \
+	 BIT64(VIRTIO_NET_F_GUEST_TSO4) | BIT64(VIRTIO_NET_F_GUEST_TSO6) |                     \
+	 BIT64(VIRTIO_NET_F_GUEST_ECN) | BIT64(VIRTIO_NET_F_HOST_TSO4) |                       \
+	 BIT64(VIRTIO_NET_F_HOST_TSO6) | BIT64(VIRTIO_NET_F_HOST_ECN) |                        \
+	 BIT64(VIRTIO_NET_F_MRG_RXBUF) | BIT64(VIRTIO_NET_F_STATUS) |                          \
+	 BIT64(VIRTIO_NET_F_CTRL_VQ) | BIT64(VIRTIO_NET_F_MQ))
 
 struct rx_queue {
 	bool pending;	/* frames were put into it that the driver was not told of */
@@ -365,9 +365,10 @@ static int take_frame(struct virtio_net *n, uint32_t pair, struct net_frame *f,
 			continue;
 		if (ret <= 0)
 			return ret;
-		ret = read_frame(n, f, &good, error);
-		if (ret || good)
-			return ret ? ret : 1;
+		if (read_frame(n, f, &good, error))
+			return -EINVAL;
+		if (good)
+			return 1;
 		n->counts.tx_bad++;
 		ret = virtq__push(q, n->sent.head, 0, error);
 		if (ret)
@@ -393,7 +394,7 @@ static void tell(struct virtio_net *n, uint32_t pair)
 static int send_at_once(struct virtio_net *n, uint32_t pair, struct ktstr_error *error)
 {
 	struct virtq *q = &n->dev.queues[tx_index(pair)];
-	struct net_frame f;
+	struct net_frame f = {.length = 0};
 	uint32_t sent;
 	int ret = 0;
 
@@ -456,7 +457,7 @@ static int take_in_turn(struct virtio_net *n, uint32_t *pair, struct net_frame *
 
 static int put_on_link(struct virtio_net *n, uint64_t now, struct ktstr_error *error)
 {
-	struct net_frame f;
+	struct net_frame f = {.length = 0};
 	uint32_t pair, sent = 0;
 	int ret = 0;
 
@@ -524,7 +525,7 @@ static uint8_t do_command(struct virtio_net *n, const struct virtio_net_ctrl_hdr
 			  const struct iov_cursor *rest, uint32_t length)
 {
 	struct iov_cursor c = *rest;
-	uint16_t pairs;
+	uint16_t pairs = 0;
 
 	/* §5.1.6.5.6.2 */
 	if (header->class != VIRTIO_NET_CTRL_MQ || header->cmd != VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET ||

@@ -5,13 +5,13 @@
  * no part in it. A switch has a thread of its own for the queues and links of all its NICs.
  *
  * A NIC alone on its switch gets back every frame that it sends, as it is. With others, the switch
- * learns behind which of them a MAC address is; what is for many, or for an address that it does not
- * know, goes to all the others.
+ * learns behind which of them a MAC address is; what is for many, or for an address that it does
+ * not know, goes to all the others.
  *
- * A link may have a rate and a delay, in the direction from the NIC to the switch. A rate holds back
- * what is to be sent in the transmit queues, as in real ones: nothing is lost by it. What has been
- * taken from there, for what the link can carry in the next LINK_AHEAD_NS and for its delay, is kept
- * in memory, LINK_BYTES at most; more is dropped.
+ * A link may have a rate and a delay, in the direction from the NIC to the switch. A rate holds
+ * back what is to be sent in the transmit queues, as in real ones: nothing is lost by it. What has
+ * been taken from there, for what the link can carry in the next LINK_AHEAD_NS and for its delay,
+ * is kept in memory, LINK_BYTES at most; more is dropped.
  *
  * A frame for one receiver without enough buffers waits in the transmit queue for HOLD_MS at most,
  * as by the PAUSE frames of IEEE 802.3 annex 31B, and is dropped then; so are further ones until

@@ -270,7 +270,7 @@ static void fix_transport(uint8_t *frame, uint32_t length, uint32_t tcp, uint32_
 
 	put32(h + TCP_SEQUENCE, get32(h + TCP_SEQUENCE) + offset);
 	if (!last)
-		h[TCP_FLAGS] &= (uint8_t)~(TCP_FIN | TCP_PSH);
+		h[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	if (offset)
 		h[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
 	put16(h + TCP_CHECKSUM, 0);

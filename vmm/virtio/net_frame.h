@@ -43,7 +43,8 @@ bool net_frame__fits(const struct net_frame *f, uint64_t features);
 /* Bytes on a link: of all the frames that it is to become, each with its own headers. */
 uint64_t net_frame__wire_bytes(const struct net_frame *f);
 
-/* The same for both directions of a TCP or UDP flow, and for all else the same for its addresses. */
+/* The same for both directions of a TCP or UDP flow, and for all else the same for its addresses.
+ */
 uint8_t net_frame__flow(const struct net_frame *f);
 
 /* Room for net_frame__next_plain(). */

@@ -100,7 +100,7 @@ static uint64_t occupy(struct net_link *l, const struct net_frame *f, uint64_t n
 		start = l->busy_until_ns;
 	else if (l->waiting)
 		start = now_ns - l->busy_until_ns > LINK_CATCH_UP_NS ? now_ns - LINK_CATCH_UP_NS
-								      : l->busy_until_ns;
+								     : l->busy_until_ns;
 	l->busy_until_ns = start + (uint64_t)((unsigned __int128)net_frame__wire_bytes(f) * 8 *
 					      NS_PER_S / l->rate_bps);
 	return l->busy_until_ns;
