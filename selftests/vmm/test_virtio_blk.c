@@ -3,9 +3,13 @@
  * virtio-blk end to end with a driver in user space, on files in memory: by io_uring where the host
  * has it, and by threads. Bad input is in test_virtio_blk_bad.c.
  */
+#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "blk_driver.h"
@@ -296,6 +300,61 @@ TEST_F(blk, state_goes_into_another_device)
 	blk_destroy(&other);
 	free(state);
 	free(again);
+}
+
+/* ---- Hosts that forbid io_uring ---- */
+
+/* From here on the system call @number fails in this process. */
+static bool forbid(uint32_t number)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = 4, .filter = filter};
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* The device of the fixture may have a ring by now: what it cannot start there, threads do. */
+TEST_F(blk, ring_that_takes_nothing_is_left_for_threads)
+{
+	struct blk_rig *g = &self->g;
+
+	ASSERT_TRUE(forbid(SYS_io_uring_enter));
+	for (uint32_t i = 0; i < 20; i++)
+		ASSERT_LE(0, blk_read(g, 0, i, i, S));
+	for (uint32_t i = 0; i < 20; i++)
+		ASSERT_LE(0, blk_wait(g, 0, NULL));
+	for (uint32_t i = 0; i < 20; i++) {
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, i));
+		EXPECT_EQ(i + 1, blk_data(g, i)[0]);
+	}
+	ASSERT_LE(0, blk_flush(g, 0, 0));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
+}
+
+TEST_F(blk, host_that_forbids_rings_has_disks)
+{
+	struct virtio_blk_options options = default_options(self->image);
+	struct ktstr_error error = {0};
+	struct virtio_blk *b;
+	struct blk_rig g;
+
+	ASSERT_TRUE(forbid(SYS_io_uring_setup));
+	ASSERT_EQ(0, blk_create(&g, &options));
+	blk_probe(&g, BLK_FEATURES);
+	ASSERT_LE(0, blk_read(&g, 0, 0, 7, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&g, 0));
+	EXPECT_EQ(8, blk_data(&g, 0)[0]);
+	blk_destroy(&g);
+	options.fd = dup(self->image);
+	options.engine = FILE_IO_URING;
+	EXPECT_EQ(-EPERM, virtio_blk__create(&options, &b, &error));
+	EXPECT_EQ(NULL, b);
 }
 
 /* ---- Random sequences against a model ---- */

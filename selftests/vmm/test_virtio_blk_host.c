@@ -342,6 +342,7 @@ TEST_F(host, reset_waits_for_what_is_in_flight)
 	struct blk_rig *g = &self->g;
 	void *passed = NULL;
 	pthread_t thread;
+	bool waits;
 
 	ASSERT_EQ(0, blk_start(g));
 	storage.closed = true;
@@ -351,8 +352,16 @@ TEST_F(host, reset_waits_for_what_is_in_flight)
 	blk_kick(g, 1);
 	wait_at_gate(2);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, reset_thread, g));
-	usleep(20000); /* for a reset that would not wait */
-	/* Meanwhile registers answer, and take nothing. */
+	/* Until then registers answer, and take nothing: a write that selects has no effect. */
+	do {
+		uint32_t low, high;
+
+		blk_wr(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+		low = blk_rd(g, VIRTIO_MMIO_DEVICE_FEATURES);
+		blk_wr(g, VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+		high = blk_rd(g, VIRTIO_MMIO_DEVICE_FEATURES);
+		waits = low == high;
+	} while (!waits);
 	EXPECT_NE(0, blk_rd(g, VIRTIO_MMIO_STATUS));
 	blk_wr(g, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	open_gate();
