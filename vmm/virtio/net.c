@@ -29,9 +29,6 @@
 #define BATCH 32u
 #define BUDGET 256u
 
-#define HOLD_MS 20u
-#define HOLD_NS (HOLD_MS * UINT64_C(1000000))
-
 #define NO_PAIR 0xff
 #define MAX_QUEUES (2 * VIRTIO_NET_MAX_PAIRS + 1)
 
@@ -220,7 +217,8 @@ static void broken(struct virtio_net *n, const struct ktstr_error *error)
 }
 
 /* Whether the sender is to wait: for a driver that runs, and not for too long. */
-static bool may_wait(struct rx_queue *rx, const struct virtq *q, bool may_hold)
+static bool may_wait(const struct virtio_net *n, struct rx_queue *rx, const struct virtq *q,
+		     bool may_hold)
 {
 	uint64_t now;
 
@@ -229,7 +227,7 @@ static bool may_wait(struct rx_queue *rx, const struct virtq *q, bool may_hold)
 	now = now_ns();
 	if (!rx->since)
 		rx->since = now;
-	return now - rx->since < HOLD_NS;
+	return now - rx->since < n->options.hold_ns;
 }
 
 static enum net_delivery receive(struct virtio_net *n, const struct net_frame *f, bool may_hold)
@@ -262,7 +260,7 @@ static enum net_delivery receive(struct virtio_net *n, const struct net_frame *f
 			virtq__unpop(q);
 	}
 	rx->armed |= may_hold;
-	if (outcome == NO_ROOM && may_wait(rx, q, may_hold))
+	if (outcome == NO_ROOM && may_wait(n, rx, q, may_hold))
 		return NET_HELD;
 	n->counts.rx_dropped++;
 	return NET_DELIVERED;
@@ -406,7 +404,7 @@ static int send_at_once(struct virtio_net *n, uint32_t pair, struct ktstr_error 
 		if (net_switch__forward(n->sw, (uint32_t)n->port, &f, true) == NET_HELD) {
 			virtq__unpop(q);
 			if (!n->held)
-				set_timer(n, now_ns() + HOLD_NS);
+				set_timer(n, now_ns() + n->options.hold_ns);
 			n->held = true;
 			break;
 		}
@@ -695,6 +693,8 @@ int virtio_net__create(const struct virtio_net_options *options, struct net_swit
 	if (!n)
 		return ktstr_error__set(error, ENOMEM, "virtio-net", NULL, NULL);
 	n->options = *options;
+	if (!n->options.hold_ns)
+		n->options.hold_ns = VIRTIO_NET_HOLD_NS;
 	n->sw = sw;
 	n->timer_fd = n->port = -1;
 	n->pairs = 1;

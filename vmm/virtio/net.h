@@ -13,9 +13,9 @@
  * been taken from there, for what the link can carry in the next LINK_AHEAD_NS and for its delay,
  * is kept in memory, LINK_BYTES at most; more is dropped.
  *
- * A frame for one receiver without enough buffers waits in the transmit queue for HOLD_MS at most,
- * as by the PAUSE frames of IEEE 802.3 annex 31B, and is dropped then; so are further ones until
- * there are buffers. Frames for many, and those that a link has held, do not wait.
+ * A frame for one receiver without enough buffers waits in the transmit queue, VIRTIO_NET_HOLD_NS
+ * at most, as by the PAUSE frames of IEEE 802.3 annex 31B, and is dropped then; so are further ones
+ * until there are buffers. Frames for many, and those that a link has held, do not wait.
  *
  * Checksums and segments that a sender leaves to others are passed on as they are to a receiver
  * that takes them, which within one machine costs nothing; for another they are done.
@@ -36,6 +36,7 @@ struct virtio_net;
 
 #define VIRTIO_NET_MAX_PAIRS 16u
 #define VIRTIO_NET_MAC_BYTES 6u
+#define VIRTIO_NET_HOLD_NS UINT64_C(20000000)
 #define VIRTIO_NET_MAX_DELAY_NS UINT64_C(60000000000)
 
 struct virtio_net_options {
@@ -43,6 +44,7 @@ struct virtio_net_options {
 	uint32_t pairs;			   /* of queues: 1 to VIRTIO_NET_MAX_PAIRS */
 	uint64_t rate_bps;		   /* bits a second; 0: no limit */
 	uint64_t delay_ns;		   /* at most VIRTIO_NET_MAX_DELAY_NS */
+	uint64_t hold_ns; /* how long frames for it may wait; 0: VIRTIO_NET_HOLD_NS */
 };
 
 /* ---- Switch ---- */
