@@ -60,6 +60,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(expect_cause);
 	MERGE(expect_sched_exit);
 	MERGE(files);
+	MERGE(nics);
 	MERGE(extractor);
 #undef MERGE
 }
@@ -84,6 +85,10 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 	config->scheduler_args = attrs->scheduler_args;
 	config->scheduler_ops = attrs->scheduler_ops;
 	config->stats_interval_ms = attrs->stats_interval_ms;
+	if (attrs->nics) {
+		config->nics = attrs->nics->nics;
+		config->nr_nics = attrs->nics->nr;
+	}
 }
 
 uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)

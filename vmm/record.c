@@ -472,6 +472,23 @@ static void put_exits(FILE *f, const struct ktstr_result *r)
 	fputs("]", f);
 }
 
+static void put_nics(FILE *f, const struct ktstr_result *r)
+{
+	fputs("\"nics\": [", f);
+	for (size_t i = 0; i < r->nr_nics; i++) {
+		const struct ktstr_nic_counts *c = &r->nics[i];
+
+		fprintf(f,
+			"%s{\"tx_frames\": %" PRIu64 ", \"tx_bytes\": %" PRIu64
+			", \"rx_frames\": %" PRIu64 ", \"rx_bytes\": %" PRIu64
+			", \"rx_dropped\": %" PRIu64 ", \"link_dropped\": %" PRIu64
+			", \"tx_bad\": %" PRIu64 "}",
+			i ? ", " : "", c->tx_frames, c->tx_bytes, c->rx_frames, c->rx_bytes,
+			c->rx_dropped, c->link_dropped, c->tx_bad);
+	}
+	fputs("]", f);
+}
+
 static void put_member(FILE *f, const char *name, const char *text)
 {
 	fprintf(f, "\"%s\": ", name);
@@ -591,6 +608,10 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	put_times(f, result);
 	fputs(",\n ", f);
 	put_exits(f, result);
+	if (result->nr_nics) {
+		fputs(",\n ", f);
+		put_nics(f, result);
+	}
 	fputs("}\n", f);
 }
 

@@ -2,6 +2,7 @@
 /* Writes and reads the directory of a saved machine. */
 #include "saved.h"
 #include "disk_options.h"
+#include "nic.h"
 #include "files.h"
 #include "../initramfs/copy.h"
 
@@ -142,6 +143,11 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 			fprintf(f, "scheduler=%s\n", c->scheduler);
 		for (size_t i = 0; i < c->nr_disks; i++)
 			describe_disk(&c->disks[i], f);
+		for (size_t i = 0; i < c->nr_nics; i++) {
+			fputs("nic=", f);
+			nic_options__write(&c->nics[i], f);
+			fputc('\n', f);
+		}
 		fprintf(f, "boot_timeout_s=%u\nattach_timeout_s=%u\ntimeout_s=%u\n",
 			c->boot_timeout_s, c->attach_timeout_s, c->timeout_s);
 		fprintf(f, "kernel=%s\nrelease=%s\n" END_LINE "\n", kernel_path, release);
@@ -333,6 +339,16 @@ static bool read_disk(struct saved_machine *machine, const char *path)
 	return true;
 }
 
+static bool read_nic(struct saved_machine *machine, char *value)
+{
+	struct ktstr_vm_config *c = &machine->config;
+
+	if (c->nr_nics == KTSTR_MAX_NICS)
+		return false;
+	c->nics = machine->nics;
+	return !nic_options__parse(value, &machine->nics[c->nr_nics++]);
+}
+
 #define NAMES(array) (array), sizeof(array) / sizeof((array)[0])
 
 /* Keys that are not known are a later version's, or for people. */
@@ -358,6 +374,8 @@ static bool read_setting(struct saved_machine *machine, const char *key, char *v
 		return read_disk(machine, value);
 	if (!strcmp(key, "disk_options"))
 		return c->nr_disks && !disk_options__parse(value, &machine->disks[c->nr_disks - 1]);
+	if (!strcmp(key, "nic"))
+		return read_nic(machine, value);
 	if (!strcmp(key, "append"))
 		c->append = value;
 	else if (!strcmp(key, "scheduler"))

@@ -49,6 +49,7 @@ struct saved_machine {
 	struct ktstr_vm_config config;
 	struct ktstr_topology_options topology;
 	struct ktstr_disk disks[KTSTR_MAX_DISKS];
+	struct ktstr_nic nics[KTSTR_MAX_NICS];
 	char *text, *dir;
 };
 

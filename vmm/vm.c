@@ -400,6 +400,8 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.nr_exits = vm->nr_exits,
 		.kaslr = vm->kaslr,
 		.cache_problem = vm->cache_problem[0] ? vm->cache_problem : NULL,
+		.nics = vm->nic_counts,
+		.nr_nics = vm->nr_nics,
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;

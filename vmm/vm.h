@@ -26,14 +26,18 @@
 #include "vcpu.h"
 
 struct monitor;
+struct net_switch;
 struct virtio_attachment;
 struct virtio_blk;
 struct virtio_mmio;
+struct virtio_net;
 struct vm_io;
 
 #define VM_MAX_VIRTIO 16u
 /* The caller's, and one of our own behind them. */
 #define VM_MAX_DISKS (KTSTR_MAX_DISKS + 1)
+
+_Static_assert(1 + VM_MAX_DISKS + KTSTR_MAX_NICS <= VM_MAX_VIRTIO, "room for all");
 
 /* Why a machine stopped. The first one counts. */
 enum vm_end {
@@ -83,6 +87,10 @@ struct vm {
 	uint32_t nr_virtio;
 	struct virtio_blk *disks[VM_MAX_DISKS];
 	uint32_t nr_disks;
+	struct virtio_net *nics[KTSTR_MAX_NICS];
+	uint32_t nr_nics;
+	struct net_switch *networks[KTSTR_MAX_NICS]; /* no gap */
+	struct ktstr_nic_counts nic_counts[KTSTR_MAX_NICS];
 
 	/* Run */
 	struct loop *loop;

@@ -25,10 +25,6 @@
 #define DEFAULT_CMDLINE "quiet panic=-1"
 #define CMDLINE_MAX 4096
 
-/* Drivers of what the machine has, where the kernel has them as modules. */
-static const char *const device_modules[] = {"virtio_mmio", "virtio_console", NULL};
-static const char *const disk_modules[] = {"virtio_mmio", "virtio_console", "virtio_blk", NULL};
-
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
 {
@@ -99,6 +95,18 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 	return fclose(f) ? -errno : 0;
 }
 
+/* Drivers of what the machine has, where the kernel has them as modules. */
+static void list_modules(const struct vm *vm, const char *modules[5])
+{
+	*modules++ = "virtio_mmio";
+	*modules++ = "virtio_console";
+	if (vm->nr_disks)
+		*modules++ = "virtio_blk";
+	if (vm->nr_nics)
+		*modules++ = "virtio_net";
+	*modules = NULL;
+}
+
 static bool can_be_disk(void *kernel)
 {
 	return !root__check_kernel(kernel, NULL);
@@ -146,13 +154,14 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 {
 	char self[PATH_MAX], cache[PATH_MAX];
 	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
+	const char *modules[5];
 	struct initramfs_spec spec = {
 		.init = vm->config.init,
 		.scheduler = vm->config.scheduler,
 		.files = vm->config.files,
 		.nr_files = vm->config.nr_files,
 		.modules_dir = kernel->modules_dir[0] ? kernel->modules_dir : NULL,
-		.modules = vm->nr_disks ? disk_modules : device_modules,
+		.modules = modules,
 		.kernel_config = kernel->config[0] ? kernel->config : NULL,
 		.kernel_release = kernel->release[0] ? kernel->release : NULL,
 		.cache_dir = cache_err ? NULL : cache,
@@ -164,7 +173,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 	err = vm->config.root == KTSTR_ROOT_EROFS ? root__check_kernel(kernel, error) : 0;
 	if (err)
 		return err;
-
+	list_modules(vm, modules);
 	if (!spec.init) {
 		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 

@@ -26,6 +26,7 @@
 #include "virtio/console.h"
 #include "virtio/mmio.h"
 #include "vm.h"
+#include "vm_nics.h"
 
 #define COM1 0
 #define COM2 1
@@ -458,8 +459,7 @@ static int create_serial(struct vm *vm, int n, void (*transmit)(void *, uint8_t)
 			      SERIAL_PORTS, names[n], &serial_bus_ops, &vm->com[n], error);
 }
 
-/* Gives @dev the next place among the machine's virtio devices; @loop runs its queues. */
-static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name, struct loop *loop,
+int vm_io__add_virtio(struct vm *vm, struct virtio_device *dev, const char *name, struct loop *loop,
 		      struct ktstr_error *error)
 {
 	struct vm_virtio *v = &vm->virtio[vm->nr_virtio];
@@ -493,8 +493,8 @@ int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_e
 	if (err)
 		return err;
 	vm->nr_disks++;
-	return add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), disk->path,
-			  virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
+	return vm_io__add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), disk->path,
+				 virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
 }
 
 static int create_disks(struct vm *vm, struct ktstr_error *error)
@@ -543,13 +543,15 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 		err = virtio_console__create(&callbacks, &io->console, error);
 	if (err)
 		return err;
-	err = add_virtio(vm, virtio_console__device(io->console), "virtio-console", vm->loop,
-			 error);
+	err = vm_io__add_virtio(vm, virtio_console__device(io->console), "virtio-console", vm->loop,
+				error);
 	io->transport = vm->virtio[0].transport;
 	if (!err && vm->config.terminal_columns)
 		virtio_console__set_size(io->console, (uint16_t)vm->config.terminal_columns,
 					 (uint16_t)vm->config.terminal_rows);
-	return err ? err : create_disks(vm, error);
+	if (!err)
+		err = create_disks(vm, error);
+	return err ? err : vm_nics__create(vm, error);
 }
 
 static int watch(struct vm *vm, int fd, loop_fn fn, void *opaque, struct loop_source **source)
@@ -580,6 +582,8 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
 	for (uint32_t i = 0; i < vm->nr_disks && !err; i++)
 		err = virtio_blk__start(vm->disks[i], error);
+	if (!err)
+		err = vm_nics__start(vm, error);
 	if (err)
 		return err;
 	vm_io__set_timer(vm, (uint64_t)vm->config.boot_timeout_s * 1000);
@@ -592,6 +596,7 @@ void vm_io__drain(struct vm *vm)
 
 	for (uint32_t i = 0; i < vm->nr_disks; i++)
 		virtio_blk__stop(vm->disks[i]);
+	vm_nics__stop(vm);
 	virtio_mmio__run_queues(io->transport);
 	on_com1(vm, EPOLLIN);
 	on_com2(vm, EPOLLIN);
@@ -655,6 +660,7 @@ void vm_io__destroy(struct vm *vm)
 		return;
 	for (uint32_t i = 0; i < vm->nr_disks; i++)
 		virtio_blk__stop(vm->disks[i]);
+	vm_nics__stop(vm);
 	for (uint32_t i = 0; i < vm->nr_virtio; i++) {
 		virtio_attachment__destroy(vm->virtio[i].attachment);
 		virtio_mmio__destroy(vm->virtio[i].transport);
@@ -662,6 +668,7 @@ void vm_io__destroy(struct vm *vm)
 	for (uint32_t i = 0; i < vm->nr_disks; i++)
 		virtio_blk__destroy(vm->disks[i]);
 	vm->nr_disks = 0;
+	vm_nics__destroy(vm);
 	virtio_console__destroy(io->console);
 	channel__destroy(&io->channel);
 	stats__destroy(&io->stats);

@@ -10,9 +10,13 @@
 
 struct ktstr_disk;
 struct ktstr_result;
+struct loop;
+struct virtio_device;
 struct vm;
 
-/* Serial ports, virtio console and disks as devices of the machine; before the tables are written.
+/*
+ * Serial ports, virtio console, disks and NICs as devices of the machine; before the tables are
+ * written.
  */
 int vm_io__create(struct vm *vm, struct ktstr_error *error);
 void vm_io__destroy(struct vm *vm);
@@ -21,6 +25,12 @@ void vm_io__destroy(struct vm *vm);
  * written. Errors of ktstr_vm__create().
  */
 int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error);
+/*
+ * Gives @dev the next place among the machine's virtio devices; @loop runs its queues. -ENOSPC:
+ * VM_MAX_VIRTIO are there; errors of virtio_mmio__create().
+ */
+int vm_io__add_virtio(struct vm *vm, struct virtio_device *dev, const char *name, struct loop *loop,
+		      struct ktstr_error *error);
 /* Event sources and the boot timer; right before the vCPUs start. */
 int vm_io__start(struct vm *vm, struct ktstr_error *error);
 /* The timer, which ends the machine: in @ms, 0 never. In the event loop. */

@@ -18,6 +18,22 @@
 #define KTSTR_ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 /* The same for .files. */
 #define KTSTR_FILES(...) KTSTR_ARGS(__VA_ARGS__)
+/*
+ * Network interfaces, for .nics: KTSTR_NICS(NIC(.network = "a"), NIC(.network = "a", .rate_bps =
+ * 10000000)). What NIC() takes are the fields of struct ktstr_nic (ktstr/vm.h).
+ */
+struct ktstr_nics {
+	const struct ktstr_nic *nics; /* [nr] */
+	size_t nr;		      /* at most KTSTR_MAX_NICS */
+};
+#define NIC(...)            \
+	{                   \
+		__VA_ARGS__ \
+	}
+#define KTSTR_NICS(...)                                                               \
+	(&(const struct ktstr_nics){(const struct ktstr_nic[]){__VA_ARGS__},          \
+				    sizeof((const struct ktstr_nic[]){__VA_ARGS__}) / \
+					    sizeof(struct ktstr_nic)})
 /* Why a test is skipped whose .files name a program that the host does not have. */
 #define KTSTR_SKIP_NO_PROGRAM "payload program not installed"
 
@@ -76,6 +92,7 @@ struct ktstr_test_attrs {
 	 * error. Directories come with all that is in them.
 	 */
 	const char *const *files;
+	const struct ktstr_nics *nics; /* KTSTR_NICS(NIC(.network = "a"), ...): eth0, eth1, ... */
 	/* What becomes of the raw output of its payloads, after a pass */
 	const struct ktstr_extractor *extractor;
 };

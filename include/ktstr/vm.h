@@ -110,6 +110,44 @@ struct ktstr_disk {
 
 #define KTSTR_MAX_DISKS 8u
 
+/*
+ * A network interface of the machine (virtio-net): the first of the list is probed first, as eth0.
+ * Interfaces with the same @network are on one switch, which learns addresses. One that is alone
+ * there gets back all that it sends, unchanged. Nothing of it touches the host's network.
+ *
+ * A frame for one receiver that has no free buffer waits for up to 20 ms before it is dropped, so
+ * that a sender is slowed rather than cut off; frames for all, and those that a link with a rate or
+ * a delay carries, are dropped at once.
+ */
+struct ktstr_nic {
+	/* Letters, digits, '_', '-' and '.', at most 32; NULL: a network of its own */
+	const char *network;
+	/*
+	 * Of what it sends: bits a second, of Ethernet frames without preamble and check sequence;
+	 * 0: no limit. Frames wait in the guest's transmit queue, so none is lost by this.
+	 */
+	uint64_t rate_bps;
+	/*
+	 * How long what it sends is under way, us, 60 s at most. More than 16 MiB under way are
+	 * lost.
+	 */
+	uint64_t delay_us;
+	uint32_t queues; /* pairs of them, 1 to 16; 0: 1 */
+	/* All 0: 02:6b:74:73:74 and its place in the list, from 0 */
+	uint8_t mac[6];
+};
+
+#define KTSTR_MAX_NICS 6u
+
+/* What came of an interface. A TCP segment that is larger than the link's counts as one frame. */
+struct ktstr_nic_counts {
+	uint64_t tx_frames, tx_bytes; /* that it sent */
+	uint64_t rx_frames, rx_bytes; /* that it got */
+	uint64_t rx_dropped;	      /* for which it had no buffer */
+	uint64_t link_dropped;	      /* sent by it, and too much under way */
+	uint64_t tx_bad;	      /* from its driver, and no frames that could be */
+};
+
 enum ktstr_guest_role {
 	KTSTR_ROLE_TEST = 0, /* PID 1's child returns to main() of @init */
 	KTSTR_ROLE_COMMAND,  /* PID 1's child executes @argv */
@@ -204,6 +242,8 @@ struct ktstr_vm_config {
 	enum ktstr_root root;
 	const struct ktstr_disk *disks; /* [nr_disks] */
 	size_t nr_disks;		/* at most KTSTR_MAX_DISKS */
+	const struct ktstr_nic *nics;	/* [nr_nics] */
+	size_t nr_nics;			/* at most KTSTR_MAX_NICS */
 	uint32_t boot_timeout_s;	/* from the first KVM_RUN until PID 1 speaks; 0: no limit */
 	uint32_t attach_timeout_s;	/* guest time that the scheduler has to attach */
 	uint32_t timeout_s;		/* from the start of the test to the end; 0: no limit */
@@ -306,6 +346,8 @@ struct ktstr_result {
 	enum ktstr_kaslr kaslr;
 	const char *cache_problem; /* one line: what was damaged in the cache, and made anew for
 				    * this run, or why there is none; NULL: nothing */
+	const struct ktstr_nic_counts *nics; /* [nr_nics], as in the configuration */
+	size_t nr_nics;
 };
 
 struct ktstr_vm;
@@ -314,7 +356,8 @@ struct ktstr_vm;
  * Prepares everything up to the first guest instruction. On failure *vm is NULL and @error says
  * why: -ENOENT no kernel or file, -EINVAL an impossible configuration, -ENOEXEC not a kernel,
  * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory; of a disk: what open(2) says, -EBUSY another machine
- * has it, -EINVAL no image or an impossible description.
+ * has it, -EINVAL no image or an impossible description; of a NIC: -EINVAL an impossible one, or
+ * the address of another on its network.
  */
 int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
 		     struct ktstr_error *error);

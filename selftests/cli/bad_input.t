@@ -36,6 +36,13 @@ refuses disk_with_a_rate_of_nothing 'run: --disk: takes numbers from 1' \
 	run --disk "$tmp/text,iops=0" true
 refuses disk_with_a_burst_alone 'run: --disk: burst-ops=N needs iops=N' \
 	run --disk "$tmp/text,burst-ops=5" true
+refuses nic_option_that_is_none 'run: --nic: takes network=NAME, ' run --nic speed=1 true
+refuses nic_with_a_network_without_a_name 'run: --nic: network=NAME takes ' run --nic network= true
+refuses nic_with_a_rate_of_nothing 'run: --nic: rate=N.KMG. takes bits a second' run --nic rate=0 true
+refuses nic_with_the_address_of_a_group 'run: --nic: mac=M takes ' run --nic mac=01:00:00:00:00:01 true
+refuses nics_of_one_address 'run: number 1: NIC: the address is that of another' \
+	run --nic network=a,mac=02:00:00:00:00:01 --nic network=a,mac=02:00:00:00:00:01 true
+refuses too_many_nics 'run: --nic: more than 6' run --nic '' --nic '' --nic '' --nic '' --nic '' --nic '' --nic '' true
 refuses too_many_disks 'run: --disk: more than 8' run --disk 1 --disk 2 --disk 3 --disk 4 --disk 5 \
 	--disk 6 --disk 7 --disk 8 --disk 9 true
 refuses topology_that_is_none 'run: foo: topology: .*write' run --topology foo true

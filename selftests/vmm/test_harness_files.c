@@ -220,4 +220,18 @@ TEST(files_of_a_test_replace_those_of_its_variant)
 	EXPECT_STREQ("b", attrs.files[0]);
 }
 
+TEST(nics_of_a_test_replace_those_of_its_variant)
+{
+	struct ktstr_test_attrs attrs = {.nics = KTSTR_NICS(NIC(.network = "a"))};
+	const struct ktstr_test_attrs over = {.nics = KTSTR_NICS(NIC(.network = "b"), NIC())};
+	const struct ktstr_test_attrs none = {.timeout_s = 1};
+
+	ktstr_test_attrs__merge(&attrs, &none);
+	EXPECT_EQ(1, attrs.nics->nr);
+	ktstr_test_attrs__merge(&attrs, &over);
+	ASSERT_EQ(2, attrs.nics->nr);
+	EXPECT_STREQ("b", attrs.nics->nics[0].network);
+	EXPECT_EQ(NULL, attrs.nics->nics[1].network);
+}
+
 TEST_HARNESS_MAIN

@@ -151,6 +151,15 @@ TEST_F(saved, settings_come_back)
 		 .serial = "a=b"},
 	};
 	self->config.nr_disks = 2;
+	self->config.nics = (const struct ktstr_nic[]){
+		{.network = NULL},
+		{.network = "a",
+		 .rate_bps = 8,
+		 .delay_us = 9,
+		 .queues = 3,
+		 .mac = {2, 0, 0, 0, 0, 4}},
+	};
+	self->config.nr_nics = 2;
 	self->config.timeout_s = 5;
 	self->config.attach_timeout_s = 6;
 	self->config.boot_timeout_s = 7;
@@ -181,6 +190,14 @@ TEST_F(saved, settings_come_back)
 	EXPECT_EQ(7, c->disks[1].burst_bytes);
 	EXPECT_EQ(2, c->disks[1].queues);
 	EXPECT_STREQ("a=b", c->disks[1].serial);
+	ASSERT_EQ(2, c->nr_nics);
+	EXPECT_EQ(NULL, c->nics[0].network);
+	EXPECT_EQ(0, c->nics[0].mac[0]);
+	EXPECT_STREQ("a", c->nics[1].network);
+	EXPECT_EQ(8, c->nics[1].rate_bps);
+	EXPECT_EQ(9, c->nics[1].delay_us);
+	EXPECT_EQ(3, c->nics[1].queues);
+	EXPECT_EQ(4, c->nics[1].mac[5]);
 	EXPECT_EQ(5, c->timeout_s);
 	EXPECT_EQ(6, c->attach_timeout_s);
 	EXPECT_EQ(7, c->boot_timeout_s);
@@ -212,6 +229,8 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 		"no equals\n",
 		"vendor=via\n",
 		"disk_options=ro\n",
+		"nic=rate=x\n",
+		"nic=\nnic=\nnic=\nnic=\nnic=\nnic=\nnic=\n",
 		"disk=/image\ndisk_options=rw\n",
 		"disk=1\ndisk=2\ndisk=3\ndisk=4\ndisk=5\ndisk=6\ndisk=7\ndisk=8\ndisk=9\n",
 	};

@@ -16,6 +16,7 @@
 #include "../disk_options.h"
 #include "../emulated/emulated.h"
 #include "../kernel.h"
+#include "../nic.h"
 #include "../root.h"
 #include "cli.h"
 #include "files.h"
@@ -38,6 +39,9 @@ struct run_options {
 	struct ktstr_disk disks[KTSTR_MAX_DISKS]; /* their text is disk_text */
 	char disk_text[KTSTR_MAX_DISKS][PATH_MAX];
 	size_t nr_disks;
+	struct ktstr_nic nics[KTSTR_MAX_NICS]; /* their text is nic_text */
+	char nic_text[KTSTR_MAX_NICS][256];
+	size_t nr_nics;
 	bool help;
 };
 
@@ -78,6 +82,15 @@ static void usage(const struct run_options *o, FILE *to)
 		"(read-only),\n"
 		"                         iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, "
 		"serial=S;\n"
+		"                         may be repeated\n"
+		"      --nic OPTIONS      give the guest a network interface, with network=NAME "
+		"(those "
+		"of one\n"
+		"                         NAME are on one switch; one that is alone gets back what "
+		"it\n"
+		"                         sends), rate=N[KMG], delay=US, queues=N, mac=M, joined "
+		"by "
+		"commas;\n"
 		"                         may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after the command started [%s]\n"
@@ -168,11 +181,28 @@ static int parse_disk(struct run_options *o, const char *value)
 	return wrong ? bad(o, "--disk", wrong) : 0;
 }
 
+static int parse_nic(struct run_options *o, const char *value)
+{
+	char *text;
+	const char *wrong;
+
+	if (o->nr_nics == KTSTR_MAX_NICS)
+		return bad(o, "--nic", "more than 6");
+	if (strlen(value) >= sizeof(o->nic_text[0]))
+		return bad(o, "--nic", strerror(ENAMETOOLONG));
+	text = o->nic_text[o->nr_nics];
+	strcpy(text, value);
+	wrong = nic_options__parse(text, &o->nics[o->nr_nics++]);
+	return wrong ? bad(o, "--nic", wrong) : 0;
+}
+
 static int parse_option(struct run_options *o, int c)
 {
 	switch (c) {
 	case 'd':
 		return parse_disk(o, optarg);
+	case 'n':
+		return parse_nic(o, optarg);
 	case 'k':
 		o->session.config.kernel = optarg;
 		return 0;
@@ -249,6 +279,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"stats", required_argument, NULL, 'P'},
 		{"include", required_argument, NULL, 'i'},
 		{"disk", required_argument, NULL, 'd'},
+		{"nic", required_argument, NULL, 'n'},
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
@@ -310,6 +341,17 @@ static int check_disks(const struct run_options *o)
 	return 0;
 }
 
+static int check_nics(const struct run_options *o)
+{
+	struct virtio_net_options options[KTSTR_MAX_NICS];
+	uint32_t networks[KTSTR_MAX_NICS];
+	struct ktstr_error error = {0};
+
+	return nic__describe(o->nics, o->nr_nics, options, networks, &error)
+		       ? cli_error(o->session.command, &error)
+		       : 0;
+}
+
 /* What can be said about the input without a machine, before an emulated host is started for it. */
 static int check_input(const struct run_options *o)
 {
@@ -342,7 +384,9 @@ static int check_input(const struct run_options *o)
 		status = cli_error(o->session.command, &error);
 	}
 	free(kernel);
-	return status ? status : check_disks(o);
+	if (!status)
+		status = check_disks(o);
+	return status ? status : check_nics(o);
 }
 
 /* The machine that the options describe, and whether its memory is enough. */
@@ -375,6 +419,8 @@ static int read_options(struct run_options *o, int argc, char **argv, int *statu
 	o->session.config.scheduler_args = o->scheduler_args;
 	o->session.config.disks = o->disks;
 	o->session.config.nr_disks = o->nr_disks;
+	o->session.config.nics = o->nics;
+	o->session.config.nr_nics = o->nr_nics;
 	session__set_output(&o->session);
 	return 0;
 }

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Network interfaces of a machine: two network namespaces talk over the monitor's switch, links
+ * have their rate and delay, and an interface alone gets back what it sends. No tools are needed.
+ */
+#include <ktstr/harness.h>
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "workload.h"
+
+#define MIB (1u << 20)
+#define PORT 4000
+#define STREAM_BYTES (16 * MIB)
+
+/* So slow that no host is slower: a datagram takes 12 ms. */
+#define RATE_BPS UINT64_C(1000000)
+#define DELAY_US UINT64_C(50000)
+#define DATAGRAM 1472u
+#define DATAGRAM_FRAME (DATAGRAM + 42u)
+#define DATAGRAMS 400u
+
+#define ETHERTYPE_TEST 0x88b5 /* IEEE 802: local experiments */
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* ---- Interfaces and namespaces; 0 or -errno ---- */
+
+/* Moves @name of this namespace to that of @pid (rtnetlink(7)). */
+static int move_interface(const char *name, pid_t pid)
+{
+	struct {
+		struct nlmsghdr nh;
+		struct ifinfomsg info;
+		struct rtattr attribute;
+		uint32_t pid;
+	} request = {
+		.nh = {.nlmsg_len = sizeof(request),
+		       .nlmsg_type = RTM_NEWLINK,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(name)},
+		.attribute = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = IFLA_NET_NS_PID},
+		.pid = (uint32_t)pid,
+	};
+	struct {
+		struct nlmsghdr nh;
+		struct nlmsgerr error;
+	} answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), err = 0;
+
+	if (fd < 0 || send(fd, &request, sizeof(request), 0) != sizeof(request) ||
+	    recv(fd, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer))
+		err = -errno;
+	else
+		err = answer.error.error;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int set_up(const char *name, const char *address)
+{
+	struct ifreq ifr = {.ifr_flags = 0};
+	struct sockaddr_in *in = (struct sockaddr_in *)(void *)&ifr.ifr_addr;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	in->sin_family = AF_INET;
+	if (address) {
+		inet_pton(AF_INET, address, &in->sin_addr);
+		err = ioctl(fd, SIOCSIFADDR, &ifr);
+		inet_pton(AF_INET, "255.255.255.0", &in->sin_addr);
+		err = err ? err : ioctl(fd, SIOCSIFNETMASK, &ifr);
+	}
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	err = err ? err : ioctl(fd, SIOCSIFFLAGS, &ifr);
+	err = err ? -errno : 0;
+	close(fd);
+	return err;
+}
+
+static bool has_mac(const char *name, const char *mac)
+{
+	char path[128], text[64];
+
+	snprintf(path, sizeof(path), "/sys/class/net/%s/address", name);
+	return !file__read(path, text, sizeof(text)) && !strcmp(text, mac);
+}
+
+static struct sockaddr_in address_of(const char *text)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+
+	inet_pton(AF_INET, text, &in.sin_addr);
+	return in;
+}
+
+/* ---- The other namespace: a child that serves there ---- */
+
+/* What a stream has at its byte @at: no two parts of a packet's size are the same. */
+static uint8_t stream_byte(uint64_t at)
+{
+	return (uint8_t)(at * 31 + (at >> 8) * 7 + (at >> 16));
+}
+
+/* Sends @bytes to whoever connects, once. */
+static int serve_stream(int listener, uint64_t bytes)
+{
+	static uint8_t buf[65536];
+	int fd = accept(listener, NULL, NULL);
+
+	for (uint64_t at = 0; at < bytes;) {
+		uint64_t n = bytes - at < sizeof(buf) ? bytes - at : sizeof(buf);
+
+		for (uint64_t i = 0; i < n; i++)
+			buf[i] = stream_byte(at + i);
+		if (send(fd, buf, n, MSG_NOSIGNAL) != (ssize_t)n)
+			return -1;
+		at += n;
+	}
+	return close(fd);
+}
+
+/*
+ * Answers each datagram; one of a single byte by large ones, as fast as they go: more than
+ * DATAGRAMS, as a queueing discipline of the guest may drop some of what waits for long.
+ */
+static int serve_datagrams(int fd)
+{
+	for (;;) {
+		struct sockaddr_in from;
+		socklen_t length = sizeof(from);
+		uint8_t buf[2048];
+		ssize_t n = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &length);
+
+		uint32_t nr = n == 1 ? 2 * DATAGRAMS : 1;
+
+		n = n == 1 ? DATAGRAM : n;
+		while (n > 0 && nr--)
+			if (sendto(fd, buf, (size_t)n, 0, (struct sockaddr *)&from, length) != n)
+				return -1;
+	}
+}
+
+/* In the child: @ready is written when the sockets are there, @go is read when the interface is. */
+static int serve(const char *name, const char *address, uint64_t bytes, int ready, int go)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	int tcp, udp, one = 1;
+	char c = 0;
+	pid_t datagrams;
+
+	if (unshare(CLONE_NEWNET) || write(ready, &c, 1) != 1 || read(go, &c, 1) != 1 ||
+	    set_up("lo", NULL) || set_up(name, address))
+		return 1;
+	tcp = socket(AF_INET, SOCK_STREAM, 0);
+	udp = socket(AF_INET, SOCK_DGRAM, 0);
+	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(tcp, (struct sockaddr *)&in, sizeof(in)) || listen(tcp, 1) ||
+	    bind(udp, (struct sockaddr *)&in, sizeof(in)))
+		return 1;
+	datagrams = fork();
+	if (!datagrams) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(serve_datagrams(udp) ? 1 : 0);
+	}
+	if (write(ready, &c, 1) != 1)
+		return 1;
+	return serve_stream(tcp, bytes) ? 1 : 0;
+}
+
+/* Starts it, with interface @name moved there. Its process; negative: it did not start. */
+static pid_t start_peer(const char *name, const char *address, uint64_t bytes)
+{
+	int ready[2], go[2];
+	pid_t pid;
+	char c = 0;
+
+	if (pipe(ready) || pipe(go))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(serve(name, address, bytes, ready[1], go[0]));
+	}
+	close(ready[1]);
+	if (pid < 0 || read(ready[0], &c, 1) != 1 || move_interface(name, pid) ||
+	    write(go[1], &c, 1) != 1 || read(ready[0], &c, 1) != 1)
+		return -1;
+	close(ready[0]);
+	close(go[0]);
+	close(go[1]);
+	return pid;
+}
+
+/* ---- This namespace ---- */
+
+struct stream {
+	uint64_t bytes, wrong;
+};
+
+static int read_stream(const char *address, struct stream *s)
+{
+	static uint8_t buf[65536];
+	struct sockaddr_in in = address_of(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	ssize_t n;
+
+	*s = (struct stream){.bytes = 0};
+	if (fd < 0 || connect(fd, (struct sockaddr *)&in, sizeof(in)))
+		return -errno;
+	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
+		for (ssize_t i = 0; i < n; i++)
+			s->wrong += buf[i] != stream_byte(s->bytes + (uint64_t)i);
+		s->bytes += (uint64_t)n;
+	}
+	close(fd);
+	return n < 0 ? -errno : 0;
+}
+
+/* Shortest of @nr round trips of a datagram, us; 0: one was lost. */
+static uint64_t round_trip_us(const char *address, uint32_t nr)
+{
+	struct sockaddr_in in = address_of(address);
+	struct timeval limit = {.tv_sec = 10};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	uint64_t shortest = UINT64_MAX;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&in, sizeof(in)))
+		shortest = 0;
+	while (nr-- && shortest) {
+		uint64_t start = now_us(), us;
+		uint32_t got = 0;
+
+		if (send(fd, &nr, sizeof(nr), 0) != sizeof(nr) ||
+		    recv(fd, &got, sizeof(got), 0) != sizeof(got) || got != nr)
+			break;
+		us = now_us() - start;
+		shortest = us < shortest ? us : shortest;
+	}
+	close(fd);
+	return nr == UINT32_MAX ? shortest : 0;
+}
+
+/* Bits a second on the link, from the first of DATAGRAMS that come to the last; 0: there are fewer.
+ */
+static double datagram_rate(const char *address)
+{
+	struct sockaddr_in in = address_of(address);
+	struct timeval limit = {.tv_sec = 20};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	uint64_t start_us = 0;
+	uint32_t nr = 0;
+	uint8_t buf[2048] = {0};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (!connect(fd, (struct sockaddr *)&in, sizeof(in)) && send(fd, buf, 1, 0) == 1) {
+		while (nr < DATAGRAMS && recv(fd, buf, sizeof(buf), 0) == DATAGRAM)
+			if (!nr++)
+				start_us = now_us();
+	}
+	close(fd);
+	if (nr < DATAGRAMS)
+		return 0;
+	return (nr - 1) * (DATAGRAM_FRAME * 8e6) / (double)(now_us() - start_us);
+}
+
+/* ---- Tests ---- */
+
+KTSTR_TEST(namespaces_talk_over_a_switch, .timeout_s = 120,
+	   .nics = KTSTR_NICS(NIC(.network = "a", .queues = 2), NIC(.network = "a"),
+			      NIC(.network = "b", .mac = {0x02, 0, 0, 0, 0, 0x42})))
+{
+	struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_TEST)};
+	uint8_t frame[1200], back[2048];
+	struct stream stream;
+	int fd, status;
+	pid_t peer;
+
+	EXPECT_TRUE(has_mac("eth0", "02:6b:74:73:74:00"));
+	EXPECT_TRUE(has_mac("eth1", "02:6b:74:73:74:01"));
+	EXPECT_TRUE(has_mac("eth2", "02:00:00:00:00:42"));
+
+	ASSERT_EQ(0, set_up("eth0", "10.0.0.1"));
+	peer = start_peer("eth1", "10.0.0.2", STREAM_BYTES);
+	ASSERT_LT(0, peer);
+	EXPECT_NE(0, round_trip_us("10.0.0.2", 10));
+	ASSERT_EQ(0, read_stream("10.0.0.2", &stream));
+	EXPECT_EQ(STREAM_BYTES, stream.bytes);
+	EXPECT_EQ(0, stream.wrong);
+	ASSERT_EQ(peer, waitpid(peer, &status, 0));
+	EXPECT_EQ(0, status);
+
+	/* Alone on its network, it gets back what it sends, as it is. */
+	ASSERT_EQ(0, set_up("eth2", NULL));
+	fd = socket(AF_PACKET, SOCK_RAW, htons(ETHERTYPE_TEST));
+	ASSERT_LE(0, fd);
+	ll.sll_ifindex = (int)if_nametoindex("eth2");
+	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&ll, sizeof(ll)));
+	for (uint32_t i = 0; i < 3; i++) {
+		memset(frame, (int)i, sizeof(frame));
+		memcpy(frame, "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\x42\x88\xb5", ETH_HLEN);
+		if (i == 1)
+			memcpy(frame, frame + ETH_ALEN, ETH_ALEN);
+		ASSERT_EQ((ssize_t)sizeof(frame), send(fd, frame, sizeof(frame), 0));
+		ASSERT_EQ((ssize_t)sizeof(frame), recv(fd, back, sizeof(back), 0));
+		EXPECT_EQ(0, memcmp(frame, back, sizeof(frame)));
+	}
+	close(fd);
+}
+
+/* eth1 sends at a rate, eth0 with a delay: a round trip has the delay once. */
+KTSTR_TEST(links_have_their_rate_and_delay, .timeout_s = 120,
+	   .nics = KTSTR_NICS(NIC(.network = "a", .delay_us = DELAY_US),
+			      NIC(.network = "a", .rate_bps = RATE_BPS)))
+{
+	uint64_t trip_us;
+	double rate_bps;
+	pid_t peer;
+
+	ASSERT_EQ(0, set_up("eth0", "10.0.0.1"));
+	peer = start_peer("eth1", "10.0.0.2", 0);
+	ASSERT_LT(0, peer);
+	trip_us = round_trip_us("10.0.0.2", 20);
+	TH_LOG("shortest round trip: %lu us", (unsigned long)trip_us);
+	EXPECT_LE(DELAY_US, trip_us);
+	EXPECT_GE(DELAY_US * 3 / 2, trip_us);
+	/* There is something to be sent all the time. */
+	rate_bps = datagram_rate("10.0.0.2");
+	TH_LOG("%.0f bit/s on the link", rate_bps);
+	EXPECT_LE(0.97 * (double)RATE_BPS, rate_bps);
+	EXPECT_GE(1.03 * (double)RATE_BPS, rate_bps);
+}
+
+KTSTR_HARNESS_MAIN
