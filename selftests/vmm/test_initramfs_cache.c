@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "initramfs/cache.h"
 #include "initramfs_util.h"
@@ -317,6 +318,61 @@ TEST_F(cache, a_missing_part_is_made_anew)
 	EXPECT_STREQ("", note);
 }
 
+/* In the head of an entry: magic, sum of what follows, length, size of the archive. */
+TEST_F(cache, an_entry_whose_numbers_do_not_fit_is_damaged)
+{
+	const uint64_t sizes[] = {0, 512, UINT64_C(1) << 40, BIG + (UINT64_C(1) << 20)};
+	const size_t sum_at = 8, summed_from = 16, size_at = 24;
+	char path[PATH_MAX], note[256], data[8192];
+	uint64_t sum;
+	ssize_t n;
+	int fd;
+
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		self->spec.nr_files = 1 + i % 2;
+		ASSERT_TRUE(use(&self->spec, "first"));
+		ASSERT_TRUE(find(self->cache, "base-", path));
+		fd = open(path, O_RDWR);
+		n = pread(fd, data, sizeof(data), 0);
+		memcpy(data + size_at, &sizes[i / 2], sizeof(sizes[0]));
+		sum = digest__sum(data + summed_from, (size_t)n - summed_from);
+		memcpy(data + sum_at, &sum, sizeof(sum));
+		ASSERT_EQ(n, pwrite(fd, data, (size_t)n, 0));
+		close(fd);
+		EXPECT_TRUE(use_noted(&self->spec, "first", note)) TH_LOG("%zu", i);
+		EXPECT_NE(NULL, strstr(note, "damaged")) TH_LOG("%zu", i);
+		ASSERT_EQ(0, sh("rm %s", path));
+	}
+}
+
+/* What cannot be opened for want of a descriptor is there all the same. */
+TEST_F(cache, a_lack_of_descriptors_is_no_damage)
+{
+	char parts[PATH_MAX + 8];
+	ino_t first;
+
+	self->spec.nr_files = 2;
+	ASSERT_TRUE(use(&self->spec, "199\n200\n"));
+	first = entry_inode(self->cache);
+	snprintf(parts, sizeof(parts), "%s/parts", self->cache);
+	for (rlim_t limit = 4; limit < 16; limit++) {
+		pid_t pid = fork();
+		int status;
+
+		if (!pid) {
+			const struct rlimit few = {limit, limit};
+
+			setrlimit(RLIMIT_NOFILE, &few);
+			initramfs__base(&self->spec, &self->image, NULL);
+			_exit(strstr(self->image.note, "damaged") ? 1 : 0);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%d", (int)limit);
+		EXPECT_EQ(2, sh("exit $(ls %s | wc -l)", parts)) TH_LOG("%d", (int)limit);
+		EXPECT_EQ(first, entry_inode(self->cache)) TH_LOG("%d", (int)limit);
+	}
+}
+
 /* What a disk does to a file that nobody writes to is found when its content is read again. */
 TEST_F(cache, parts_are_read_again_after_a_boot)
 {
@@ -418,6 +474,22 @@ TEST_F(cache, nothing_is_removed_while_somebody_builds)
 	cache__close(&cleaner);
 	close(part.fd);
 	close(fd);
+}
+
+/* A cleaner that comes too early is a user of the store like any other, before and after. */
+TEST_F(cache, who_cannot_clean_still_keeps_others_from_it)
+{
+	struct cache builder, early, late;
+
+	ASSERT_EQ(0, cache__open(self->cache, &builder));
+	ASSERT_EQ(0, cache__open(self->cache, &early));
+	ASSERT_EQ(0, cache__open(self->cache, &late));
+	cache__clean(&early, 0, 0);
+	cache__close(&builder);
+	EXPECT_FALSE(store__be_alone(&late.store));
+	cache__close(&early);
+	EXPECT_TRUE(store__be_alone(&late.store));
+	cache__close(&late);
 }
 
 TEST_F(cache, an_open_image_outlives_its_entry)
