@@ -373,6 +373,25 @@ TEST_F(cache, a_lack_of_descriptors_is_no_damage)
 	}
 }
 
+TEST_F_TIMEOUT(cache, many_large_files_do_not_take_all_descriptors, 120)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/d", self->dir);
+	ASSERT_EQ(0, sh("mkdir %s && for i in $(seq 300); do seq $i 13000 > %s/$i; done", path,
+			path));
+	usleep(TICK_US);
+	self->files[0] = (struct ktstr_file){.host_path = path, .guest_path = "/d"};
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, initramfs__base(&self->spec, &self->image, NULL));
+		EXPECT_STREQ("", self->image.note);
+		EXPECT_EQ(PIECES_MAX_PARTS + 1, self->image.nr_fds);
+		ASSERT_TRUE(unpack_image(&self->image, self->dir));
+		EXPECT_EQ(0, sh("diff -r %s %s/root/d", path, self->dir));
+		initramfs_image__close(&self->image);
+	}
+}
+
 /* What a disk does to a file that nobody writes to is found when its content is read again. */
 TEST_F(cache, parts_are_read_again_after_a_boot)
 {
