@@ -290,8 +290,7 @@ static int open_parts(struct cache *cache, const char *path, struct loaded *entr
 	return 0;
 }
 
-bool cache__lookup(struct cache *cache, const struct cache_key *key,
-		   struct initramfs_image *image)
+bool cache__lookup(struct cache *cache, const struct cache_key *key, struct initramfs_image *image)
 {
 	const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
 	struct loaded entry;
@@ -356,8 +355,7 @@ int cache__keep(struct cache *cache, const struct cache_key *key, const char *re
 	for (size_t i = 0; i <= pieces->nr_parts; i++) {
 		const struct part *part = i ? &pieces->parts[i - 1] : rest;
 
-		parts[i] = (struct stored_part){.digest = part->digest,
-						.identity = part->identity};
+		parts[i] = (struct stored_part){.digest = part->digest, .identity = part->identity};
 	}
 	snprintf(head.about, sizeof(head.about), "%s", key->about);
 	/* Without it nothing is trusted, which costs time alone. */
@@ -369,7 +367,7 @@ int cache__keep(struct cache *cache, const struct cache_key *key, const char *re
 		err = write_entry(&cache->store, path, &head, tables, lengths);
 	free(parts);
 	if (!err)
-		cache__clean(cache, CACHE_MAX_ENTRIES, CACHE_MAX_BYTES);
+		(void)cache__clean(cache, CACHE_MAX_ENTRIES, CACHE_MAX_BYTES);
 	return err;
 }
 
@@ -479,14 +477,15 @@ static bool is_wanted(void *opaque, const char *digest)
 	return strmap__get(opaque, digest);
 }
 
-void cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
+int cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
 {
 	struct cache_entry *entries;
 	struct strmap wanted = {0};
 	uint64_t total = 0, own = 0;
 	size_t nr, kept = 0;
+	int failed = 0;
 	/* First: what others add after the list was made would not be in it. */
-	bool alone = store__be_alone(&cache->store);
+	int not_alone = store__be_alone(&cache->store);
 	int err = cache__list(cache, &entries, &nr);
 
 	for (size_t i = 0; i < nr && !err; i++) {
@@ -508,13 +507,17 @@ void cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
 			err = 0;
 		}
 		snprintf(path, sizeof(path), "../%s", entries[i].name);
-		unlinkat(cache->store.dir, path, 0);
+		if (unlinkat(cache->store.dir, path, 0) && errno != ENOENT && !failed)
+			failed = -errno;
 	}
 	/* Entries first, then what only they needed: never the other way round. */
-	if (!err && alone)
+	if (!err && !not_alone)
 		store__collect(&cache->store, is_wanted, &wanted);
-	if (alone)
+	if (!not_alone)
 		store__share(&cache->store);
 	strmap__free(&wanted);
 	free(entries);
+	if (err || failed)
+		return err ? err : failed;
+	return not_alone;
 }

@@ -44,13 +44,16 @@ void store__share(const struct store *store)
 		;
 }
 
-bool store__be_alone(const struct store *store)
+int store__be_alone(const struct store *store)
 {
+	int err;
+
 	if (!flock(store->dir, LOCK_EX | LOCK_NB))
-		return true;
+		return 0;
+	err = errno == EWOULDBLOCK ? -EBUSY : -errno;
 	/* flock(2): the lock that was held is given up first, and gone also where this fails. */
 	store__share(store);
-	return false;
+	return err;
 }
 
 int store__open(const char *dir, struct store *store)
@@ -143,9 +146,8 @@ int store__get(const struct store *store, struct part *part, bool trusted, bool 
 	file_identity__take(&st, &now);
 	if (!trusted || !file_identity__equal(&now, &part->identity)) {
 		*rechecked = true;
-		err = now.size == part->identity.size
-			      ? check_content(fd, now.size, &part->digest)
-			      : -EBADMSG;
+		err = now.size == part->identity.size ? check_content(fd, now.size, &part->digest)
+						      : -EBADMSG;
 		part->identity = now;
 	}
 	if (err) {

@@ -52,11 +52,11 @@ bool store__is_shortage(int err);
 int store__get(const struct store *store, struct part *part, bool trusted, bool *rechecked);
 
 /*
- * From here on nobody builds or reads, until store__share(). False: somebody does, and the lock is
- * shared as before. What is wanted is to be found out in between: it is not more, then, when
+ * From here on nobody builds or reads, until store__share(). -EBUSY: somebody does; -errno: there
+ * are no locks here. The lock is shared as before, then. What is wanted is to be found out in between: it is not more, then, when
  * store__collect() removes the rest.
  */
-bool store__be_alone(const struct store *store);
+int store__be_alone(const struct store *store);
 void store__share(const struct store *store);
 /* Removes what @wanted does not have, and what killed writers left. For who is alone. */
 void store__collect(const struct store *store, bool (*wanted)(void *opaque, const char *digest),

@@ -296,8 +296,8 @@ TEST_F(cache, a_damaged_part_is_said_and_made_anew)
 		snprintf(parts, sizeof(parts), "%s/parts", self->cache);
 		ASSERT_TRUE(find(parts, "", path));
 		ASSERT_EQ(0, stat(path, &st));
-		ASSERT_TRUE(i % 3 ? !truncate(path, st.st_size / 4 * (i % 3)) :
-				    flip(path, st.st_size * i / 12));
+		ASSERT_TRUE(i % 3 ? !truncate(path, st.st_size / 4 * (i % 3))
+				  : flip(path, st.st_size * i / 12));
 		EXPECT_TRUE(use_noted(&self->spec, "first", note));
 		EXPECT_NE(NULL, strstr(note, "damaged")) TH_LOG("%d", i);
 		EXPECT_TRUE(use_noted(&self->spec, "199\n200\n", note));
@@ -378,8 +378,8 @@ TEST_F_TIMEOUT(cache, many_large_files_do_not_take_all_descriptors, 120)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/d", self->dir);
-	ASSERT_EQ(0, sh("mkdir %s && for i in $(seq 300); do seq $i 13000 > %s/$i; done", path,
-			path));
+	ASSERT_EQ(0,
+		  sh("mkdir %s && for i in $(seq 300); do seq $i 13000 > %s/$i; done", path, path));
 	usleep(TICK_US);
 	self->files[0] = (struct ktstr_file){.host_path = path, .guest_path = "/d"};
 	for (int i = 0; i < 2; i++) {
@@ -390,6 +390,27 @@ TEST_F_TIMEOUT(cache, many_large_files_do_not_take_all_descriptors, 120)
 		EXPECT_EQ(0, sh("diff -r %s %s/root/d", path, self->dir));
 		initramfs_image__close(&self->image);
 	}
+}
+
+/* Names of files have what a terminal would obey. */
+TEST_F(cache, an_entry_is_described_in_one_line_of_text)
+{
+	char odd[PATH_MAX];
+	struct cache_entry *entries;
+	struct cache cache;
+	size_t nr;
+
+	snprintf(odd, sizeof(odd), "%s/a\n\033[31mb\177", self->dir);
+	ASSERT_TRUE(write_file(odd, "#!/bin/sh\n", 10, 0755));
+	usleep(TICK_US);
+	self->spec.scheduler = odd;
+	ASSERT_TRUE(use(&self->spec, "first"));
+	ASSERT_EQ(0, cache__open(self->cache, &cache));
+	ASSERT_EQ(0, cache__list(&cache, &entries, &nr));
+	ASSERT_EQ(1, nr);
+	EXPECT_STREQ("no init, a??[31mb?, 1 file", entries[0].about);
+	free(entries);
+	cache__close(&cache);
 }
 
 /* What a disk does to a file that nobody writes to is found when its content is read again. */
@@ -485,10 +506,10 @@ TEST_F(cache, nothing_is_removed_while_somebody_builds)
 	fd = open(self->big, O_RDONLY);
 	ASSERT_EQ(0, store__put(&builder.store, fd, BIG, self->big, &part, &self->error));
 	ASSERT_EQ(0, cache__open(self->cache, &cleaner));
-	cache__clean(&cleaner, 0, 0);
+	EXPECT_EQ(-EBUSY, cache__clean(&cleaner, 0, 0));
 	EXPECT_EQ(1, sh("exit $(ls %s/parts | wc -l)", self->cache));
 	cache__close(&builder);
-	cache__clean(&cleaner, 0, 0);
+	EXPECT_EQ(0, cache__clean(&cleaner, 0, 0));
 	EXPECT_EQ(0, sh("exit $(ls %s/parts | wc -l)", self->cache));
 	cache__close(&cleaner);
 	close(part.fd);
@@ -503,11 +524,11 @@ TEST_F(cache, who_cannot_clean_still_keeps_others_from_it)
 	ASSERT_EQ(0, cache__open(self->cache, &builder));
 	ASSERT_EQ(0, cache__open(self->cache, &early));
 	ASSERT_EQ(0, cache__open(self->cache, &late));
-	cache__clean(&early, 0, 0);
+	EXPECT_EQ(-EBUSY, cache__clean(&early, 0, 0));
 	cache__close(&builder);
-	EXPECT_FALSE(store__be_alone(&late.store));
+	EXPECT_EQ(-EBUSY, store__be_alone(&late.store));
 	cache__close(&early);
-	EXPECT_TRUE(store__be_alone(&late.store));
+	EXPECT_EQ(0, store__be_alone(&late.store));
 	cache__close(&late);
 }
 
