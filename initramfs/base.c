@@ -99,7 +99,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* "PROGRAM, SCHEDULER, N files, RELEASE" */
+/* "PROGRAM, SCHEDULER, N files, RELEASE"; it is shown on terminals. */
 static void describe_key(const struct initramfs_spec *spec, struct cache_key *key)
 {
 	FILE *f = fmemopen(key->about, sizeof(key->about), "w");
@@ -115,6 +115,9 @@ static void describe_key(const struct initramfs_spec *spec, struct cache_key *ke
 		fprintf(f, ", %s", spec->kernel_release);
 	fclose(f);
 	key->about[sizeof(key->about) - 1] = '\0';
+	for (char *p = key->about; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
 }
 
 static bool make_key(const struct initramfs_spec *spec, struct cache_key *key)

@@ -138,11 +138,30 @@ static void unload(struct loaded *entry)
 	entry->data = NULL;
 }
 
+/* Pieces in order, in the archive and in their parts, and between them all of the rest. */
+static bool pieces_fit(const struct loaded *entry)
+{
+	const struct head *h = entry->head;
+	uint64_t end = 0, rest = h->archive_size;
+
+	for (uint64_t i = 0; i < h->nr_pieces; i++) {
+		const struct piece *p = &entry->pieces[i];
+
+		if (p->at < end || p->at % CPIO_PAGE || p->length % CPIO_PAGE ||
+		    __builtin_add_overflow(p->at, p->length, &end) || end > h->archive_size ||
+		    p->part >= h->nr_parts - 1 ||
+		    p->length > entry->parts[p->part + 1].identity.size)
+			return false;
+		rest -= p->length;
+	}
+	return rest && rest == entry->parts[0].identity.size;
+}
+
 /* Points into the data, when all that it says fits into its length. */
 static bool find_tables(struct loaded *entry, uint64_t length)
 {
 	struct head *h = (struct head *)entry->data;
-	uint64_t at = sizeof(*h), end = 0;
+	uint64_t at = sizeof(*h);
 
 	if (length < sizeof(*h) || memcmp(h->magic, MAGIC, sizeof(h->magic)) != 0 ||
 	    h->length != length || !h->nr_parts || h->nr_parts > MAX_TABLE ||
@@ -157,18 +176,7 @@ static bool find_tables(struct loaded *entry, uint64_t length)
 	at += h->nr_pieces * sizeof(struct piece);
 	entry->key = entry->data + at;
 	entry->records = entry->key + h->key_length;
-	if (at + h->key_length + h->records_length != length)
-		return false;
-	for (uint64_t i = 0; i < h->nr_pieces; i++) {
-		const struct piece *p = &entry->pieces[i];
-
-		if (p->at < end || p->at % CPIO_PAGE || p->length % CPIO_PAGE ||
-		    __builtin_add_overflow(p->at, p->length, &end) || end > h->archive_size ||
-		    p->part >= h->nr_parts - 1 ||
-		    p->length > entry->parts[p->part + 1].identity.size)
-			return false;
-	}
-	return true;
+	return at + h->key_length + h->records_length == length && pieces_fit(entry);
 }
 
 static int load(int dir, const char *name, struct loaded *entry)
@@ -178,7 +186,7 @@ static int load(int dir, const char *name, struct loaded *entry)
 
 	*entry = (struct loaded){0};
 	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : -EBADMSG;
+		return errno == ENOENT || store__is_shortage(-errno) ? -errno : -EBADMSG;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid) ||
 	    st.st_size < (off_t)sizeof(struct head) || st.st_size > (off_t)ENTRY_MAX)
 		err = -EBADMSG;
@@ -282,8 +290,7 @@ static int open_parts(struct cache *cache, const char *path, struct loaded *entr
 	return 0;
 }
 
-bool cache__lookup(struct cache *cache, const struct cache_key *key,
-		   struct initramfs_image *image)
+bool cache__lookup(struct cache *cache, const struct cache_key *key, struct initramfs_image *image)
 {
 	const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
 	struct loaded entry;
@@ -348,8 +355,7 @@ int cache__keep(struct cache *cache, const struct cache_key *key, const char *re
 	for (size_t i = 0; i <= pieces->nr_parts; i++) {
 		const struct part *part = i ? &pieces->parts[i - 1] : rest;
 
-		parts[i] = (struct stored_part){.digest = part->digest,
-						.identity = part->identity};
+		parts[i] = (struct stored_part){.digest = part->digest, .identity = part->identity};
 	}
 	snprintf(head.about, sizeof(head.about), "%s", key->about);
 	/* Without it nothing is trusted, which costs time alone. */
@@ -361,7 +367,7 @@ int cache__keep(struct cache *cache, const struct cache_key *key, const char *re
 		err = write_entry(&cache->store, path, &head, tables, lengths);
 	free(parts);
 	if (!err)
-		cache__clean(cache, CACHE_MAX_ENTRIES, CACHE_MAX_BYTES);
+		(void)cache__clean(cache, CACHE_MAX_ENTRIES, CACHE_MAX_BYTES);
 	return err;
 }
 
@@ -471,12 +477,15 @@ static bool is_wanted(void *opaque, const char *digest)
 	return strmap__get(opaque, digest);
 }
 
-void cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
+int cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
 {
 	struct cache_entry *entries;
 	struct strmap wanted = {0};
 	uint64_t total = 0, own = 0;
 	size_t nr, kept = 0;
+	int failed = 0;
+	/* First: what others add after the list was made would not be in it. */
+	int not_alone = store__be_alone(&cache->store);
 	int err = cache__list(cache, &entries, &nr);
 
 	for (size_t i = 0; i < nr && !err; i++) {
@@ -485,19 +494,30 @@ void cache__clean(struct cache *cache, size_t keep, uint64_t bytes)
 
 		/* By size, not by luck: a smaller one behind one that does not fit goes, too. */
 		total += entries[i].own;
-		if (kept < keep && total <= bytes &&
-		    !load_named(cache, entries[i].name, &entry)) {
-			err = count_parts(&entry, &wanted, &own);
-			unload(&entry);
-			kept++;
-			continue;
+		if (kept < keep && total <= bytes) {
+			err = load_named(cache, entries[i].name, &entry);
+			if (!err) {
+				err = count_parts(&entry, &wanted, &own);
+				unload(&entry);
+				kept++;
+				continue;
+			}
+			if (store__is_shortage(err))
+				break;
+			err = 0;
 		}
 		snprintf(path, sizeof(path), "../%s", entries[i].name);
-		unlinkat(cache->store.dir, path, 0);
+		if (unlinkat(cache->store.dir, path, 0) && errno != ENOENT && !failed)
+			failed = -errno;
 	}
 	/* Entries first, then what only they needed: never the other way round. */
-	if (!err)
+	if (!err && !not_alone)
 		store__collect(&cache->store, is_wanted, &wanted);
+	if (!not_alone)
+		store__share(&cache->store);
 	strmap__free(&wanted);
 	free(entries);
+	if (err || failed)
+		return err ? err : failed;
+	return not_alone;
 }

@@ -67,8 +67,9 @@ struct cache_entry {
 int cache__list(struct cache *cache, struct cache_entry **entries, size_t *nr);
 /*
  * Keeps the @keep most recently used entries, of them those that take @bytes together, and what they
- * need of the store. What cannot be removed stays.
+ * need of the store. What cannot be removed stays: -errno of the first such entry; -EBUSY: somebody
+ * uses the store, and it keeps what it has.
  */
-void cache__clean(struct cache *cache, size_t keep, uint64_t bytes);
+int cache__clean(struct cache *cache, size_t keep, uint64_t bytes);
 
 #endif /* KTSTR_INITRAMFS_CACHE_H */

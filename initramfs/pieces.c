@@ -51,7 +51,8 @@ int pieces__add(struct pieces *pieces, struct cpio *cpio, const char *path, uint
 	if (!p)
 		return ktstr_error__set(error, ENOMEM, "build", "initramfs", NULL);
 	pieces->pieces = p;
-	if (size > CPIO_MAX_FILE || !cpio__can_be_outside(path))
+	if (size > CPIO_MAX_FILE || !cpio__can_be_outside(path) ||
+	    pieces->nr_parts == PIECES_MAX_PARTS)
 		return -ENOTSUP;
 	err = store__put(pieces->store, source, size, host, &part, error);
 	if (err)

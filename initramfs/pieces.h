@@ -16,6 +16,8 @@
 
 /* Smaller files are not worth a mapping of their own. */
 #define PIECE_MIN (UINT64_C(64) << 10)
+/* A part is a descriptor for as long as the machine is there: what is more stays in the archive. */
+#define PIECES_MAX_PARTS 256u
 
 /* [at, at + length) of the archive is the beginning of a part. Written to files: no padding. */
 struct piece {
@@ -37,7 +39,7 @@ void pieces__free(struct pieces *pieces);
 
 /*
  * Adds a file of PIECE_MIN bytes or more to archive and store. As cpio__file(), besides: -ENOTSUP:
- * its name is too long for this, and nothing was written or said.
+ * its name is too long for this, or there are enough parts, and nothing was written or said.
  */
 int pieces__add(struct pieces *pieces, struct cpio *cpio, const char *path, uint32_t mode,
 		int source, uint64_t size, const char *host, struct ktstr_error *error);

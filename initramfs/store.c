@@ -38,15 +38,32 @@ static void make_dirs(const char *dir)
 	mkdir(path, 0777);
 }
 
+void store__share(const struct store *store)
+{
+	while (flock(store->dir, LOCK_SH) && errno == EINTR)
+		;
+}
+
+int store__be_alone(const struct store *store)
+{
+	int err;
+
+	if (!flock(store->dir, LOCK_EX | LOCK_NB))
+		return 0;
+	err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	/* flock(2): the lock that was held is given up first, and gone also where this fails. */
+	store__share(store);
+	return err;
+}
+
 int store__open(const char *dir, struct store *store)
 {
 	make_dirs(dir);
 	store->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (store->dir < 0)
 		return -errno;
-	/* Where there are no locks nothing is ever removed, either: see store__collect(). */
-	while (flock(store->dir, LOCK_SH) && errno == EINTR)
-		;
+	/* Where there are no locks nothing is ever removed, either: see store__be_alone(). */
+	store__share(store);
 	return 0;
 }
 
@@ -94,18 +111,33 @@ static int open_part(const struct store *store, const char *name, struct stat *s
 	return -EBADMSG;
 }
 
+bool store__is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
+/* Of the first @size bytes of the open file, which has @digest. -EBADMSG: it has another one. */
+static int check_content(int fd, uint64_t size, const struct digest *digest)
+{
+	struct digest is;
+	int err = digest__file(fd, size, &is);
+
+	if (store__is_shortage(err))
+		return err;
+	return err || !digest__equal(&is, digest) ? -EBADMSG : 0;
+}
+
 int store__get(const struct store *store, struct part *part, bool trusted, bool *rechecked)
 {
 	char name[DIGEST_TEXT];
 	struct file_identity now;
-	struct digest digest;
 	struct stat st;
 	int fd, err = 0;
 
 	part->fd = -1;
 	digest__text(&part->digest, name);
 	fd = open_part(store, name, &st);
-	if (fd == -ENOENT)
+	if (fd == -ENOENT || store__is_shortage(fd))
 		return fd;
 	if (fd < 0) {
 		store__abandon(store, name);
@@ -114,13 +146,13 @@ int store__get(const struct store *store, struct part *part, bool trusted, bool 
 	file_identity__take(&st, &now);
 	if (!trusted || !file_identity__equal(&now, &part->identity)) {
 		*rechecked = true;
-		if (now.size != part->identity.size || digest__file(fd, now.size, &digest) ||
-		    !digest__equal(&digest, &part->digest))
-			err = -EBADMSG;
+		err = now.size == part->identity.size ? check_content(fd, now.size, &part->digest)
+						      : -EBADMSG;
 		part->identity = now;
 	}
 	if (err) {
-		store__abandon(store, name);
+		if (err == -EBADMSG)
+			store__abandon(store, name);
 		close(fd);
 		return err;
 	}
@@ -187,11 +219,8 @@ void store__collect(const struct store *store, bool (*wanted)(void *opaque, cons
 {
 	struct dirent *item;
 	DIR *stream;
-	int fd;
+	int fd = openat(store->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (flock(store->dir, LOCK_EX | LOCK_NB))
-		return;
-	fd = openat(store->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	stream = fd < 0 ? NULL : fdopendir(fd);
 	if (!stream && fd >= 0)
 		close(fd);
@@ -203,6 +232,4 @@ void store__collect(const struct store *store, bool (*wanted)(void *opaque, cons
 	}
 	if (stream)
 		closedir(stream);
-	while (flock(store->dir, LOCK_SH) && errno == EINTR)
-		;
 }

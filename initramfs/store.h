@@ -42,17 +42,23 @@ int store__adopt(const struct store *store, const char *name, int fd, struct par
 int store__put(const struct store *store, int source, uint64_t size, const char *host,
 	       struct part *part, struct ktstr_error *error);
 
+/* -errno that says nothing about a file: the process or the host has no room for another one. */
+bool store__is_shortage(int err);
 /*
  * Opens what @part->digest names, of @part->identity.size bytes. @trusted: what still has the
  * identity needs no other check. *rechecked becomes true when the content was read, and the identity
- * is a new one. -ENOENT; -EBADMSG: it was damaged, and is removed.
+ * is a new one. -ENOENT; -EBADMSG: it was damaged, and is removed; a shortage.
  */
 int store__get(const struct store *store, struct part *part, bool trusted, bool *rechecked);
 
 /*
- * Removes what @wanted does not have, and what killed writers left. Does nothing while the store is
- * in use. @store is open; its lock is shared again afterwards.
+ * From here on nobody builds or reads, until store__share(). -EBUSY: somebody does; -errno: there
+ * are no locks here. The lock is shared as before, then. What is wanted is to be found out in between: it is not more, then, when
+ * store__collect() removes the rest.
  */
+int store__be_alone(const struct store *store);
+void store__share(const struct store *store);
+/* Removes what @wanted does not have, and what killed writers left. For who is alone. */
 void store__collect(const struct store *store, bool (*wanted)(void *opaque, const char *digest),
 		    void *opaque);
 

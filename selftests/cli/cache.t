@@ -80,6 +80,35 @@ refuses bad_keep '--keep: not a number' clean --keep -1
 refuses bad_size '--size: not a size' clean --size 10X
 refuses too_large_a_size '--size: not a size' clean --size 99999999999G
 refuses unknown_option '--all' clean --all
+refuses option_without_its_number '--keep: needs a value' clean --keep
+ktstr cache clean --help
+ok "clean_has_help" [ "$status" -eq 0 -a -s "$tmp/out" ]
+
+# Entries of no version, as files alone: what is removed is by the options.
+export KTSTR_CACHE="$tmp/mine"
+kernels() {
+	mkdir -p mine/unpacked-kernels
+	rm -f mine/unpacked-kernels/*
+	for name in a b; do echo x >mine/unpacked-kernels/$name; done
+}
+left() { [ "$status" -eq 0 ] && [ "$(find mine/unpacked-kernels -type f | wc -l)" -eq "$1" ]; }
+kernels
+ktstr cache clean --keep 0 --size 1G
+ok "none_are_kept_whatever_their_size" left 0
+kernels
+ktstr cache clean --size 0 --keep 5
+ok "no_bytes_are_kept_whatever_their_number" left 0
+kernels
+ktstr cache clean --size 1G --keep 1
+ok "both_limits_hold" left 1
+kernels
+flock -s mine/initramfs/parts "$KTSTR" cache clean 2>"$tmp/err"
+status=$?
+ok "what_is_in_use_is_said" grep -q 'cache clean: .*machines are being started' "$tmp/err"
+ok "and_the_rest_goes" left 0
+export KTSTR_CACHE="$tmp/stamp/x"
+refuses a_cache_that_is_none_is_named 'cache list: .*/stamp/x.*: Not a directory' list
+unset KTSTR_CACHE
 ktstr cache --help
 ok "help_goes_to_stdout" [ "$status" -eq 0 -a -s "$tmp/out" -a ! -s "$tmp/err" ]
 plan

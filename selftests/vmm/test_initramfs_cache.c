@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include "initramfs/cache.h"
 #include "initramfs_util.h"
@@ -295,8 +296,8 @@ TEST_F(cache, a_damaged_part_is_said_and_made_anew)
 		snprintf(parts, sizeof(parts), "%s/parts", self->cache);
 		ASSERT_TRUE(find(parts, "", path));
 		ASSERT_EQ(0, stat(path, &st));
-		ASSERT_TRUE(i % 3 ? !truncate(path, st.st_size / 4 * (i % 3)) :
-				    flip(path, st.st_size * i / 12));
+		ASSERT_TRUE(i % 3 ? !truncate(path, st.st_size / 4 * (i % 3))
+				  : flip(path, st.st_size * i / 12));
 		EXPECT_TRUE(use_noted(&self->spec, "first", note));
 		EXPECT_NE(NULL, strstr(note, "damaged")) TH_LOG("%d", i);
 		EXPECT_TRUE(use_noted(&self->spec, "199\n200\n", note));
@@ -315,6 +316,101 @@ TEST_F(cache, a_missing_part_is_made_anew)
 	ASSERT_EQ(0, sh("rm %s/parts/*", self->cache));
 	EXPECT_TRUE(use_noted(&self->spec, "199\n200\n", note));
 	EXPECT_STREQ("", note);
+}
+
+/* In the head of an entry: magic, sum of what follows, length, size of the archive. */
+TEST_F(cache, an_entry_whose_numbers_do_not_fit_is_damaged)
+{
+	const uint64_t sizes[] = {0, 512, UINT64_C(1) << 40, BIG + (UINT64_C(1) << 20)};
+	const size_t sum_at = 8, summed_from = 16, size_at = 24;
+	char path[PATH_MAX], note[256], data[8192];
+	uint64_t sum;
+	ssize_t n;
+	int fd;
+
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		self->spec.nr_files = 1 + i % 2;
+		ASSERT_TRUE(use(&self->spec, "first"));
+		ASSERT_TRUE(find(self->cache, "base-", path));
+		fd = open(path, O_RDWR);
+		n = pread(fd, data, sizeof(data), 0);
+		memcpy(data + size_at, &sizes[i / 2], sizeof(sizes[0]));
+		sum = digest__sum(data + summed_from, (size_t)n - summed_from);
+		memcpy(data + sum_at, &sum, sizeof(sum));
+		ASSERT_EQ(n, pwrite(fd, data, (size_t)n, 0));
+		close(fd);
+		EXPECT_TRUE(use_noted(&self->spec, "first", note)) TH_LOG("%zu", i);
+		EXPECT_NE(NULL, strstr(note, "damaged")) TH_LOG("%zu", i);
+		ASSERT_EQ(0, sh("rm %s", path));
+	}
+}
+
+/* What cannot be opened for want of a descriptor is there all the same. */
+TEST_F(cache, a_lack_of_descriptors_is_no_damage)
+{
+	char parts[PATH_MAX + 8];
+	ino_t first;
+
+	self->spec.nr_files = 2;
+	ASSERT_TRUE(use(&self->spec, "199\n200\n"));
+	first = entry_inode(self->cache);
+	snprintf(parts, sizeof(parts), "%s/parts", self->cache);
+	for (rlim_t limit = 4; limit < 16; limit++) {
+		pid_t pid = fork();
+		int status;
+
+		if (!pid) {
+			const struct rlimit few = {limit, limit};
+
+			setrlimit(RLIMIT_NOFILE, &few);
+			initramfs__base(&self->spec, &self->image, NULL);
+			_exit(strstr(self->image.note, "damaged") ? 1 : 0);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_EQ(0, status) TH_LOG("%d", (int)limit);
+		EXPECT_EQ(2, sh("exit $(ls %s | wc -l)", parts)) TH_LOG("%d", (int)limit);
+		EXPECT_EQ(first, entry_inode(self->cache)) TH_LOG("%d", (int)limit);
+	}
+}
+
+TEST_F_TIMEOUT(cache, many_large_files_do_not_take_all_descriptors, 120)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/d", self->dir);
+	ASSERT_EQ(0,
+		  sh("mkdir %s && for i in $(seq 300); do seq $i 13000 > %s/$i; done", path, path));
+	usleep(TICK_US);
+	self->files[0] = (struct ktstr_file){.host_path = path, .guest_path = "/d"};
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, initramfs__base(&self->spec, &self->image, NULL));
+		EXPECT_STREQ("", self->image.note);
+		EXPECT_EQ(PIECES_MAX_PARTS + 1, self->image.nr_fds);
+		ASSERT_TRUE(unpack_image(&self->image, self->dir));
+		EXPECT_EQ(0, sh("diff -r %s %s/root/d", path, self->dir));
+		initramfs_image__close(&self->image);
+	}
+}
+
+/* Names of files have what a terminal would obey. */
+TEST_F(cache, an_entry_is_described_in_one_line_of_text)
+{
+	char odd[PATH_MAX];
+	struct cache_entry *entries;
+	struct cache cache;
+	size_t nr;
+
+	snprintf(odd, sizeof(odd), "%s/a\n\033[31mb\177", self->dir);
+	ASSERT_TRUE(write_file(odd, "#!/bin/sh\n", 10, 0755));
+	usleep(TICK_US);
+	self->spec.scheduler = odd;
+	ASSERT_TRUE(use(&self->spec, "first"));
+	ASSERT_EQ(0, cache__open(self->cache, &cache));
+	ASSERT_EQ(0, cache__list(&cache, &entries, &nr));
+	ASSERT_EQ(1, nr);
+	EXPECT_STREQ("no init, a??[31mb?, 1 file", entries[0].about);
+	free(entries);
+	cache__close(&cache);
 }
 
 /* What a disk does to a file that nobody writes to is found when its content is read again. */
@@ -410,14 +506,30 @@ TEST_F(cache, nothing_is_removed_while_somebody_builds)
 	fd = open(self->big, O_RDONLY);
 	ASSERT_EQ(0, store__put(&builder.store, fd, BIG, self->big, &part, &self->error));
 	ASSERT_EQ(0, cache__open(self->cache, &cleaner));
-	cache__clean(&cleaner, 0, 0);
+	EXPECT_EQ(-EBUSY, cache__clean(&cleaner, 0, 0));
 	EXPECT_EQ(1, sh("exit $(ls %s/parts | wc -l)", self->cache));
 	cache__close(&builder);
-	cache__clean(&cleaner, 0, 0);
+	EXPECT_EQ(0, cache__clean(&cleaner, 0, 0));
 	EXPECT_EQ(0, sh("exit $(ls %s/parts | wc -l)", self->cache));
 	cache__close(&cleaner);
 	close(part.fd);
 	close(fd);
+}
+
+/* A cleaner that comes too early is a user of the store like any other, before and after. */
+TEST_F(cache, who_cannot_clean_still_keeps_others_from_it)
+{
+	struct cache builder, early, late;
+
+	ASSERT_EQ(0, cache__open(self->cache, &builder));
+	ASSERT_EQ(0, cache__open(self->cache, &early));
+	ASSERT_EQ(0, cache__open(self->cache, &late));
+	EXPECT_EQ(-EBUSY, cache__clean(&early, 0, 0));
+	cache__close(&builder);
+	EXPECT_EQ(-EBUSY, store__be_alone(&late.store));
+	cache__close(&early);
+	EXPECT_EQ(0, store__be_alone(&late.store));
+	cache__close(&late);
 }
 
 TEST_F(cache, an_open_image_outlives_its_entry)

@@ -416,6 +416,28 @@ static bool flip_bit(const char *path, off_t offset)
 	return ok;
 }
 
+/* Nobody writes to the pipe, and the link leads to what would do. */
+TEST_F(cache, what_is_no_file_is_replaced_at_once)
+{
+	char path[PATH_MAX], command[2 * PATH_MAX + 200];
+	struct stat st;
+
+	for (int link = 0; link < 2; link++) {
+		ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+		unpack__close(&self->unpacked);
+		find_entry(self, path);
+		snprintf(command, sizeof(command), "f=%s; mv $f %s/k; %s $f", path, self->dir,
+			 link ? "ln -s ../k" : "mkfifo");
+		ASSERT_EQ(0, system(command));
+		ASSERT_EQ(0, unpack__open(self->fd, &self->hdr, false, &self->unpacked));
+		EXPECT_NE('\0', self->unpacked.damaged[0]);
+		EXPECT_EQ(VADDR(TEXT_PADDR + 0x123), pointer_in(&self->unpacked));
+		unpack__close(&self->unpacked);
+		ASSERT_EQ(0, lstat(path, &st));
+		EXPECT_TRUE(S_ISREG(st.st_mode));
+	}
+}
+
 TEST_F(cache, a_flipped_bit_anywhere_is_found_said_once_and_made_good)
 {
 	const off_t places[] = {0,

@@ -53,7 +53,8 @@ static void usage(FILE *to)
 	      "             OWN: what no entry above has as well\n"
 	      "  clean      removes everything, or with\n"
 	      "  --keep N   all but the N most recently used entries\n"
-	      "  --size S   all but the most recently used ones that take at most S bytes together\n"
+	      "  --size S   all but the most recently used ones that take at most S bytes "
+	      "together\n"
 	      "             (K, M or G behind the number: KiB, MiB, GiB)\n"
 	      "\n"
 	      "Running machines keep what they use. Kernels and sources that `ktstr kernel` "
@@ -89,10 +90,10 @@ static int add_plain(struct items *items, const char *name, const char *kind)
 		    !S_ISREG(st.st_mode) || strlen(file->d_name) >= sizeof(item.entry.name) ||
 		    strstr(file->d_name, VERIFIED_SUFFIX))
 			continue;
-		item.entry = (struct cache_entry){
-			.size = (uint64_t)st.st_size,
-			.own = (uint64_t)st.st_size,
-			.used_ns = st.st_atim.tv_sec * NS_PER_S + st.st_atim.tv_nsec};
+		item.entry = (struct cache_entry){.size = (uint64_t)st.st_size,
+						  .own = (uint64_t)st.st_size,
+						  .used_ns = st.st_atim.tv_sec * NS_PER_S +
+							     st.st_atim.tv_nsec};
 		strcpy(item.entry.name, file->d_name);
 		snprintf(item.entry.about, sizeof(item.entry.about), "unpacked, %.120s",
 			 file->d_name);
@@ -162,18 +163,19 @@ static void print(const struct items *items)
 		localtime_r(&used_s, &tm);
 		strftime(used, sizeof(used), "%Y-%m-%d %H:%M", &tm);
 		printf("%-9s %8s %8s  %-16s  %s\n", item->kind ? item->kind : "initramfs", size,
-		       own, used,
-		       item->entry.about[0] ? item->entry.about : "of another version");
+		       own, used, item->entry.about[0] ? item->entry.about : "of another version");
 		total += item->entry.own;
 	}
 	format_bytes(total, own, sizeof(own));
 	printf("%-9s %8s %8s\n", "total", "", own);
 }
 
-static void clean(struct items *items, struct cache *cache, size_t keep, uint64_t bytes)
+/* 0; -EBUSY: what is in use stays; -errno: of what could not be removed. */
+static int clean(struct items *items, struct cache *cache, size_t keep, uint64_t bytes)
 {
 	size_t initramfs = 0, kept = 0;
 	uint64_t total = 0;
+	int failed = 0, err;
 
 	for (size_t i = 0; i < items->nr; i++) {
 		const struct item *item = &items->items[i];
@@ -185,12 +187,14 @@ static void clean(struct items *items, struct cache *cache, size_t keep, uint64_
 			initramfs += !item->kind;
 		} else if (item->kind) {
 			snprintf(path, sizeof(path), "%s/%s", item->dir, item->entry.name);
-			unlink(path);
+			if (unlink(path) && errno != ENOENT && !failed)
+				failed = -errno;
 			strcat(path, VERIFIED_SUFFIX);
 			unlink(path);
 		}
 	}
-	cache__clean(cache, initramfs, UINT64_MAX);
+	err = cache__clean(cache, initramfs, UINT64_MAX);
+	return failed ? failed : err;
 }
 
 static bool parse_size(const char *text, uint64_t *bytes)
@@ -221,29 +225,48 @@ static bool parse_size(const char *text, uint64_t *bytes)
 	return !*end && *bytes >> shift == n;
 }
 
+/* Without options nothing is kept; one that is not given is no limit. */
 static int parse_clean(int argc, char **argv, uint32_t *keep, uint64_t *bytes)
 {
 	static const struct option options[] = {{"keep", required_argument, NULL, 'k'},
 						{"size", required_argument, NULL, 's'},
 						{NULL, 0, NULL, 0}};
+	bool any = false;
 	int c;
 
-	*keep = 0;
-	*bytes = 0;
+	*keep = UINT32_MAX;
+	*bytes = UINT64_MAX;
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
 		if (c == 'k' && !cli_parse_u32(optarg, 0, keep))
 			return cli_bad("cache clean", "--keep", "not a number");
 		if (c == 's' && !parse_size(optarg, bytes))
 			return cli_bad("cache clean", "--size", "not a size, such as 500M or 2G");
-		if (c == 'k' && !*bytes)
-			*bytes = UINT64_MAX;
-		if (c == 's' && !*keep)
-			*keep = UINT32_MAX;
 		if (c == '?' || c == ':')
 			return cli_bad_option("cache clean", c, argv[optind - 1]);
+		any = true;
 	}
+	if (!any)
+		*keep = 0;
 	return optind < argc ? cli_bad("cache clean", argv[optind], "takes no argument") : 0;
+}
+
+static bool is_help(const char *text)
+{
+	return !strcmp(text, "--help") || !strcmp(text, "-h");
+}
+
+static int say(const char *verb, const char *dir, int err)
+{
+	if (err == -EBUSY) {
+		fprintf(stderr,
+			"ktstr: cache %s: %s: machines are being started, and what they "
+			"may need is still there\n",
+			verb, dir);
+		return 0;
+	}
+	fprintf(stderr, "ktstr: cache %s: %s: %s\n", verb, dir, strerror(-err));
+	return CLI_EXIT_USAGE;
 }
 
 int cli_cache(int argc, char **argv)
@@ -256,30 +279,30 @@ int cli_cache(int argc, char **argv)
 	uint64_t bytes = 0;
 	int status, err;
 
-	if (!strcmp(verb, "--help") || !strcmp(verb, "-h")) {
+	if (is_help(verb) || (argc == 3 && is_help(argv[2]))) {
 		usage(stdout);
 		return 0;
 	}
 	if (strcmp(verb, "list") != 0 && strcmp(verb, "clean") != 0)
-		return cli_bad("cache", *verb ? verb : "command missing",
-			       "not list or clean; see ktstr cache --help");
+		return cli_bad("cache", *verb ? verb : "command missing", "not list or clean");
 	if (!strcmp(verb, "list") && argc > 2)
 		return cli_bad("cache list", argv[2], "takes no argument");
 	status = *verb == 'c' ? parse_clean(argc - 1, argv + 1, &keep, &bytes) : 0;
 	if (status)
 		return status;
+	strcpy(dir, "the user's cache");
 	err = cache__dir(INITRAMFS, dir, sizeof(dir));
 	if (!err)
 		err = cache__open(dir, &cache);
 	if (err)
-		return cli_bad("cache", "the user's cache", strerror(-err));
+		return say(verb, dir, err);
 	err = gather(&items, &cache);
-	if (err)
-		status = cli_bad("cache", dir, strerror(-err));
-	else if (*verb == 'l')
+	if (!err && *verb == 'l')
 		print(&items);
-	else
-		clean(&items, &cache, keep, bytes);
+	else if (!err)
+		err = clean(&items, &cache, keep, bytes);
+	if (err)
+		status = say(verb, dir, err);
 	free(items.items);
 	cache__close(&cache);
 	return status;

@@ -167,9 +167,9 @@ static void open_port(struct agent *agent)
 static void mount_9p(struct agent *agent, const char *tag, const char *target, unsigned long flags)
 {
 	/*
-	 * cache=readahead keeps pages of a file only while somebody has it open, and looks names up
-	 * on the host each time: a file that is rebuilt there is never stale here. Writes go
-	 * through.
+	 * cache=readahead keeps names and pages only while somebody has a file open, or an overlay
+	 * has looked it up (see forget_overlays()): a file that is rebuilt on the host is not stale
+	 * here. Writes go through.
 	 */
 	int err = mount_at(tag, target, "9p", flags,
 			   "trans=virtio,version=9p2000.L,msize=512000,access=any,cache=readahead");
@@ -194,6 +194,20 @@ static void mount_overlay(const char *directory)
 	if (mount("overlay", directory, "overlay", 0, options))
 		mount("tmpfs", directory, "tmpfs", 0,
 		      !strcmp(name, "tmp") ? "mode=1777" : "mode=755");
+}
+
+/*
+ * An overlay keeps what it has looked up, and with it what 9p has read of the host's file, also when
+ * that is another one by now. mount(2) with MS_REMOUNT lets go of all that is not in use.
+ */
+static void forget_overlays(void)
+{
+	static const char *const overlays[] = {"/tmp", "/run"};
+
+	for (size_t i = 0; i < sizeof(overlays) / sizeof(overlays[0]); i++)
+		if (mount(NULL, overlays[i], NULL, MS_REMOUNT, NULL))
+			dprintf(STDERR_FILENO, "ktstr agent: %s: remount: %s\n", overlays[i],
+				strerror(errno));
 }
 
 static void loopback_up(void)
@@ -500,6 +514,7 @@ static int command__start(struct agent *agent, struct command *command)
 	agent->stdin_tty = command->exec.tty & WIRE_TTY_STDIN;
 	agent->stdin_eof = false;
 	agent->aborted = false;
+	forget_overlays();
 	if (!err) {
 		agent->pid = fork();
 		if (!agent->pid)

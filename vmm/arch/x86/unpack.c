@@ -378,6 +378,12 @@ static int cached_path(int fd, bool random, char dir[PATH_MAX], char path[PATH_M
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* A file of ours or of root; nothing that opening waits for, or that leads elsewhere. */
+static bool is_entry(const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (st->st_uid == geteuid() || !st->st_uid);
+}
+
 /* -ENOENT: there is none, or it is too old; -EBADMSG: it is damaged; -errno of reading it. */
 static int open_cached(const char *path, struct unpacked *u)
 {
@@ -385,10 +391,14 @@ static int open_cached(const char *path, struct unpacked *u)
 	struct stat st;
 	int err;
 
-	u->fd = open(path, O_RDONLY | O_CLOEXEC);
+	u->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (u->fd < 0)
-		return -ENOENT;
-	if (fstat(u->fd, &st) || time(NULL) - st.st_mtime > SHARED_S)
+		return errno == ELOOP ? -EBADMSG : -ENOENT;
+	if (fstat(u->fd, &st))
+		err = -ENOENT;
+	else if (!is_entry(&st))
+		err = -EBADMSG;
+	else if (time(NULL) - st.st_mtime > SHARED_S)
 		err = -ENOENT;
 	else
 		err = read_footer(u->fd, (uint64_t)st.st_size, &footer);
