@@ -144,10 +144,11 @@ static int prepare_root(struct vm *vm, const struct initramfs_spec *spec,
 
 static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct ktstr_error *error)
 {
-	char self[PATH_MAX], cache[PATH_MAX];
+	char cache[PATH_MAX];
 	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
 	struct initramfs_spec spec = {
-		.init = vm->config.init,
+		/* By this name it is itself also when another one has its place by now. */
+		.init = vm->config.init ? vm->config.init : "/proc/self/exe",
 		.scheduler = vm->config.scheduler,
 		.files = vm->config.files,
 		.nr_files = vm->config.nr_files,
@@ -165,14 +166,6 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 	if (err)
 		return err;
 
-	if (!spec.init) {
-		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-		if (n < 0)
-			return ktstr_error__set(error, errno, "readlink", "/proc/self/exe", NULL);
-		self[n] = '\0';
-		spec.init = self;
-	}
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
 	err = prepare_root(vm, &spec, error);
 	if (cache_err)
