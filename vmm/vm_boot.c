@@ -180,16 +180,17 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	struct vm_inputs *in = &vm->inputs;
 	struct kernel *kernel = &vm->kernel;
 	uint64_t start = vm__now_ns();
-	int err = kernel__resolve(vm->config.kernel, kernel, error);
+	int err = kernel__resolve(vm->config.kernel, kernel, error), fd;
 
 	if (!err)
 		err = check_sched_ext(vm, kernel, error);
 	if (err)
 		return err;
-	in->kernel_fd = kernel__open(kernel, error);
+	fd = kernel__open(kernel, error);
+	err = fd < 0 ? fd : vm_inputs__take_kernel(in, fd, error);
 	vm->times.kernel_ns = vm__now_ns() - start;
-	if (in->kernel_fd < 0)
-		return in->kernel_fd;
+	if (err)
+		return err;
 	start = vm__now_ns();
 	err = prepare_initramfs(vm, kernel, error);
 	vm->times.initramfs_ns = vm__now_ns() - start;
