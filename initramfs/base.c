@@ -103,10 +103,14 @@ static const char *base_name(const char *path)
 static void describe_key(const struct initramfs_spec *spec, struct cache_key *key)
 {
 	FILE *f = fmemopen(key->about, sizeof(key->about), "w");
+	char *init = spec->init ? absolute(spec->init) : NULL;
 
-	if (!f)
+	if (!f) {
+		free(init);
 		return;
-	fputs(spec->stage1 ? "before a disk" : spec->init ? base_name(spec->init) : "no init", f);
+	}
+	fputs(spec->stage1 ? "before a disk" : init ? base_name(init) : "no init", f);
+	free(init);
 	if (spec->scheduler)
 		fprintf(f, ", %s", base_name(spec->scheduler));
 	if (spec->nr_files)

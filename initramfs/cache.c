@@ -181,12 +181,13 @@ static bool find_tables(struct loaded *entry, uint64_t length)
 
 static int load(int dir, const char *name, struct loaded *entry)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), err = 0;
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), err = errno;
 	struct stat st;
 
 	*entry = (struct loaded){0};
 	if (fd < 0)
-		return errno == ENOENT || store__is_shortage(-errno) ? -errno : -EBADMSG;
+		return err && (err == ENOENT || store__is_shortage(-err)) ? -err : -EBADMSG;
+	err = 0;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid) ||
 	    st.st_size < (off_t)sizeof(struct head) || st.st_size > (off_t)ENTRY_MAX)
 		err = -EBADMSG;

@@ -59,6 +59,14 @@ void vm_inputs__free(struct vm_inputs *inputs)
 	vm_inputs__init(inputs);
 }
 
+int vm_inputs__take_kernel(struct vm_inputs *inputs, int fd, struct ktstr_error *error)
+{
+	inputs->kernel_fd = fd;
+	return fstat(fd, &inputs->kernel)
+		       ? ktstr_error__set(error, errno, "read", "kernel", NULL)
+		       : 0;
+}
+
 static int join(const char *dir, const char *name, char path[PATH_MAX], struct ktstr_error *error)
 {
 	int n = snprintf(path, PATH_MAX, "%s/%s", dir, name);
@@ -90,13 +98,31 @@ static int copy_image(const struct initramfs_image *image, const char *dir, cons
 	return err ? write_failed(err, dir, name, error) : 0;
 }
 
-static int copy_kernel(int from, uint64_t size, const char *dir, struct ktstr_error *error)
+/* Nobody has written to it since: what has lost its name, and so another ctime, is still the same. */
+static bool is_as_loaded(const struct vm_inputs *inputs)
+{
+	const struct stat *old = &inputs->kernel;
+	struct stat now;
+
+	return !fstat(inputs->kernel_fd, &now) && now.st_size == old->st_size &&
+	       now.st_mtim.tv_sec == old->st_mtim.tv_sec &&
+	       now.st_mtim.tv_nsec == old->st_mtim.tv_nsec;
+}
+
+static int copy_kernel(const struct vm_inputs *inputs, const char *dir, struct ktstr_error *error)
 {
 	int to = files__create(dir, KERNEL_FILE);
-	int err = to < 0 ? to : copy__bytes(to, from, 0, size, "kernel", NULL);
+	int err = to < 0 ? to
+			 : copy__bytes(to, inputs->kernel_fd, 0, (uint64_t)inputs->kernel.st_size,
+				       "kernel", NULL);
 
 	if (to >= 0 && close(to) && !err)
 		err = -errno;
+	if (to >= 0 && !is_as_loaded(inputs)) {
+		write_failed(-ESTALE, dir, KERNEL_FILE, NULL);
+		return ktstr_error__set(error, ESTALE, "save", "kernel",
+					"it was built anew while the machine ran");
+	}
 	return err ? write_failed(err, dir, KERNEL_FILE, error) : 0;
 }
 
@@ -166,14 +192,11 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 
 int saved__write(const struct vm_inputs *inputs, const char *dir, struct ktstr_error *error)
 {
-	struct stat st;
 	int err;
 
 	if (!inputs->machine || inputs->kernel_fd < 0 || !inputs->initramfs.nr_segments)
 		return ktstr_error__set(error, EINVAL, "save", dir, "the machine was not loaded");
-	if (fstat(inputs->kernel_fd, &st))
-		return ktstr_error__set(error, errno, "read", "kernel", NULL);
-	err = copy_kernel(inputs->kernel_fd, (uint64_t)st.st_size, dir, error);
+	err = copy_kernel(inputs, dir, error);
 	if (!err)
 		err = copy_image(&inputs->initramfs, dir, INITRAMFS_FILE, error);
 	if (!err && inputs->base.nr_segments)
@@ -272,12 +295,13 @@ static int open_base(const char *dir, struct initramfs_image *image, struct ktst
 
 int saved__open(const char *dir, struct vm_inputs *inputs, struct ktstr_error *error)
 {
-	int err;
+	int fd = open_file(dir, KERNEL_FILE, error), err;
 
-	inputs->kernel_fd = open_file(dir, KERNEL_FILE, error);
-	if (inputs->kernel_fd < 0)
-		return inputs->kernel_fd;
-	err = open_image(dir, INITRAMFS_FILE, &inputs->initramfs, error);
+	if (fd < 0)
+		return fd;
+	err = vm_inputs__take_kernel(inputs, fd, error);
+	if (!err)
+		err = open_image(dir, INITRAMFS_FILE, &inputs->initramfs, error);
 	if (!err)
 		err = open_base(dir, &inputs->base, error);
 	if (err)

@@ -12,12 +12,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "../initramfs/initramfs.h"
 
 /* What a machine was loaded with, for as long as it lives. */
 struct vm_inputs {
 	int kernel_fd;			  /* -1: not loaded yet */
+	struct stat kernel;		  /* of it before it was loaded */
 	struct initramfs_image initramfs; /* without segments: likewise */
 	struct initramfs_image base;	  /* of the disk; without segments: there is none */
 	char *guest_config;
@@ -28,6 +30,9 @@ struct vm_inputs {
 void vm_inputs__init(struct vm_inputs *inputs);
 void vm_inputs__free(struct vm_inputs *inputs);
 
+/* Takes the open kernel over. -errno: of fstat(2). */
+int vm_inputs__take_kernel(struct vm_inputs *inputs, int fd, struct ktstr_error *error);
+
 /*
  * The settings of @config, whose strings need not outlive this call. @kernel_path and @release are
  * for people. -ENOMEM.
@@ -37,7 +42,7 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 
 /*
  * Writes the files into the directory @dir, which exists. -errno of a file (ENOSPC, EROFS, ...),
- * and then what was written stays.
+ * and then what was written stays. -ESTALE: the kernel's file is not what was loaded any more.
  */
 int saved__write(const struct vm_inputs *inputs, const char *dir, struct ktstr_error *error);
 

@@ -152,11 +152,12 @@ static int prepare_root(struct vm *vm, const struct initramfs_spec *spec,
 
 static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct ktstr_error *error)
 {
-	char self[PATH_MAX], cache[PATH_MAX];
+	char cache[PATH_MAX];
 	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
 	const char *modules[5];
 	struct initramfs_spec spec = {
-		.init = vm->config.init,
+		/* By this name it is itself also when another one has its place by now. */
+		.init = vm->config.init ? vm->config.init : "/proc/self/exe",
 		.scheduler = vm->config.scheduler,
 		.files = vm->config.files,
 		.nr_files = vm->config.nr_files,
@@ -174,14 +175,6 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 	if (err)
 		return err;
 	list_modules(vm, modules);
-	if (!spec.init) {
-		ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-		if (n < 0)
-			return ktstr_error__set(error, errno, "readlink", "/proc/self/exe", NULL);
-		self[n] = '\0';
-		spec.init = self;
-	}
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
 	err = prepare_root(vm, &spec, error);
 	if (cache_err)
@@ -196,16 +189,17 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	struct vm_inputs *in = &vm->inputs;
 	struct kernel *kernel = &vm->kernel;
 	uint64_t start = vm__now_ns();
-	int err = kernel__resolve(vm->config.kernel, kernel, error);
+	int err = kernel__resolve(vm->config.kernel, kernel, error), fd;
 
 	if (!err)
 		err = check_sched_ext(vm, kernel, error);
 	if (err)
 		return err;
-	in->kernel_fd = kernel__open(kernel, error);
+	fd = kernel__open(kernel, error);
+	err = fd < 0 ? fd : vm_inputs__take_kernel(in, fd, error);
 	vm->times.kernel_ns = vm__now_ns() - start;
-	if (in->kernel_fd < 0)
-		return in->kernel_fd;
+	if (err)
+		return err;
 	start = vm__now_ns();
 	err = prepare_initramfs(vm, kernel, error);
 	vm->times.initramfs_ns = vm__now_ns() - start;

@@ -413,6 +413,40 @@ TEST_F(cache, an_entry_is_described_in_one_line_of_text)
 	cache__close(&cache);
 }
 
+/* A program that runs may have been rebuilt since: it is itself that is wanted. */
+TEST_F(cache, a_running_program_that_is_gone_can_be_init)
+{
+	char path[PATH_MAX], proc[64];
+	struct cache_entry *entries;
+	struct cache cache;
+	size_t nr;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/program", self->dir);
+	ASSERT_EQ(0, sh("cp $(command -v sleep) %s", path));
+	pid = fork();
+	if (!pid) {
+		execl(path, path, "1000", NULL);
+		_exit(1);
+	}
+	snprintf(proc, sizeof(proc), "/proc/%d/exe", pid);
+	while (sh("readlink %s | grep -q '/program$'", proc))
+		;
+	usleep(TICK_US);
+	self->spec.init = proc;
+	EXPECT_TRUE(use(&self->spec, "first"));
+	ASSERT_EQ(0, cache__open(self->cache, &cache));
+	ASSERT_EQ(0, cache__list(&cache, &entries, &nr));
+	ASSERT_EQ(1, nr);
+	EXPECT_STREQ("program, 1 file", entries[0].about);
+	free(entries);
+	cache__close(&cache);
+	ASSERT_EQ(0, sh("rm %s && echo no program > %s", path, path));
+	EXPECT_TRUE(use(&self->spec, "first"));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 /* What a disk does to a file that nobody writes to is found when its content is read again. */
 TEST_F(cache, parts_are_read_again_after_a_boot)
 {

@@ -2,6 +2,7 @@
 /* Machines as files: what is written comes back, and what was edited wrongly is refused. */
 #include "kselftest_harness.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,8 @@ static bool same_bytes(int a, int b, size_t size)
 
 static int write_machine(FIXTURE_DATA(saved) * self)
 {
-	self->inputs.kernel_fd = make_file(3001, 1);
+	if (vm_inputs__take_kernel(&self->inputs, make_file(3001, 1), &self->error))
+		return -EIO;
 	/* A cached archive has more behind it that is not part of it. */
 	if (initramfs_image__of_file(&self->inputs.initramfs, make_file(4096 + 77, 2), 4096))
 		return -ENOMEM;
@@ -97,6 +99,21 @@ TEST_F(saved, files_come_back_byte_for_byte)
 	EXPECT_EQ(9, back.guest_config_length);
 	EXPECT_EQ(0, memcmp("a=b\0c=d\n", back.guest_config, 9));
 	vm_inputs__free(&back);
+}
+
+/* A record of what did not run would be worse than none. */
+TEST_F(saved, a_kernel_that_was_built_anew_meanwhile_is_not_saved)
+{
+	char path[96], text[256];
+
+	ASSERT_EQ(0, write_machine(self));
+	usleep(20000); /* its time shows it */
+	ASSERT_EQ(5, pwrite(self->inputs.kernel_fd, "anew!", 5, 100));
+	EXPECT_EQ(-ESTALE, saved__write(&self->inputs, self->dir, &self->error));
+	ktstr_error__format(&self->error, text, sizeof(text));
+	EXPECT_NE(NULL, strstr(text, "built anew while the machine ran"));
+	snprintf(path, sizeof(path), "%s/kernel", self->dir);
+	EXPECT_EQ(-1, access(path, F_OK));
 }
 
 /* Of a guest whose files are on a disk, and no other. */
