@@ -16,6 +16,7 @@
 #include "kernel.h"
 #include "root.h"
 #include "vm.h"
+#include "vm_disks.h"
 #include "vm_io.h"
 
 /*
@@ -26,8 +27,8 @@
 #define CMDLINE_MAX 4096
 
 /* Drivers of what the machine has, where the kernel has them as modules. */
-static const char *const device_modules[] = {"virtio_mmio", "virtio_console", NULL};
-static const char *const disk_modules[] = {"virtio_mmio", "virtio_console", "virtio_blk", NULL};
+static const char *const device_modules[] = {"virtio_mmio", "virtio_console"};
+#define NR_DEVICE_MODULES (sizeof(device_modules) / sizeof(device_modules[0]))
 
 static int append_cmdline(const struct vm *vm, char *cmdline, size_t size,
 			  struct ktstr_error *error)
@@ -83,6 +84,7 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 	if (c->cwd)
 		put(f, "cwd", c->cwd);
 	put(f, "hostname", "ktstr");
+	vm_disks__write_mounts(c, f);
 	if (c->kernel_log)
 		put(f, "kernel_log", "1");
 	if (c->role == KTSTR_ROLE_SHELL && c->terminal_rows && c->terminal_columns)
@@ -144,6 +146,8 @@ static int prepare_root(struct vm *vm, const struct initramfs_spec *spec,
 
 static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct ktstr_error *error)
 {
+	/* NULL is behind the last one. */
+	const char *modules[NR_DEVICE_MODULES + VM_DISKS_MODULES + 1] = {NULL};
 	char self[PATH_MAX], cache[PATH_MAX];
 	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
 	struct initramfs_spec spec = {
@@ -152,7 +156,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 		.files = vm->config.files,
 		.nr_files = vm->config.nr_files,
 		.modules_dir = kernel->modules_dir[0] ? kernel->modules_dir : NULL,
-		.modules = vm->nr_disks ? disk_modules : device_modules,
+		.modules = modules,
 		.kernel_config = kernel->config[0] ? kernel->config : NULL,
 		.kernel_release = kernel->release[0] ? kernel->release : NULL,
 		.cache_dir = cache_err ? NULL : cache,
@@ -161,6 +165,8 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 		.opaque = &vm->kernel,
 	};
 
+	memcpy(modules, device_modules, sizeof(device_modules));
+	vm_disks__modules(vm, modules + NR_DEVICE_MODULES);
 	err = vm->config.root == KTSTR_ROOT_EROFS ? root__check_kernel(kernel, error) : 0;
 	if (err)
 		return err;
@@ -191,6 +197,8 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 
 	if (!err)
 		err = check_sched_ext(vm, kernel, error);
+	if (!err)
+		err = vm_disks__check_kernel(vm, error);
 	if (err)
 		return err;
 	in->kernel_fd = kernel__open(kernel, error);
