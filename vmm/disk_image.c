@@ -287,10 +287,17 @@ static const char *temporary_dir(size_t i)
 
 /* ---- Templates ---- */
 
+bool disk_image__is_unfinished(const char *name)
+{
+	return strstr(name, UNFINISHED) != NULL;
+}
+
 /* One that is not whole is none: its name is there with all of its content, or it was changed. */
 static int open_template(const struct job *job, const char *dir)
 {
 	char path[PATH_MAX];
+	/* `ktstr cache` tells by that when it was used last. */
+	const struct timespec used[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
 	struct stat st;
 	int n = snprintf(path, sizeof(path), "%s/%s", dir, job->name), fd;
 
@@ -299,8 +306,10 @@ static int open_template(const struct job *job, const char *dir)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == job->size)
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == job->size) {
+		(void)futimens(fd, used);
 		return fd;
+	}
 	close(fd);
 	return -ENOENT;
 }
@@ -318,7 +327,7 @@ static void remove_old(const struct job *job, int dir_fd)
 	if (fd >= 0 && !dir)
 		close(fd);
 	while (dir && (entry = readdir(dir)))
-		if (strstr(entry->d_name, UNFINISHED) ||
+		if (disk_image__is_unfinished(entry->d_name) ||
 		    (!strncmp(entry->d_name, job->prefix, strlen(job->prefix)) &&
 		     strcmp(entry->d_name, job->name) != 0))
 			unlinkat(dir_fd, entry->d_name, 0);

@@ -64,6 +64,9 @@ int disk_image__check_program(const struct disk_fs *fs, const char *path,
 int disk_image__create(const struct disk_image_spec *spec, struct disk_image *image,
 		       struct ktstr_error *error);
 
+/* A file of this name in the directory of templates is none yet. */
+bool disk_image__is_unfinished(const char *name);
+
 /* Copies what is not zero of the @size bytes of @from into @to, which is all zeros. -errno. */
 int disk_image__copy_sparse(int to, int from, uint64_t size);
 
