@@ -69,6 +69,27 @@ static int parse_role(const char *value, struct guest_config *config, int *have_
 	return 0;
 }
 
+/* SERIAL,FS,MODE,PATH; a comma in the path is its own. */
+static int parse_mount(char *value, struct guest_config *config)
+{
+	char *fs = strchr(value, ','), *mode = fs ? strchr(fs + 1, ',') : NULL,
+	     *path = mode ? strchr(mode + 1, ',') : NULL;
+	struct guest_mount *grown;
+
+	if (!path || fs == value || mode == fs + 1 || path[1] != '/')
+		return -EINVAL;
+	if (strncmp(mode, ",ro,", 4) != 0 && strncmp(mode, ",rw,", 4) != 0)
+		return -EINVAL;
+	grown = reallocarray(config->mounts, config->nr_mounts + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	config->mounts = grown;
+	*fs = *mode = *path = '\0';
+	grown[config->nr_mounts++] = (struct guest_mount){
+		.serial = value, .fs = fs + 1, .path = path + 1, .read_only = mode[2] == 'o'};
+	return 0;
+}
+
 static int parse_record(const char *key, char *value, struct guest_config *config, int *have_role)
 {
 	if (!strcmp(key, "role"))
@@ -95,6 +116,8 @@ static int parse_record(const char *key, char *value, struct guest_config *confi
 		return parse_u32(value, &config->attach_timeout_ms);
 	else if (!strcmp(key, "tty"))
 		return parse_tty(value, config);
+	else if (!strcmp(key, "mount"))
+		return parse_mount(value, config);
 	else if (!strcmp(key, "stats"))
 		config->stats = !strcmp(value, "1");
 	return 0;
@@ -153,6 +176,7 @@ void guest_config__free(struct guest_config *config)
 	free(config->argv);
 	free(config->env);
 	free(config->scheduler);
+	free(config->mounts);
 	memset(config, 0, sizeof(*config));
 }
 

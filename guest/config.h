@@ -9,6 +9,11 @@
 
 enum guest_role { GUEST_ROLE_TEST, GUEST_ROLE_COMMAND, GUEST_ROLE_SHELL };
 
+struct guest_mount {
+	const char *serial, *fs, *path;
+	bool read_only;
+};
+
 /* Strings point into @text; arrays are NULL-terminated. */
 struct guest_config {
 	char *text;
@@ -20,6 +25,8 @@ struct guest_config {
 	const char *cwd;  /* NULL: none */
 	char **scheduler; /* argv of the scheduler; [0] NULL: none */
 	size_t nr_scheduler;
+	struct guest_mount *mounts;
+	size_t nr_mounts;
 	const char *scheduler_ops; /* NULL: any */
 	const char *hostname;	   /* NULL: "ktstr" */
 	uint32_t attach_timeout_ms;

@@ -24,11 +24,13 @@
 #include "config.h"
 #include "coverage.h"
 #include "crash.h"
+#include "disks.h"
 #include "init.h"
 #include "report.h"
 #include "setup.h"
 
 #define PORT_TIMEOUT_MS 10000u
+#define DISK_TIMEOUT_MS 10000u
 
 /* Set once by PID 1 before it forks; the child only reads. */
 static struct {
@@ -105,6 +107,20 @@ static int open_stats_port(int uevents)
 	return port;
 }
 
+/* A test that finds its disk is not there would say nothing of the scheduler: there is no run. */
+static void mount_disks(int uevents)
+{
+	char why[320];
+
+	if (!disks__mount(&guest.config, uevents, DISK_TIMEOUT_MS, why, sizeof(why)))
+		return;
+	for (char *p = why; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	dprintf(STDERR_FILENO, KTSTR_COM2_MOUNT "%s\n", why);
+	end_machine();
+}
+
 /* Returns in the test's child alone. */
 static void be_pid1(void)
 {
@@ -140,6 +156,7 @@ static void be_pid1(void)
 	if (params.uevents < 0)
 		guest__log("uevents: %s", strerror(-params.uevents));
 	setup__modules(KTSTR_GUEST_MODULES);
+	mount_disks(params.uevents);
 	params.port = open_port(params.uevents);
 	params.stats_port = open_stats_port(params.uevents);
 	if (guest.config.role == GUEST_ROLE_SHELL) {

@@ -406,8 +406,7 @@ static int left_ms(uint64_t deadline_ns)
 	return now >= deadline_ns ? 0 : (int)((deadline_ns - now) / 1000000u) + 1;
 }
 
-/* Waits for any uevent until the deadline; false when it passed. */
-static bool wait_uevent(int uevents, uint64_t deadline_ns)
+bool setup__wait_uevent(int uevents, uint64_t deadline_ns)
 {
 	struct pollfd pfd = {.fd = uevents, .events = POLLIN};
 	int ms = left_ms(deadline_ns);
@@ -453,7 +452,7 @@ int setup__open_port(const char *name, int uevents, uint32_t timeout_ms)
 			return open_node(node, deadline);
 		if (!any_virtio_device())
 			return -ENODEV;
-		if (!wait_uevent(uevents, deadline))
+		if (!setup__wait_uevent(uevents, deadline))
 			return -ETIMEDOUT;
 	}
 }
@@ -467,7 +466,7 @@ int setup__open_terminal(int uevents, uint32_t timeout_ms)
 
 		if (fd >= 0)
 			return fd;
-		if (!wait_uevent(uevents, deadline))
+		if (!setup__wait_uevent(uevents, deadline))
 			return -errno;
 	}
 }

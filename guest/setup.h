@@ -29,6 +29,9 @@ int setup__open_port(const char *name, int uevents, uint32_t timeout_ms);
 /* The terminal /dev/hvc0, waited for likewise. */
 int setup__open_terminal(int uevents, uint32_t timeout_ms);
 
+/* Waits on @uevents for anything until @deadline_ns (guest__boot_ns()); false when that passed. */
+bool setup__wait_uevent(int uevents, uint64_t deadline_ns);
+
 /* One line on COM2, with PID 1's prefix. */
 void guest__log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* CLOCK_BOOTTIME, ns. */

@@ -130,6 +130,10 @@ static bool read_own(struct com2 *com2, const char *line, size_t length)
 		read_sched(com2, value);
 	} else if ((value = after(line, KTSTR_COM2_EXIT))) {
 		read_exit(com2, value);
+	} else if ((value = after(line, KTSTR_COM2_MOUNT))) {
+		if (!com2->mount_failed)
+			copy(com2->mount_text, sizeof(com2->mount_text), value);
+		com2->mount_failed = true;
 	} else {
 		return after(line, KTSTR_COM2_LOG) != NULL;
 	}

@@ -28,6 +28,8 @@ struct com2 {
 	uint32_t sched_kind; /* enum ktstr_sched_exit_kind; 0: none. The first one stays. */
 	char sched_text[1024];
 	char skip_reason[1024];
+	bool mount_failed;
+	char mount_text[384]; /* of the first one */
 	bool panicked;
 	char *panic; /* "PANIC: ..." and the lines after it; "" until then */
 	char *log;   /* NUL-terminated, bounded */

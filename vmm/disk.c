@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The file behind a disk. */
 #include "disk.h"
+#include "disk_image.h"
+
+#include <ktstr/proto.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,14 +15,73 @@
 
 static int refuse(const struct ktstr_disk *disk, const char *why, struct ktstr_error *error)
 {
-	return ktstr_error__set(error, EINVAL, "disk", disk->path, "%s", why);
+	return ktstr_error__set(error, EINVAL, "disk", disk->path ? disk->path : disk->fs, "%s",
+				why);
+}
+
+const char *disk__serial(const struct ktstr_disk *disk, uint32_t index, char buf[DISK_SERIAL_SIZE])
+{
+	if (disk->serial)
+		return disk->serial;
+	snprintf(buf, DISK_SERIAL_SIZE, "disk%u", index);
+	return buf;
+}
+
+/* The guest finds it by its serial number alone. */
+static int check_mount(const struct ktstr_disk *disks, size_t nr, uint32_t index,
+		       struct ktstr_error *error)
+{
+	const struct ktstr_disk *disk = &disks[index];
+	char buf[DISK_SERIAL_SIZE], other[DISK_SERIAL_SIZE];
+	const char *serial = disk__serial(disk, index, buf);
+
+	if (!disk_image__find_fs(disk->fs)->module)
+		return refuse(disk, "a disk without a file system cannot be mounted", error);
+	if (disk->mount[0] != '/' || !disk->mount[strspn(disk->mount, "/")])
+		return refuse(disk, "mount takes an absolute path other than /", error);
+	if (!serial[0] || strchr(serial, ',') || !strcmp(serial, KTSTR_BASE_SERIAL))
+		return refuse(disk,
+			      "a disk to be mounted needs a serial without a comma, and other than "
+			      KTSTR_BASE_SERIAL,
+			      error);
+	for (uint32_t i = 0; i < nr; i++)
+		if (i != index && !strcmp(serial, disk__serial(&disks[i], i, other)))
+			return refuse(disk,
+				      "a disk to be mounted has the serial of another disk, too",
+				      error);
+	return 0;
+}
+
+int disk__check(const struct ktstr_disk *disks, size_t nr, struct ktstr_error *error)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct ktstr_disk *disk = &disks[i];
+		int err = 0;
+
+		if (!disk->path && !disk->fs)
+			err = ktstr_error__set(error, EINVAL, "disk", NULL,
+					       "number %u has neither a path nor a file system", i);
+		else if (disk->path && (disk->fs || disk->size_mb || disk->mount))
+			err = refuse(disk, "fs, size and mount are of a fresh disk, without a path",
+				     error);
+		else if (disk->fs && !disk_image__find_fs(disk->fs))
+			err = refuse(disk, "no such file system: it can be " DISK_FS_NAMES, error);
+		else if (disk->size_mb > DISK_IMAGE_MAX_MB)
+			err = refuse(disk, "more than 16 TiB", error);
+		else if (disk->mount)
+			err = check_mount(disks, nr, i, error);
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 static int describe(const struct ktstr_disk *disk, uint32_t index,
 		    struct virtio_blk_options *options, struct ktstr_error *error)
 {
-	char serial[32];
-	size_t length;
+	char buf[DISK_SERIAL_SIZE];
+	const char *serial = disk__serial(disk, index, buf);
+	size_t length = strlen(serial);
 
 	*options = (struct virtio_blk_options){
 		.fd = -1,
@@ -32,11 +94,9 @@ static int describe(const struct ktstr_disk *disk, uint32_t index,
 		return refuse(disk, "more than 16 queues", error);
 	if ((disk->burst_ops && !disk->iops) || (disk->burst_bytes && !disk->bytes_per_s))
 		return refuse(disk, "a burst without a rate", error);
-	snprintf(serial, sizeof(serial), "disk%u", index);
-	length = strlen(disk->serial ? disk->serial : serial);
 	if (length > sizeof(options->serial))
 		return refuse(disk, "the serial has more than 20 bytes", error);
-	memcpy(options->serial, disk->serial ? disk->serial : serial, length);
+	memcpy(options->serial, serial, length);
 	return 0;
 }
 

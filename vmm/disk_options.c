@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A disk's settings as text. */
 #include "disk_options.h"
+#include "disk_image.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define SIZE_FORM "size=S takes a number with M, G or T behind it: 512M"
 
 static bool read_number(const char *text, uint64_t *to)
 {
@@ -22,10 +25,50 @@ static bool read_number(const char *text, uint64_t *to)
 	return true;
 }
 
+/* A number of MiB, GiB or TiB. */
+static const char *read_size(char *value, uint32_t *mb)
+{
+	size_t length = strlen(value);
+	uint64_t n;
+	char unit;
+
+	if (!length)
+		return SIZE_FORM;
+	unit = value[length - 1];
+	value[length - 1] = '\0';
+	if (!read_number(value, &n) || (unit != 'M' && unit != 'G' && unit != 'T'))
+		return SIZE_FORM;
+	if (n > DISK_IMAGE_MAX_MB)
+		return "size=S is at most 16T";
+	n <<= unit == 'T' ? 20 : unit == 'G' ? 10 : 0;
+	if (n > DISK_IMAGE_MAX_MB)
+		return "size=S is at most 16T";
+	*mb = (uint32_t)n;
+	return NULL;
+}
+
+/* What only a fresh disk has. @found: it was one of these. */
+static const char *read_fresh(const char *name, char *value, struct ktstr_disk *disk, bool *found)
+{
+	*found = true;
+	if (!strcmp(name, "fs")) {
+		disk->fs = value;
+		return disk_image__find_fs(value) ? NULL : "fs=F takes " DISK_FS_NAMES;
+	}
+	if (!strcmp(name, "size"))
+		return read_size(value, &disk->size_mb);
+	*found = !strcmp(name, "mount");
+	if (*found)
+		disk->mount = value;
+	return NULL;
+}
+
 static const char *read_option(char *name, struct ktstr_disk *disk)
 {
 	char *value = strchr(name, '=');
 	uint64_t *number = NULL, queues = 0;
+	const char *wrong;
+	bool found;
 
 	if (!strcmp(name, "ro")) {
 		disk->read_only = true;
@@ -34,6 +77,9 @@ static const char *read_option(char *name, struct ktstr_disk *disk)
 	if (!value)
 		return "takes PATH and then " DISK_OPTIONS;
 	*value++ = '\0';
+	wrong = read_fresh(name, value, disk, &found);
+	if (found)
+		return wrong;
 	if (!strcmp(name, "serial")) {
 		disk->serial = value;
 		return strlen(value) <= 20 ? NULL : "serial=S takes at most 20 bytes";
@@ -73,6 +119,10 @@ const char *disk_options__parse(char *text, struct ktstr_disk *disk)
 		return "burst-ops=N needs iops=N";
 	if (disk->burst_bytes && !disk->bytes_per_s)
 		return "burst-bytes=N needs bps=N";
+	if (disk->path && disk->fs)
+		return "fs=F makes a fresh disk, and takes no path";
+	if ((disk->size_mb || disk->mount) && !disk->fs)
+		return "size=S and mount=DIR need fs=F";
 	return NULL;
 }
 
@@ -88,8 +138,16 @@ void disk_options__write(const struct ktstr_disk *disk, FILE *to)
 {
 	const char *comma = "";
 
+	if (disk->fs) {
+		fprintf(to, "fs=%s", disk->fs);
+		comma = ",";
+	}
+	if (disk->size_mb)
+		fprintf(to, "%ssize=%uM", comma, disk->size_mb);
+	if (disk->mount)
+		fprintf(to, "%smount=%s", comma, disk->mount);
 	if (disk->read_only) {
-		fputs("ro", to);
+		fprintf(to, "%sro", comma);
 		comma = ",";
 	}
 	write_number("iops", disk->iops, &comma, to);

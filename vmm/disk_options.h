@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A disk's settings as text: "ro,iops=100,bps=1048576,serial=data". */
+/* A disk's settings as text: "ro,iops=100,serial=data", "fs=ext4,size=1G,mount=/mnt". */
 #ifndef KTSTR_VMM_DISK_OPTIONS_H
 #define KTSTR_VMM_DISK_OPTIONS_H
 
@@ -7,11 +7,14 @@
 
 #include <stdio.h>
 
-#define DISK_OPTIONS "ro, iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, serial=S"
+#define DISK_OPTIONS \
+	"ro, iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, serial=S; a fresh disk takes " \
+	"fs=F, size=S, mount=DIR"
 
 /*
  * Reads @text, which is changed and then belongs to *disk; "" is none. Returns NULL, or what is
  * wrong in words that live for ever.
+ * A *disk that has a path already is no fresh one.
  */
 const char *disk_options__parse(char *text, struct ktstr_disk *disk);
 /* Writes them so that they can be read again: nothing when all are the defaults. */

@@ -5,6 +5,7 @@
  */
 #include "evidence.h"
 #include "harness.h"
+#include "harness_disks.h"
 #include "harness_extract.h"
 #include "harness_files.h"
 #include "profraw.h"
@@ -61,6 +62,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(expect_sched_exit);
 	MERGE(files);
 	MERGE(nics);
+	MERGE(disks);
 	MERGE(extractor);
 #undef MERGE
 }
@@ -627,15 +629,32 @@ static int find_scheduler(const char *name, const char *binary_dir, char path[PA
 		       : 0;
 }
 
+/* @reason is constant, as what is printed for a person need not be. */
+static int __attribute__((format(printf, 4, 5)))
+skip(const char *reason, FILE *out, struct ktstr_test_outcome *outcome, const char *format, ...)
+{
+	char line[1500];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	harness__say(out, false, "%s", line);
+	outcome->exit_code = EXIT_SKIP;
+	snprintf(outcome->reason, sizeof(outcome->reason), "%s", reason);
+	return 1;
+}
+
 /*
  * What the test declares, with the paths that it means. 0; -errno; 1: it is skipped, which *outcome
  * says then.
  */
 static int describe_machine(const struct ktstr_test_attrs *attrs, const char *binary_dir,
 			    char scheduler[PATH_MAX], struct harness_files *files,
-			    struct ktstr_vm_config *config, FILE *out,
+			    struct harness_disks *disks, struct ktstr_vm_config *config, FILE *out,
 			    struct ktstr_test_outcome *outcome, struct ktstr_error *error)
 {
+	char line[1400];
 	int err;
 
 	ktstr_vm_config__defaults(config);
@@ -644,17 +663,23 @@ static int describe_machine(const struct ktstr_test_attrs *attrs, const char *bi
 	if (!err)
 		err = harness_files__resolve(files, attrs->files, binary_dir, getenv("PATH"),
 					     error);
+	if (!err)
+		err = harness_disks__resolve(disks, attrs->disks, binary_dir, getenv("PATH"),
+					     error);
 	if (err)
 		return err;
 	config->scheduler = attrs->scheduler ? scheduler : NULL;
 	config->files = files->files;
 	config->nr_files = files->nr;
-	if (!files->missing)
+	config->disks = disks->disks;
+	config->nr_disks = disks->nr;
+	if (files->missing)
+		return skip(KTSTR_SKIP_NO_PROGRAM, out, outcome,
+			    "%s: not in PATH; install it to run this test", files->missing);
+	if (!disks->missing.err)
 		return 0;
-	harness__say(out, false, "%s: not in PATH; install it to run this test", files->missing);
-	outcome->exit_code = EXIT_SKIP;
-	snprintf(outcome->reason, sizeof(outcome->reason), "%s", KTSTR_SKIP_NO_PROGRAM);
-	return 1;
+	ktstr_error__format(&disks->missing, line, sizeof(line));
+	return skip(KTSTR_SKIP_NO_MKFS, out, outcome, "%s", line);
 }
 
 void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
@@ -670,6 +695,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	struct ktstr_error error = {.err = 0};
 	struct ktstr_vm *vm = NULL;
 	struct harness_files files = {.nr = 0};
+	struct harness_disks disks = {.nr = 0};
 	struct streams *streams = malloc(sizeof(*streams));
 	struct record *record = NULL;
 	struct harness_admission admission = {.armed = false};
@@ -694,7 +720,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 
 	snprintf(name, sizeof(name), "%s%s%s.%s", id->fixture, id->variant[0] ? "." : "",
 		 id->variant, id->test);
-	err = describe_machine(attrs, binary_dir, scheduler, &files, &config, out, outcome, &error);
+	err = describe_machine(attrs, binary_dir, scheduler, &files, &disks, &config, out, outcome,
+			       &error);
 	if (err > 0)
 		goto out;
 	if (err)
@@ -753,5 +780,6 @@ out:
 	harness_admit__end(&admission);
 	harness_extract__free(&streams->extract);
 	harness_files__free(&files);
+	harness_disks__free(&disks);
 	free(streams);
 }

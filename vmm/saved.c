@@ -136,12 +136,19 @@ static int write_text(const char *dir, const char *name, const char *text, size_
 	return err ? write_failed(err, dir, name, error) : 0;
 }
 
-/* What a disk held is not saved: it is the file as it is then, so its place must be known. */
+/*
+ * What a disk held is not saved: it is the file as it is then, so its place must be known. A fresh
+ * one has none and is made again, by its options.
+ */
 static void describe_disk(const struct ktstr_disk *disk, FILE *f)
 {
 	char path[PATH_MAX];
 
-	fprintf(f, "disk=%s\ndisk_options=", realpath(disk->path, path) ? path : disk->path);
+	if (!disk->path)
+		path[0] = '\0';
+	else if (!realpath(disk->path, path))
+		snprintf(path, sizeof(path), "%s", disk->path);
+	fprintf(f, "disk=%s\ndisk_options=", path);
 	disk_options__write(disk, f);
 	fputc('\n', f);
 }
@@ -358,7 +365,7 @@ static bool read_disk(struct saved_machine *machine, const char *path)
 
 	if (c->nr_disks == KTSTR_MAX_DISKS)
 		return false;
-	machine->disks[c->nr_disks++] = (struct ktstr_disk){.path = path};
+	machine->disks[c->nr_disks++] = (struct ktstr_disk){.path = *path ? path : NULL};
 	c->disks = machine->disks;
 	return true;
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "monitor.h"
 #include "vm_boot.h"
 #include "vm_io.h"
@@ -259,6 +260,8 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "nr_disks",
 					"%zu, and at most %u can be", config->nr_disks,
 					KTSTR_MAX_DISKS);
+	if (disk__check(config->disks, config->nr_disks, error))
+		return -EINVAL;
 	if (config->stats_interval_ms && !config->scheduler)
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config",
 					"stats_interval_ms",

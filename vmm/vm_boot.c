@@ -16,6 +16,7 @@
 #include "kernel.h"
 #include "root.h"
 #include "vm.h"
+#include "vm_disks.h"
 #include "vm_io.h"
 
 /*
@@ -79,6 +80,7 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 	if (c->cwd)
 		put(f, "cwd", c->cwd);
 	put(f, "hostname", "ktstr");
+	vm_disks__write_mounts(c, f);
 	if (c->kernel_log)
 		put(f, "kernel_log", "1");
 	if (c->role == KTSTR_ROLE_SHELL && c->terminal_rows && c->terminal_columns)
@@ -96,12 +98,13 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 }
 
 /* Drivers of what the machine has, where the kernel has them as modules. */
-static void list_modules(const struct vm *vm, const char *modules[5])
+#define MAX_MODULES (4 + VM_DISKS_MODULES) /* and the NULL behind the last one */
+
+static void list_modules(const struct vm *vm, const char *modules[MAX_MODULES])
 {
 	*modules++ = "virtio_mmio";
 	*modules++ = "virtio_console";
-	if (vm->nr_disks)
-		*modules++ = "virtio_blk";
+	modules += vm_disks__modules(vm, modules);
 	if (vm->nr_nics)
 		*modules++ = "virtio_net";
 	*modules = NULL;
@@ -154,7 +157,7 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 {
 	char cache[PATH_MAX];
 	int cache_err = cache__dir("initramfs", cache, sizeof(cache)), err;
-	const char *modules[5];
+	const char *modules[MAX_MODULES];
 	struct initramfs_spec spec = {
 		/* By this name it is itself also when another one has its place by now. */
 		.init = vm->config.init ? vm->config.init : "/proc/self/exe",
@@ -193,6 +196,8 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 
 	if (!err)
 		err = check_sched_ext(vm, kernel, error);
+	if (!err)
+		err = vm_disks__check_kernel(vm, error);
 	if (err)
 		return err;
 	fd = kernel__open(kernel, error);

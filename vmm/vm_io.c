@@ -26,6 +26,7 @@
 #include "virtio/console.h"
 #include "virtio/mmio.h"
 #include "vm.h"
+#include "vm_disks.h"
 #include "vm_nics.h"
 
 #define COM1 0
@@ -184,6 +185,10 @@ static void check_com2(struct vm *vm)
 	if (com2->panicked)
 		outcome__fail(o, KTSTR_VERDICT_INIT_DIED, "init crashed: %.*s",
 			      (int)strcspn(com2->panic, "\n"), com2->panic);
+	/* After that it is somebody else who says so. */
+	if (com2->mount_failed && !o->port_opened)
+		outcome__fail(o, KTSTR_VERDICT_NO_BOOT, "a disk could not be mounted: %s",
+			      com2->mount_text);
 	if (com2->sched_kind)
 		outcome__com2_sched_exit(o, com2->sched_kind, com2->sched_text);
 	if (com2->have_exit)
@@ -497,15 +502,6 @@ int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_e
 				 virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
 }
 
-static int create_disks(struct vm *vm, struct ktstr_error *error)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < vm->config.nr_disks && !err; i++)
-		err = vm_io__add_disk(vm, &vm->config.disks[i], error);
-	return err;
-}
-
 int vm_io__create(struct vm *vm, struct ktstr_error *error)
 {
 	struct virtio_console_callbacks callbacks = {
@@ -550,7 +546,7 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 		virtio_console__set_size(io->console, (uint16_t)vm->config.terminal_columns,
 					 (uint16_t)vm->config.terminal_rows);
 	if (!err)
-		err = create_disks(vm, error);
+		err = vm_disks__create(vm, error);
 	return err ? err : vm_nics__create(vm, error);
 }
 

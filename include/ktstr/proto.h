@@ -184,6 +184,7 @@ struct ktstr_exit_payload {
 #define KTSTR_COM2_SKIP "KTSTR_SKIP="	/* SKIP()'s reason; before the exit code */
 #define KTSTR_COM2_SCHED "KTSTR_SCHED=" /* "KIND TEXT", enum ktstr_sched_exit_kind */
 #define KTSTR_COM2_EXIT "KTSTR_EXIT="	/* what struct ktstr_exit_payload holds */
+#define KTSTR_COM2_MOUNT "KTSTR_MOUNT=" /* before port 1 is open: a disk that cannot be mounted, why */
 #define KTSTR_COM2_PANIC "PANIC: "
 #define KTSTR_COM2_LOG "ktstr-init: "
 #define KTSTR_COM2_ESCAPE "\\"
@@ -201,6 +202,8 @@ struct ktstr_exit_payload {
  *   hostname=NAME
  *   kernel_log=1    send the kernel's log after a test that passed, too
  *   tty=ROWSxCOLS   role shell: size of the terminal on /dev/hvc0
+ *   mount=SERIAL,FS,MODE,PATH*  before the scheduler starts, mount the block device of this serial
+ *                   number at PATH, MODE being rw or ro; without it there is no run
  *   stats=1         relay KTSTR_PORT_PIPE to the scheduler's statistics (ktstr/stats.h): a line of
  *                   JSON from the host is a request, one line from the guest is its response
  */

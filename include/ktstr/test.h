@@ -37,6 +37,15 @@ struct ktstr_nics {
 /* Why a test is skipped whose .files name a program that the host does not have. */
 #define KTSTR_SKIP_NO_PROGRAM "payload program not installed"
 
+/* A list of disks, for .disks: KTSTR_DISKS(DISK(.fs = "btrfs", .mount = "/mnt"), ...). */
+#define DISK(...)           \
+	{                   \
+		__VA_ARGS__ \
+	}
+#define KTSTR_DISKS(...) ((const struct ktstr_disk[]){__VA_ARGS__, {.path = NULL}})
+/* Why a test is skipped whose .disks need a mkfs program that the host does not have. */
+#define KTSTR_SKIP_NO_MKFS "mkfs program not installed"
+
 /* Turns raw output of payloads into metrics: KTSTR_EXTRACTOR() of ktstr/payload.h makes one. */
 struct extracted;
 struct ktstr_extractor {
@@ -93,6 +102,13 @@ struct ktstr_test_attrs {
 	 */
 	const char *const *files;
 	const struct ktstr_nics *nics; /* KTSTR_NICS(NIC(.network = "a"), ...): eth0, eth1, ... */
+	/*
+	 * The guest's disks, /dev/vda being the first: KTSTR_DISKS(DISK(.fs = "ext4", .size_mb =
+	 * 512, .iops = 2000, .mount = "/mnt")), with the fields of struct ktstr_disk. Fresh ones
+	 * are this test's alone; without the program that makes the file system on the host, the
+	 * test is skipped. A .path that is not absolute is relative to the test binary's directory.
+	 */
+	const struct ktstr_disk *disks;
 	/* What becomes of the raw output of its payloads, after a pass */
 	const struct ktstr_extractor *extractor;
 };

@@ -94,9 +94,22 @@ struct ktstr_file {
 struct ktstr_disk {
 	/*
 	 * Image file or block device, which is there and of at least one sector; its size is the
-	 * disk's, in whole sectors of 512 bytes.
+	 * disk's, in whole sectors of 512 bytes. NULL: a fresh disk, see @fs.
 	 */
 	const char *path;
+	/*
+	 * Instead of @path: a disk of the machine's own, which goes with it. "btrfs", "ext4" or
+	 * "xfs", made by the host's mkfs program of that name and kept as a template in the cache,
+	 * or "none": zeros.
+	 */
+	const char *fs;
+	uint32_t size_mb; /* of a fresh disk, MiB; 0: 512 */
+	/*
+	 * Directory of the guest where init mounts a fresh disk, before the scheduler starts; it is
+	 * made when it is missing. NULL: it is not mounted. A disk that cannot be mounted is
+	 * KTSTR_VERDICT_NO_BOOT.
+	 */
+	const char *mount;
 	bool read_only;
 	/* /sys/block/vda/serial, at most 20 bytes; NULL: "disk" and its place in the list, from 0
 	 */
@@ -356,8 +369,9 @@ struct ktstr_vm;
  * Prepares everything up to the first guest instruction. On failure *vm is NULL and @error says
  * why: -ENOENT no kernel or file, -EINVAL an impossible configuration, -ENOEXEC not a kernel,
  * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory; of a disk: what open(2) says, -EBUSY another machine
- * has it, -EINVAL no image or an impossible description; of a NIC: -EINVAL an impossible one, or
- * the address of another on its network.
+ * has it, -EINVAL no image or an impossible description; of a fresh one: -ENOENT the host has no
+ * program that makes its file system, -EOPNOTSUPP the kernel has no such file system; of a NIC:
+ * -EINVAL an impossible one, or the address of another on its network.
  */
 int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
 		     struct ktstr_error *error);

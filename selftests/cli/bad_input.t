@@ -43,6 +43,20 @@ refuses nic_with_the_address_of_a_group 'run: --nic: mac=M takes ' run --nic mac
 refuses nics_of_one_address 'run: number 1: NIC: the address is that of another' \
 	run --nic network=a,mac=02:00:00:00:00:01 --nic network=a,mac=02:00:00:00:00:01 true
 refuses too_many_nics 'run: --nic: more than 6' run --nic '' --nic '' --nic '' --nic '' --nic '' --nic '' --nic '' true
+refuses fresh_disk_of_no_file_system 'run: --disk: fs=F takes btrfs, ext4, xfs or none' \
+	run --disk fs=vfat true
+refuses fresh_disk_with_a_size_without_a_unit 'run: --disk: size=S takes a number with M, G or T' \
+	run --disk fs=ext4,size=512 true
+refuses image_that_is_to_be_mounted 'run: --disk: size=S and mount=DIR need fs=F' \
+	run --disk "$tmp/text,mount=/mnt" true
+refuses disk_mounted_at_no_directory 'run: ext4: disk: mount takes an absolute path' \
+	run --disk fs=ext4,mount=mnt true
+refuses mounted_disk_that_cannot_be_told_from_another 'run: ext4: disk: .* the serial of another disk' \
+	run --disk fs=ext4,mount=/mnt,serial=s --disk fs=none,serial=s true
+status=0
+PATH=/nowhere "$KTSTR" run --disk fs=xfs /bin/true >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+ok disk_that_no_program_here_makes refused \
+	'run: xfs: make disk: mkfs.xfs is not in PATH; install the package xfsprogs'
 refuses too_many_disks 'run: --disk: more than 8' run --disk 1 --disk 2 --disk 3 --disk 4 --disk 5 \
 	--disk 6 --disk 7 --disk 8 --disk 9 true
 refuses topology_that_is_none 'run: foo: topology: .*write' run --topology foo true

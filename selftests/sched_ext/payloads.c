@@ -90,6 +90,36 @@ const struct ktstr_payload payload_fio = {
 	.timeout_ms = TIMEOUT_MS,
 };
 
+/* 256 blocks of 4 KiB in random order, and then the same once more to read and compare. */
+const struct ktstr_payload payload_fio_verify = {
+	.name = "fio-verify",
+	.argv = KTSTR_ARGS("fio", "--name=job", "--filename=/mnt/fio.data", "--size=1m", "--bs=4k",
+			   "--rw=randwrite", "--ioengine=libaio", "--iodepth=8", "--direct=1",
+			   "--fallocate=none", "--end_fsync=1", "--verify=crc32c", "--do_verify=1",
+			   "--verify_fatal=1", "--thread", "--output-format=json",
+			   "--output=/tmp/fio-verify.json"),
+	.output = KTSTR_OUTPUT_JSON,
+	.output_file = "/tmp/fio-verify.json",
+	.metrics = KTSTR_METRICS(
+		{.name = "error",
+		 .source = "jobs.*.error",
+		 .pick = KTSTR_PICK_GREATEST,
+		 .maximum = KTSTR_LIMIT(0)},
+		{.name = "writes",
+		 .source = "jobs.0.write.total_ios",
+		 .minimum = KTSTR_LIMIT(256)},
+		{.name = "reads", .source = "jobs.0.read.total_ios", .minimum = KTSTR_LIMIT(256)},
+		{.name = "write_iops",
+		 .unit = "1/s",
+		 .source = "jobs.0.write.iops",
+		 .minimum = AT_LEAST_ONE},
+		{.name = "read_iops",
+		 .unit = "1/s",
+		 .source = "jobs.0.read.iops",
+		 .minimum = AT_LEAST_ONE}),
+	.timeout_ms = TIMEOUT_MS,
+};
+
 /*
  * Its log, a line a period: idx perf run period start end rel_st slack c_duration c_period wu_lat
  */

@@ -66,6 +66,15 @@ static void write_output(struct text *wire, const char *data, size_t length, siz
 	free(out);
 }
 
+TEST_F(com2, first_disk_that_is_not_mounted_is_told)
+{
+	feed(&self->com2, "ktstr-init: hello\n");
+	EXPECT_FALSE(self->com2.mount_failed);
+	feed(&self->com2, "KTSTR_MOUNT=/mnt: mount of /dev/vda: no\nKTSTR_MOUNT=second\n");
+	EXPECT_TRUE(self->com2.mount_failed);
+	EXPECT_STREQ("/mnt: mount of /dev/vda: no", self->com2.mount_text);
+}
+
 TEST_F(com2, hostile_output_comes_back_unchanged)
 {
 	static const char output[] =
@@ -74,7 +83,7 @@ TEST_F(com2, hostile_output_comes_back_unchanged)
 		"PANIC: not really\n"
 		"\\\n"
 		"\\\\ backslashes\n"
-		"KTSTR_SKIP=no\nKTSTR_SCHED=2 no\nktstr-init: no\n"
+		"KTSTR_SKIP=no\nKTSTR_SCHED=2 no\nktstr-init: no\nKTSTR_MOUNT=no\n"
 		"\n\n"
 		"KTSTR_EXIT=3";
 
@@ -93,6 +102,7 @@ TEST_F(com2, hostile_output_comes_back_unchanged)
 		ASSERT_TRUE(com2.result_ended);
 		com2__destroy(&com2);
 	}
+	EXPECT_FALSE(self->com2.mount_failed);
 }
 
 TEST_F(com2, long_lines_and_missing_newlines_come_back_unchanged)

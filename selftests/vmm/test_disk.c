@@ -125,6 +125,59 @@ TEST_F(disk, what_is_no_disk_is_refused)
 	EXPECT_EQ(-1, self->options.fd);
 }
 
+static int check(const struct ktstr_disk *disks, size_t nr)
+{
+	struct ktstr_error error = {0};
+	int err = disk__check(disks, nr, &error);
+
+	/* Each refusal is explained. */
+	return err && !error.reason[0] ? -1 : err;
+}
+
+TEST(disks_that_can_be_together_are_taken)
+{
+	static const struct ktstr_disk disks[] = {
+		{.fs = "btrfs", .mount = "/mnt"},
+		{.path = "/image"},
+		{.fs = "btrfs", .mount = "/a/b,c", .serial = "mine", .read_only = true},
+		{.fs = "none", .serial = "a,b"},
+		{.fs = "xfs", .size_mb = 16 << 20},
+	};
+
+	EXPECT_EQ(0, check(disks, 5));
+	EXPECT_EQ(0, check(NULL, 0));
+}
+
+TEST(fresh_disks_that_cannot_be_are_refused)
+{
+	static const struct ktstr_disk bad[] = {
+		{.iops = 5},
+		{.path = "/image", .fs = "ext4"},
+		{.path = "/image", .size_mb = 5},
+		{.path = "/image", .mount = "/mnt"},
+		{.fs = "vfat"},
+		{.fs = "ext4", .size_mb = (16 << 20) + 1},
+		{.fs = "none", .mount = "/mnt"},
+		{.fs = "ext4", .mount = "mnt"},
+		{.fs = "ext4", .mount = ""},
+		{.fs = "ext4", .mount = "//"},
+		{.fs = "ext4", .mount = "/mnt", .serial = ""},
+		{.fs = "ext4", .mount = "/mnt", .serial = "a,b"},
+		{.fs = "ext4", .mount = "/mnt", .serial = "ktstr-base"},
+	};
+	/* The second one's default is the first one's own. */
+	static const struct ktstr_disk same[] = {{.fs = "none", .serial = "disk1"},
+						 {.fs = "ext4", .mount = "/mnt"}};
+
+	for (size_t nr = 0; nr < sizeof(bad) / sizeof(bad[0]); nr++) {
+		EXPECT_EQ(-EINVAL, check(&bad[nr], 1))
+		{
+			TH_LOG("number %zu", nr);
+		}
+	}
+	EXPECT_EQ(-EINVAL, check(same, 2));
+}
+
 /* ---- Text ---- */
 
 static const char *parse(const char *text, char *buf, struct ktstr_disk *disk)
@@ -138,7 +191,10 @@ TEST(options_are_read_and_written_alike)
 {
 	static const char *const texts[] = {
 		"", "ro", "iops=5", "ro,iops=1,bps=2,burst-ops=3,burst-bytes=4,queues=5,serial=a b",
-		"bps=18446744073709551615,queues=16"};
+		"bps=18446744073709551615,queues=16",
+		"fs=none",
+		"fs=btrfs,size=512M,mount=/mnt,ro,iops=2000",
+	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct ktstr_disk disk;
@@ -152,6 +208,29 @@ TEST(options_are_read_and_written_alike)
 		EXPECT_STREQ(texts[i], written);
 		free(written);
 	}
+}
+
+TEST(sizes_have_units)
+{
+	struct ktstr_disk disk;
+	char buf[128];
+
+	EXPECT_EQ(NULL, parse("fs=none,size=3G", buf, &disk));
+	EXPECT_EQ(3 << 10, disk.size_mb);
+	EXPECT_EQ(NULL, parse("fs=none,size=16T", buf, &disk));
+	EXPECT_EQ(16 << 20, disk.size_mb);
+}
+
+TEST(disk_with_a_path_is_no_fresh_one)
+{
+	struct ktstr_disk disk = {.path = "/image"};
+	char text[] = "fs=ext4", size[] = "size=5M", good[] = "iops=5";
+
+	EXPECT_NE(NULL, disk_options__parse(text, &disk));
+	disk = (struct ktstr_disk){.path = "/image"};
+	EXPECT_NE(NULL, disk_options__parse(size, &disk));
+	disk = (struct ktstr_disk){.path = "/image"};
+	EXPECT_EQ(NULL, disk_options__parse(good, &disk));
 }
 
 TEST(options_that_cannot_be_are_refused)
@@ -168,7 +247,17 @@ TEST(options_that_cannot_be_are_refused)
 					    "queues=17",
 					    "burst-ops=5",
 					    "burst-bytes=5,iops=1",
-					    "serial=123456789012345678901"};
+					    "serial=123456789012345678901",
+					    "fs=vfat",
+					    "fs=",
+					    "size=512M",
+					    "mount=/mnt",
+					    "fs=ext4,size=512",
+					    "fs=ext4,size=",
+					    "fs=ext4,size=M",
+					    "fs=ext4,size=0M",
+					    "fs=ext4,size=17T",
+					    "fs=ext4,size=18446744073709551615T"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct ktstr_disk disk;

@@ -12,6 +12,7 @@
 #include <ktstr/vm.h>
 
 #include "guest/config.h"
+#include "guest/disks.h"
 #include "guest/scx.h"
 
 static int parse(const char *records, size_t length, struct guest_config *config, char why[256])
@@ -55,6 +56,25 @@ TEST(config_with_every_key)
 	guest_config__free(&config);
 }
 
+TEST(config_has_mounts_in_their_order)
+{
+	struct guest_config config;
+	char why[256];
+
+	ASSERT_EQ(0, PARSE("role=test\0argv=t\0mount=disk0,btrfs,rw,/mnt\0"
+			   "mount=my disk/=,xfs,ro,/a,b\0"));
+	ASSERT_EQ(2, config.nr_mounts);
+	EXPECT_STREQ("disk0", config.mounts[0].serial);
+	EXPECT_STREQ("btrfs", config.mounts[0].fs);
+	EXPECT_STREQ("/mnt", config.mounts[0].path);
+	EXPECT_FALSE(config.mounts[0].read_only);
+	EXPECT_STREQ("my disk/=", config.mounts[1].serial);
+	EXPECT_STREQ("xfs", config.mounts[1].fs);
+	EXPECT_STREQ("/a,b", config.mounts[1].path);
+	EXPECT_TRUE(config.mounts[1].read_only);
+	guest_config__free(&config);
+}
+
 TEST(config_without_scheduler_has_none)
 {
 	struct guest_config config;
@@ -92,6 +112,11 @@ TEST(bad_config_names_the_record)
 	EXPECT_BAD("attach_timeout_ms=-1\0", "bad record: attach_timeout_ms=-1");
 	EXPECT_BAD("attach_timeout_ms=4294967296\0", "bad record: attach_timeout_ms=4294967296");
 	EXPECT_BAD("scheduler=\0", "bad record: scheduler=");
+	EXPECT_BAD("mount=a,b,rw\0", "bad record: mount=a,b,rw");
+	EXPECT_BAD("mount=a,b,rx,/c\0", "bad record: mount=a,b,rx,/c");
+	EXPECT_BAD("mount=a,b,rw,c\0", "bad record: mount=a,b,rw,c");
+	EXPECT_BAD("mount=,b,rw,/c\0", "bad record: mount=,b,rw,/c");
+	EXPECT_BAD("mount=a,,rw,/c\0", "bad record: mount=a,,rw,/c");
 }
 
 TEST(module_list_is_walked_in_order)
@@ -125,6 +150,36 @@ static void put_away(const char *dir)
 		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
 		remove(path);
 	}
+}
+
+TEST(disk_is_found_by_its_serial_number)
+{
+	char dir[] = "/tmp/ktstr-block.XXXXXX", device[64], name[16];
+	static const char *const names[] = {"loop0", "vda", "vdb"};
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(device, sizeof(device), "%s/%s", dir, names[i]);
+		ASSERT_EQ(0, mkdir(device, 0755));
+	}
+	snprintf(device, sizeof(device), "%s/vda", dir);
+	put(device, "serial", "disk10\n");
+	snprintf(device, sizeof(device), "%s/vdb", dir);
+	put(device, "serial", "disk1");
+	EXPECT_TRUE(disks__find(dir, "disk1", name, sizeof(name)));
+	EXPECT_STREQ("vdb", name);
+	EXPECT_TRUE(disks__find(dir, "disk10", name, sizeof(name)));
+	EXPECT_STREQ("vda", name);
+	EXPECT_FALSE(disks__find(dir, "disk", name, sizeof(name)));
+	EXPECT_FALSE(disks__find(dir, "disk1", name, 3));
+	EXPECT_FALSE(disks__find("/nowhere", "disk1", name, sizeof(name)));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(device, sizeof(device), "%s/%s/serial", dir, names[i]);
+		unlink(device);
+		*strrchr(device, '/') = '\0';
+		rmdir(device);
+	}
+	rmdir(dir);
 }
 
 TEST(attached_means_enabled_with_ops_and_a_new_enable_seq)

@@ -166,8 +166,9 @@ TEST_F(saved, settings_come_back)
 		 .bytes_per_s = 6,
 		 .queues = 2,
 		 .serial = "a=b"},
+		{.fs = "xfs", .size_mb = 300, .mount = "/mnt/a b", .iops = 9},
 	};
-	self->config.nr_disks = 2;
+	self->config.nr_disks = 3;
 	self->config.nics = (const struct ktstr_nic[]){
 		{.network = NULL},
 		{.network = "a",
@@ -196,7 +197,7 @@ TEST_F(saved, settings_come_back)
 	EXPECT_EQ(KTSTR_ROLE_COMMAND, c->role);
 	EXPECT_STREQ("a=\"b c\" quiet=no", c->append);
 	EXPECT_STREQ("/opt/scx=x", c->scheduler);
-	ASSERT_EQ(2, c->nr_disks);
+	ASSERT_EQ(3, c->nr_disks);
 	EXPECT_STREQ("/dev/zero", c->disks[0].path);
 	EXPECT_FALSE(c->disks[0].read_only);
 	EXPECT_EQ(NULL, c->disks[0].serial);
@@ -215,6 +216,12 @@ TEST_F(saved, settings_come_back)
 	EXPECT_EQ(9, c->nics[1].delay_us);
 	EXPECT_EQ(3, c->nics[1].queues);
 	EXPECT_EQ(4, c->nics[1].mac[5]);
+	EXPECT_EQ(NULL, c->disks[1].fs);
+	EXPECT_EQ(NULL, c->disks[2].path);
+	EXPECT_STREQ("xfs", c->disks[2].fs);
+	EXPECT_EQ(300, c->disks[2].size_mb);
+	EXPECT_STREQ("/mnt/a b", c->disks[2].mount);
+	EXPECT_EQ(9, c->disks[2].iops);
 	EXPECT_EQ(5, c->timeout_s);
 	EXPECT_EQ(6, c->attach_timeout_s);
 	EXPECT_EQ(7, c->boot_timeout_s);
@@ -249,6 +256,7 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 		"nic=rate=x\n",
 		"nic=\nnic=\nnic=\nnic=\nnic=\nnic=\nnic=\n",
 		"disk=/image\ndisk_options=rw\n",
+		"disk=/image\ndisk_options=fs=ext4\n",
 		"disk=1\ndisk=2\ndisk=3\ndisk=4\ndisk=5\ndisk=6\ndisk=7\ndisk=8\ndisk=9\n",
 	};
 

@@ -15,6 +15,7 @@
 
 #include "../../initramfs/cache.h"
 #include "../cache.h"
+#include "../disk_image.h"
 #include "../verified.h"
 #include "cli.h"
 
@@ -23,8 +24,8 @@
 
 /* Directories whose files are whole entries: made again by whoever needs them. */
 static const struct {
-	const char *name, *kind;
-} plain[] = {{"unpacked-kernels", "kernel"}};
+	const char *name, *kind, *about;
+} plain[] = {{"unpacked-kernels", "kernel", "unpacked"}, {DISK_IMAGE_CACHE, "disk", "template"}};
 
 #define NR_PLAIN (sizeof(plain) / sizeof(plain[0]))
 
@@ -47,7 +48,7 @@ static void usage(FILE *to)
 	      "What machines start from is kept in KTSTR_CACHE (XDG_CACHE_HOME/ktstr, "
 	      "~/.cache/ktstr):\n"
 	      "the initramfs of each program, whose large files are shared by all, and kernels\n"
-	      "unpacked. All of it is made again when it is needed.\n"
+	      "unpacked, and templates of fresh disks. All of it is made again when it is needed.\n"
 	      "\n"
 	      "  list       what there is, the most recently used first. SIZE: of the whole;\n"
 	      "             OWN: what no entry above has as well\n"
@@ -74,7 +75,7 @@ static bool add(struct items *items, const struct item *item)
 }
 
 /* Regular files of the directory @name of the cache. */
-static int add_plain(struct items *items, const char *name, const char *kind)
+static int add_plain(struct items *items, const char *name, const char *kind, const char *about)
 {
 	struct item item = {.kind = kind};
 	struct dirent *file;
@@ -88,14 +89,15 @@ static int add_plain(struct items *items, const char *name, const char *kind)
 	while (dir && !err && (file = readdir(dir))) {
 		if (fstatat(dirfd(dir), file->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISREG(st.st_mode) || strlen(file->d_name) >= sizeof(item.entry.name) ||
-		    strstr(file->d_name, VERIFIED_SUFFIX))
+		    strstr(file->d_name, VERIFIED_SUFFIX) || disk_image__is_unfinished(file->d_name))
 			continue;
-		item.entry = (struct cache_entry){.size = (uint64_t)st.st_size,
-						  .own = (uint64_t)st.st_size,
-						  .used_ns = st.st_atim.tv_sec * NS_PER_S +
-							     st.st_atim.tv_nsec};
+		item.entry = (struct cache_entry){
+			/* Templates of disks are mostly holes. */
+			.size = (uint64_t)st.st_blocks * 512,
+			.own = (uint64_t)st.st_blocks * 512,
+			.used_ns = st.st_atim.tv_sec * NS_PER_S + st.st_atim.tv_nsec};
 		strcpy(item.entry.name, file->d_name);
-		snprintf(item.entry.about, sizeof(item.entry.about), "unpacked, %.120s",
+		snprintf(item.entry.about, sizeof(item.entry.about), "%.20s, %.120s", about,
 			 file->d_name);
 		err = add(items, &item) ? 0 : -ENOMEM;
 	}
@@ -133,7 +135,7 @@ static int gather(struct items *items, struct cache *cache)
 	int err = add_initramfs(items, cache);
 
 	for (size_t i = 0; i < NR_PLAIN && !err; i++)
-		err = add_plain(items, plain[i].name, plain[i].kind);
+		err = add_plain(items, plain[i].name, plain[i].kind, plain[i].about);
 	if (items->nr)
 		qsort(items->items, items->nr, sizeof(*items->items), most_recent_first);
 	return err;

@@ -13,6 +13,7 @@
 #include <ktstr/vm.h>
 
 #include "../disk.h"
+#include "../disk_image.h"
 #include "../disk_options.h"
 #include "../emulated/emulated.h"
 #include "../kernel.h"
@@ -83,6 +84,10 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, "
 		"serial=S;\n"
 		"                         may be repeated\n"
+		"      --disk fs=F[,...]  a fresh disk: btrfs, ext4, xfs or none (zeros); beside the "
+		"above\n"
+		"                         size=S (512M, 2G) [512M], mount=DIR, where the guest has "
+		"it\n"
 		"      --nic OPTIONS      give the guest a network interface, with network=NAME "
 		"(those "
 		"of one\n"
@@ -156,7 +161,7 @@ static bool parse_stats(struct run_options *o, const char *value)
 	return true;
 }
 
-/* PATH[,OPTION...]; a copy is taken, as the argument is needed whole where the command runs again.
+/* PATH[,OPTION...] or fs=F[,OPTION...]; a copy is taken, as the argument is needed whole where the command runs again.
  */
 static int parse_disk(struct run_options *o, const char *value)
 {
@@ -172,10 +177,15 @@ static int parse_disk(struct run_options *o, const char *value)
 	text = o->disk_text[o->nr_disks];
 	strcpy(text, value);
 	o->nr_disks++;
+	*disk = (struct ktstr_disk){.path = NULL};
+	if (!strncmp(text, "fs=", 3)) {
+		wrong = disk_options__parse(text, disk);
+		return wrong ? bad(o, "--disk", wrong) : 0;
+	}
 	comma = strchr(text, ',');
 	if (comma)
 		*comma++ = '\0';
-	*disk = (struct ktstr_disk){.path = text};
+	disk->path = text;
 	wrong = text[0] ? disk_options__parse(comma ? comma : text + strlen(text), disk)
 			: "has no path";
 	return wrong ? bad(o, "--disk", wrong) : 0;
@@ -331,9 +341,16 @@ static int check_disks(const struct run_options *o)
 {
 	struct ktstr_error error = {0};
 
+	if (disk__check(o->disks, o->nr_disks, &error))
+		return cli_error(o->session.command, &error);
 	for (uint32_t i = 0; i < o->nr_disks; i++) {
+		const char *fs = o->disks[i].fs;
 		struct virtio_blk_options options;
 
+		if (fs && disk_image__check_program(disk_image__find_fs(fs), getenv("PATH"), &error))
+			return cli_error(o->session.command, &error);
+		if (fs)
+			continue;
 		if (disk__open(&o->disks[i], i, &options, &error))
 			return cli_error(o->session.command, &error);
 		close(options.fd);

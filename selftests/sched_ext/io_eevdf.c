@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* I/O under EEVDF: data is what was written, at the rate that the disk has. */
+#include <ktstr/harness.h>
+
+#include "throttled_disk.h"
+
+#define EXPECT_THROTTLED(fs)                                                          \
+	do {                                                                          \
+		char why[512];                                                        \
+                                                                                      \
+		EXPECT_EQ(NULL, throttled_disk__check(fs, why, sizeof(why)))          \
+		{                                                                     \
+			TH_LOG("%s", why);                                            \
+		}                                                                     \
+	} while (0)
+
+KTSTR_TEST(btrfs_keeps_data_at_the_rate_of_its_disk, .files = KTSTR_FILES("fio"),
+	   .disks = THROTTLED_DISK("btrfs"), .memory_mb = 1024, .timeout_s = 300)
+{
+	EXPECT_THROTTLED("btrfs");
+}
+
+KTSTR_TEST(ext4_keeps_data_at_the_rate_of_its_disk, .files = KTSTR_FILES("fio"),
+	   .disks = THROTTLED_DISK("ext4"), .memory_mb = 1024, .timeout_s = 300)
+{
+	EXPECT_THROTTLED("ext4");
+}
+
+KTSTR_HARNESS_MAIN
