@@ -185,8 +185,10 @@ static int load(int dir, const char *name, struct loaded *entry)
 	struct stat st;
 
 	*entry = (struct loaded){0};
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
 	if (fd < 0)
-		return errno == ENOENT || store__is_shortage(-errno) ? -errno : -EBADMSG;
+		return store__is_shortage(-errno) ? -EMFILE : -EBADMSG;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid) ||
 	    st.st_size < (off_t)sizeof(struct head) || st.st_size > (off_t)ENTRY_MAX)
 		err = -EBADMSG;
