@@ -181,15 +181,14 @@ static bool find_tables(struct loaded *entry, uint64_t length)
 
 static int load(int dir, const char *name, struct loaded *entry)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), err = errno;
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), err = 0;
 	struct stat st;
 
 	*entry = (struct loaded){0};
-	if (fd < 0 && err == ENOENT)
+	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
 	if (fd < 0)
-		return store__is_shortage(-err) ? -EMFILE : -EBADMSG;
-	err = 0;
+		return store__is_shortage(-errno) ? -EMFILE : -EBADMSG;
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || (st.st_uid != geteuid() && st.st_uid) ||
 	    st.st_size < (off_t)sizeof(struct head) || st.st_size > (off_t)ENTRY_MAX)
 		err = -EBADMSG;

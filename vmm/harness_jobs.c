@@ -43,6 +43,7 @@ struct ktstr_jobs {
 struct request {
 	enum { REQUEST_WANT, REQUEST_CANCEL } kind;
 	uint32_t test;
+	uint32_t has_output; /* of an answer: a descriptor is to come with it */
 };
 
 struct running {
@@ -255,9 +256,16 @@ static void report(struct starter *s)
 						  .cmsg_level = SOL_SOCKET,
 						  .cmsg_type = SCM_RIGHTS};
 		memcpy(CMSG_DATA(&control.header), &output, sizeof(output));
+		answer.has_output = 1;
 	}
-	sendmsg(s->jobs->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	s->asked = false;
+	if (sendmsg(s->jobs->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		return;
+	/* Without its output, which the reporter then misses; or it learns that nothing comes. */
+	message.msg_control = NULL;
+	message.msg_controllen = 0;
+	if (sendmsg(s->jobs->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		shutdown(s->jobs->socket, SHUT_RDWR);
 }
 
 static void end_by(int sig)
@@ -338,8 +346,9 @@ static int take_answer(int socket, uint32_t i, int *output)
 	header = CMSG_FIRSTHDR(&message);
 	if (header && header->cmsg_type == SCM_RIGHTS)
 		memcpy(output, CMSG_DATA(header), sizeof(*output));
+	/* A test without what it said is no result: descriptors ran out, here or there. */
 	if (answer.test == i)
-		return 0;
+		return answer.has_output && *output < 0 ? -EMFILE : 0;
 	if (*output >= 0)
 		close(*output);
 	return -EAGAIN;

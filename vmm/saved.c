@@ -62,9 +62,8 @@ void vm_inputs__free(struct vm_inputs *inputs)
 int vm_inputs__take_kernel(struct vm_inputs *inputs, int fd, struct ktstr_error *error)
 {
 	inputs->kernel_fd = fd;
-	return fstat(fd, &inputs->kernel)
-		       ? ktstr_error__set(error, errno, "read", "kernel", NULL)
-		       : 0;
+	return fstat(fd, &inputs->kernel) ? ktstr_error__set(error, errno, "read", "kernel", NULL)
+					  : 0;
 }
 
 static int join(const char *dir, const char *name, char path[PATH_MAX], struct ktstr_error *error)
@@ -98,7 +97,8 @@ static int copy_image(const struct initramfs_image *image, const char *dir, cons
 	return err ? write_failed(err, dir, name, error) : 0;
 }
 
-/* Nobody has written to it since: what has lost its name, and so another ctime, is still the same. */
+/* Nobody has written to it since: what has lost its name, and so another ctime, is still the same.
+ */
 static bool is_as_loaded(const struct vm_inputs *inputs)
 {
 	const struct stat *old = &inputs->kernel;

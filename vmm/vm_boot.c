@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../initramfs/initramfs.h"
 #include "cache.h"
@@ -245,7 +244,6 @@ static int load_initramfs(struct vm *vm, struct arch_payload *payload, struct kt
 					&archive_length, error);
 
 	if (!err) {
-		payload->initramfs = &in->initramfs;
 		payload->run_config = archive;
 		payload->run_config_size = archive_length;
 		err = vm->arch->load_initramfs(vm, payload, error);
@@ -273,6 +271,7 @@ int vm_boot__load(struct vm *vm, struct ktstr_error *error)
 		err = ktstr_error__set(error, ENOMEM, "allocate", "settings", NULL);
 	payload.cmdline = cmdline;
 	payload.kernel_path = kernel->image;
+	payload.initramfs = &vm->inputs.initramfs;
 	if (!err)
 		err = load_kernel(vm, &payload, error);
 	if (!err)

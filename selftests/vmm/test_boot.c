@@ -205,7 +205,8 @@ TEST_F(loader, too_little_memory_is_named_in_mib)
 	give_ram(self, 20 * MIB);
 	put_bzimage(self, &hdr, 5000);
 	EXPECT_EQ(-ENOMEM, load(self));
-	EXPECT_STREQ("needs guest RAM up to 24 MiB", self->error.reason);
+	EXPECT_STREQ("20 MiB are too little: kernel and initramfs need 34 MiB",
+		     self->error.reason);
 	EXPECT_NE('\0', self->error.hint[0]);
 }
 

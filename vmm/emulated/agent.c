@@ -197,8 +197,8 @@ static void mount_overlay(const char *directory)
 }
 
 /*
- * An overlay keeps what it has looked up, and with it what 9p has read of the host's file, also when
- * that is another one by now. mount(2) with MS_REMOUNT lets go of all that is not in use.
+ * An overlay keeps what it has looked up, and with it what 9p has read of the host's file, also
+ * when that is another one by now. mount(2) with MS_REMOUNT lets go of all that is not in use.
  */
 static void forget_overlays(void)
 {

@@ -52,15 +52,48 @@ static int not_a_kernel(const struct arch_payload *payload, const char *why,
 	return err;
 }
 
-static int too_little_memory(const struct arch_payload *payload, uint64_t end,
-			     struct ktstr_error *error)
-{
-	int err = ktstr_error__set(error, ENOMEM, "load kernel", payload->kernel_path,
-				   "needs guest RAM up to %llu MiB",
-				   (unsigned long long)((end + (1 << 20) - 1) >> 20));
 
-	ktstr_error__hint(error, "give the VM more memory");
+/*
+ * The archive is unpacked while it is still there itself, into a tmpfs of half of what is free before
+ * that (mm/shmem.c, shmem_default_max_blocks()). Below the kernel, all is free but the first MiB.
+ */
+static uint64_t needed_ram(const struct vm *vm, uint64_t archive, uint64_t unpacked)
+{
+	uint64_t own = KERNEL_OWN + vm->layout.nr_cpus * KERNEL_OWN_CPU, need;
+
+	need = vm->kernel_end - vm->kernel_start + X86_HIGH_RAM_GPA + archive + unpacked +
+	       (unpacked > own ? unpacked : own);
+	return need + need / (MEMMAP_SHARE - 1);
+}
+
+static int too_little_memory(const struct vm *vm, uint64_t need, struct ktstr_error *error)
+{
+	uint64_t total = 0;
+	int err;
+
+	for (uint32_t i = 0; i < vm->mem.nr_regions; i++)
+		total += vm->mem.regions[i].size;
+	err = ktstr_error__set(error, ENOMEM, "guest memory", NULL,
+			       "%llu MiB are too little: kernel and initramfs need %llu MiB",
+			       (unsigned long long)(total >> 20),
+			       (unsigned long long)((need + (1 << 20) - 1) >> 20));
+	ktstr_error__hint(error, "give the VM more memory (--memory, .memory_mb)");
 	return err;
+}
+
+/* The kernel, which is to lie in [start, end), does not fit: all that is needed, at once. */
+static int kernel_does_not_fit(struct vm *vm, const struct arch_payload *payload, uint64_t start,
+			       uint64_t end, struct ktstr_error *error)
+{
+	const struct initramfs_image *image = payload->initramfs;
+	uint64_t need;
+
+	vm->kernel_start = start;
+	vm->kernel_end = end;
+	need = image && image->size <= INITRAMFS_MAX && image->unpacked <= INITRAMFS_MAX
+		       ? needed_ram(vm, image->size, image->unpacked)
+		       : 0;
+	return too_little_memory(vm, need > end ? need : end, error);
 }
 
 /* End of the RAM at address 0, without tables at its top. */
@@ -116,7 +149,7 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 	    gpa < X86_HIGH_RAM_GPA || init_end > X86_MAPPED_END)
 		return not_a_kernel(payload, "wants an impossible load address", error);
 	if (init_end > low_ram_end(vm))
-		return too_little_memory(payload, init_end, error);
+		return kernel_does_not_fit(vm, payload, gpa, init_end, error);
 	err = read_to_ram(vm, payload->kernel_fd, setup, gpa, size, payload->kernel_path, error);
 	if (err)
 		return err;
@@ -175,7 +208,7 @@ static int load_unpacked(struct vm *vm, const struct arch_payload *payload,
 		return -ENOTSUP;
 	if (u.layout.end > low_ram_end(vm)) {
 		unpack__close(&u);
-		return too_little_memory(payload, u.layout.end, error);
+		return kernel_does_not_fit(vm, payload, u.layout.gpa, u.layout.end, error);
 	}
 	/* The last page has the footer behind the kernel. */
 	err = share_or_read(vm, u.fd, 0, u.layout.gpa, u.layout.file_end - u.layout.gpa, "kernel",
@@ -207,7 +240,7 @@ static int load_elf_segment(struct vm *vm, const struct arch_payload *payload, c
 	    ph->p_offset > INT64_MAX || ph->p_filesz > INT64_MAX - ph->p_offset)
 		return not_a_kernel(payload, "has an impossible segment", error);
 	if (end > low_ram_end(vm))
-		return too_little_memory(payload, end, error);
+		return kernel_does_not_fit(vm, payload, ph->p_paddr, end, error);
 	if (!vm->kernel_end || ph->p_paddr < vm->kernel_start)
 		vm->kernel_start = ph->p_paddr;
 	if (end > vm->kernel_end)
@@ -344,24 +377,10 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	return write_cmdline(vm, payload, &hdr, error);
 }
 
-/*
- * The archive is unpacked while it is still there itself, into a tmpfs of half of what is free before
- * that (mm/shmem.c, shmem_default_max_blocks()). Below the kernel, all is free but the first MiB.
- */
-static uint64_t needed_ram(const struct vm *vm, uint64_t archive, uint64_t unpacked)
-{
-	uint64_t own = KERNEL_OWN + vm->layout.nr_cpus * KERNEL_OWN_CPU, need;
-
-	need = vm->kernel_end - vm->kernel_start + X86_HIGH_RAM_GPA + archive + unpacked +
-	       (unpacked > own ? unpacked : own);
-	return need + need / (MEMMAP_SHARE - 1);
-}
-
 static int check_memory(struct vm *vm, const struct arch_payload *payload, uint64_t archive,
 			struct ktstr_error *error)
 {
 	uint64_t unpacked = payload->initramfs ? payload->initramfs->unpacked : 0, total = 0, need;
-	int err;
 
 	for (uint32_t i = 0; i < vm->mem.nr_regions; i++)
 		total += vm->mem.regions[i].size;
@@ -370,14 +389,7 @@ static int check_memory(struct vm *vm, const struct arch_payload *payload, uint6
 		return ktstr_error__set(error, EFBIG, "initramfs", NULL, "more than %llu GiB",
 					(unsigned long long)(INITRAMFS_MAX >> 30));
 	need = needed_ram(vm, archive, unpacked);
-	if (need <= total)
-		return 0;
-	err = ktstr_error__set(error, ENOMEM, "guest memory", NULL,
-			       "%llu MiB are too little: kernel and initramfs need %llu MiB",
-			       (unsigned long long)(total >> 20),
-			       (unsigned long long)((need + (1 << 20) - 1) >> 20));
-	ktstr_error__hint(error, "give the VM more memory (--memory, .memory_mb)");
-	return err;
+	return need <= total ? 0 : too_little_memory(vm, need, error);
 }
 
 static int place_archive(struct vm *vm, const struct initramfs_image *image, uint64_t gpa,
