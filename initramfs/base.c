@@ -371,8 +371,8 @@ static void note_no_cache(struct initramfs_image *image, const char *dir, int er
 }
 
 /*
- * Writes all of it, or all but @pieces, into @fd, and says its size and what it holds. An image for a
- * disk is one piece.
+ * Writes all of it, or all but @pieces, into @fd, and says its size and what it holds. An image for
+ * a disk is one piece.
  */
 static int write_form(struct build *build, int fd, struct pieces *pieces, uint64_t *size,
 		      uint64_t *content, struct ktstr_error *error)

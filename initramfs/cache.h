@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Finished archives: in one directory an entry for each request, which says what was asked for, what
- * the archive was made from, and which parts of the store (DIR/parts) it is made of. An entry is
- * there completely or not at all. A cache that does not work is not used: for the caller it is no
- * error, but worth a note.
+ * Finished archives: in one directory an entry for each request, which says what was asked for,
+ * what the archive was made from, and which parts of the store (DIR/parts) it is made of. An entry
+ * is there completely or not at all. A cache that does not work is not used: for the caller it is
+ * no error, but worth a note.
  */
 #ifndef KTSTR_INITRAMFS_CACHE_H
 #define KTSTR_INITRAMFS_CACHE_H
@@ -40,12 +40,11 @@ void cache__close(struct cache *cache);
  * True: @image is an archive for @key, and nothing that it was made from has changed. False: there
  * is none; image->note says so when that is because of damage.
  */
-bool cache__lookup(struct cache *cache, const struct cache_key *key,
-		   struct initramfs_image *image);
+bool cache__lookup(struct cache *cache, const struct cache_key *key, struct initramfs_image *image);
 
 /*
- * An archive is complete: @rest has what is not in @pieces, adopted by the store. Keeps it for @key,
- * together with the records of struct inputs. -errno: it is not kept.
+ * An archive is complete: @rest has what is not in @pieces, adopted by the store. Keeps it for
+ * @key, together with the records of struct inputs. -errno: it is not kept.
  */
 int cache__keep(struct cache *cache, const struct cache_key *key, const char *records,
 		size_t records_length, const struct pieces *pieces, const struct part *rest,
@@ -66,9 +65,9 @@ struct cache_entry {
 /* The most recently used first; malloc'ed. -errno. */
 int cache__list(struct cache *cache, struct cache_entry **entries, size_t *nr);
 /*
- * Keeps the @keep most recently used entries, of them those that take @bytes together, and what they
- * need of the store. What cannot be removed stays: -errno of the first such entry; -EBUSY: somebody
- * uses the store, and it keeps what it has.
+ * Keeps the @keep most recently used entries, of them those that take @bytes together, and what
+ * they need of the store. What cannot be removed stays: -errno of the first such entry; -EBUSY:
+ * somebody uses the store, and it keeps what it has.
  */
 int cache__clean(struct cache *cache, size_t keep, uint64_t bytes);
 

@@ -44,9 +44,9 @@ int cpio__char(struct cpio *cpio, const char *path, uint32_t mode, uint32_t majo
 int cpio__file(struct cpio *cpio, const char *path, uint32_t mode, int source, uint64_t size,
 	       const char *host, struct ktstr_error *error);
 /*
- * The same, but the whole pages of the content are left out of @cpio's file: they begin at *at of the
- * archive, a multiple of CPIO_PAGE. The name has NULs behind it for that, as the kernel's format
- * allows; it must be one for which there is room.
+ * The same, but the whole pages of the content are left out of @cpio's file: they begin at *at of
+ * the archive, a multiple of CPIO_PAGE. The name has NULs behind it for that, as the kernel's
+ * format allows; it must be one for which there is room.
  */
 #define CPIO_PAGE UINT64_C(4096)
 bool cpio__can_be_outside(const char *path);

@@ -26,8 +26,8 @@ void digest__text(const struct digest *digest, char text[DIGEST_TEXT]);
 uint64_t digest__sum(const void *data, size_t length);
 
 /*
- * A file as it was when its content was checked: no write(2), truncate(2) or rename(2) leaves all of
- * it as it is, for as long as the kernel that saw it runs.
+ * A file as it was when its content was checked: no write(2), truncate(2) or rename(2) leaves all
+ * of it as it is, for as long as the kernel that saw it runs.
  */
 struct file_identity {
 	uint64_t dev, ino, size, mtime_ns, ctime_ns;

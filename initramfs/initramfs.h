@@ -32,8 +32,8 @@ struct initramfs_spec {
 	bool (*can_be_disk)(void *opaque); /* NULL: it can */
 	void *opaque;
 	/*
-	 * Not a base, but the archive that comes before one on a disk. Of the fields above, those of
-	 * the kernel and @cache_dir count.
+	 * Not a base, but the archive that comes before one on a disk. Of the fields above, those
+	 * of the kernel and @cache_dir count.
 	 */
 	bool stage1;
 };

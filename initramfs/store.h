@@ -46,15 +46,15 @@ int store__put(const struct store *store, int source, uint64_t size, const char 
 bool store__is_shortage(int err);
 /*
  * Opens what @part->digest names, of @part->identity.size bytes. @trusted: what still has the
- * identity needs no other check. *rechecked becomes true when the content was read, and the identity
- * is a new one. -ENOENT; -EBADMSG: it was damaged, and is removed; a shortage.
+ * identity needs no other check. *rechecked becomes true when the content was read, and the
+ * identity is a new one. -ENOENT; -EBADMSG: it was damaged, and is removed; a shortage.
  */
 int store__get(const struct store *store, struct part *part, bool trusted, bool *rechecked);
 
 /*
  * From here on nobody builds or reads, until store__share(). -EBUSY: somebody does; -errno: there
- * are no locks here. The lock is shared as before, then. What is wanted is to be found out in between: it is not more, then, when
- * store__collect() removes the rest.
+ * are no locks here. The lock is shared as before, then. What is wanted is to be found out in
+ * between: it is not more, then, when store__collect() removes the rest.
  */
 int store__be_alone(const struct store *store);
 void store__share(const struct store *store);

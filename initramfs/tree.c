@@ -417,9 +417,9 @@ static int write_content(const struct tree_entry *entry, int fd, uint64_t size, 
 	if (pieces && size >= PIECE_MIN)
 		err = pieces__add(pieces, cpio, entry->path, entry->mode, fd, size, entry->host,
 				  error);
-	return err == -ENOTSUP ? cpio__file(cpio, entry->path, entry->mode, fd, size, entry->host,
-					    error)
-			       : err;
+	return err == -ENOTSUP
+		       ? cpio__file(cpio, entry->path, entry->mode, fd, size, entry->host, error)
+		       : err;
 }
 
 static int write_file(struct tree *tree, const struct tree_entry *entry, struct cpio *cpio,

@@ -70,8 +70,8 @@ const struct tree_entry *tree__lookup(const struct tree *tree, const char *path)
 uint64_t tree__content(const struct tree *tree);
 
 /*
- * Writes the archive, sorted by path; ends it. @pieces: where the content of large files goes; NULL:
- * into the archive.
+ * Writes the archive, sorted by path; ends it. @pieces: where the content of large files goes;
+ * NULL: into the archive.
  */
 int tree__write(struct tree *tree, struct cpio *cpio, struct pieces *pieces,
 		struct ktstr_error *error);

@@ -5,11 +5,11 @@
  *
  *   bench-vm run            one machine; prints KEY VALUE lines and what left the guest
  *   bench-vm image FILE     writes the initramfs of such a machine; prints kernel and command line
- *   bench-vm start N        N machines at once, each in a process, up to where their vCPUs would start;
- *                           prints the times of the last one and the memory of all
- *   bench-vm cold PROGRAM   an initramfs with PROGRAM and its closure, from an empty cache
- *   bench-vm time CMD...    runs CMD, which prints something once its guest's /init speaks; prints
- *                           KEY VALUE lines, then "output" and what CMD printed
+ *   bench-vm start N        N machines at once, each in a process, up to where their vCPUs would
+ * start; prints the times of the last one and the memory of all bench-vm cold PROGRAM   an
+ * initramfs with PROGRAM and its closure, from an empty cache bench-vm time CMD...    runs CMD,
+ * which prints something once its guest's /init speaks; prints KEY VALUE lines, then "output" and
+ * what CMD printed
  *
  * Times are CLOCK_MONOTONIC, ns.
  */
@@ -479,5 +479,6 @@ int main(int argc, char **argv)
 		return cmd_hold(argv[2], atoi(argv[3]));
 	if (argc == 3 && !strcmp(argv[1], "cold"))
 		return cmd_cold(argv[2]);
-	return fail("usage", "bench-vm run | start N | cold PROGRAM | image FILE | time CMD ARGS...");
+	return fail("usage",
+		    "bench-vm run | start N | cold PROGRAM | image FILE | time CMD ARGS...");
 }

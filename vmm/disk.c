@@ -41,8 +41,8 @@ static int check_mount(const struct ktstr_disk *disks, size_t nr, uint32_t index
 		return refuse(disk, "mount takes an absolute path other than /", error);
 	if (!serial[0] || strchr(serial, ',') || !strcmp(serial, KTSTR_BASE_SERIAL))
 		return refuse(disk,
-			      "a disk to be mounted needs a serial without a comma, and other than "
-			      KTSTR_BASE_SERIAL,
+			      "a disk to be mounted needs a serial without a comma, and other "
+			      "than " KTSTR_BASE_SERIAL,
 			      error);
 	for (uint32_t i = 0; i < nr; i++)
 		if (i != index && !strcmp(serial, disk__serial(&disks[i], i, other)))

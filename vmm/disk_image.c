@@ -173,10 +173,9 @@ static int run_mkfs(const struct job *job, const char *file, struct ktstr_error 
 		return ktstr_error__set(error, EIO, OPERATION, job->program,
 					"it was ended by signal %d", WTERMSIG(status));
 	if (status)
-		return ktstr_error__set(error, EINVAL, OPERATION, job->program,
-					"%llu MiB, exit code %d: %s",
-					(unsigned long long)(job->size >> 20), WEXITSTATUS(status),
-					printed);
+		return ktstr_error__set(
+			error, EINVAL, OPERATION, job->program, "%llu MiB, exit code %d: %s",
+			(unsigned long long)(job->size >> 20), WEXITSTATUS(status), printed);
 	return 0;
 }
 
@@ -474,12 +473,13 @@ static int create_by_template(const struct job *job, struct disk_image *image,
 	struct ktstr_error why = {0};
 	int template = job->spec->dir ? get_template(job, job->spec->dir, &why) : -ENOENT, err;
 
-	if (template < 0) {
+	if (template <0) {
 		err = make_unnamed(job, image, error);
 		/* What it cannot do anywhere has nothing to do with the cache. */
 		if (!err && why.err)
-			snprintf(image->note, sizeof(image->note), "no template of disks: %.100s: %.120s",
-				 why.object, why.reason[0] ? why.reason : strerror(why.err));
+			snprintf(image->note, sizeof(image->note),
+				 "no template of disks: %.100s: %.120s", why.object,
+				 why.reason[0] ? why.reason : strerror(why.err));
 		return err;
 	}
 	err = clone_template(job, template, image);

@@ -85,8 +85,7 @@ void *gmem__ptr(const struct gmem *mem, uint64_t gpa, uint64_t length)
 	return NULL;
 }
 
-int gmem__share_file(const struct gmem *mem, uint64_t gpa, uint64_t length, int fd,
-		     uint64_t offset)
+int gmem__share_file(const struct gmem *mem, uint64_t gpa, uint64_t length, int fd, uint64_t offset)
 {
 	void *p = gmem__ptr(mem, gpa, length);
 	struct stat st;

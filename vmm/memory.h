@@ -38,9 +38,9 @@ void gmem__unmap(struct gmem *mem);
 /* Host address of [gpa, gpa + length), or NULL unless all of it lies in one region. */
 void *gmem__ptr(const struct gmem *mem, uint64_t gpa, uint64_t length);
 /*
- * Puts pages of a file in place of RAM, copied where they are written to: machines that hold the same
- * file share its pages. All are multiples of 4096. -EFAULT: not RAM; -ENODATA: the file
- * ends before; else what mmap(2) failed with. On an error RAM is as it was.
+ * Puts pages of a file in place of RAM, copied where they are written to: machines that hold the
+ * same file share its pages. All are multiples of 4096. -EFAULT: not RAM; -ENODATA: the file ends
+ * before; else what mmap(2) failed with. On an error RAM is as it was.
  */
 int gmem__share_file(const struct gmem *mem, uint64_t gpa, uint64_t length, int fd,
 		     uint64_t offset);

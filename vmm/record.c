@@ -39,9 +39,8 @@ static const char *const sink_names[NR_SINKS] = {
 };
 /* The others that a record can have, beside raw-N.txt and profile-N.profraw. */
 static const char *const other_names[] = {
-	"result.json", "console.txt", "com2.txt",     "machine",
-	"kernel",      "initramfs",   "guest.config", "scheduler-dump.txt",
-	"base.erofs"};
+	"result.json", "console.txt",  "com2.txt",	     "machine",	  "kernel",
+	"initramfs",   "guest.config", "scheduler-dump.txt", "base.erofs"};
 
 struct sink {
 	int fd;		     /* a file of the directory, or a memfd; -1: nothing came */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A machine as files of a directory, enough to run it again: "machine" (its settings as lines
- * "key=value"), "kernel", "initramfs" and, where the guest's files are on a disk, "base.erofs" (what
- * it booted, byte for byte), and "guest.config" (the records of KTSTR_GUEST_CONFIG).
+ * "key=value"), "kernel", "initramfs" and, where the guest's files are on a disk, "base.erofs"
+ * (what it booted, byte for byte), and "guest.config" (the records of KTSTR_GUEST_CONFIG).
  */
 #ifndef KTSTR_VMM_SAVED_H
 #define KTSTR_VMM_SAVED_H

@@ -22,7 +22,6 @@
  * of. 0; -EBADMSG: they are not; -errno of reading them. Where no note can be written the file is
  * read each time.
  */
-int verified__check(int fd, const char *path, uint64_t length,
-		    const struct digest *digest);
+int verified__check(int fd, const char *path, uint64_t length, const struct digest *digest);
 
 #endif /* KTSTR_VMM_VERIFIED_H */

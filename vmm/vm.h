@@ -70,7 +70,7 @@ struct vm {
 	void *arch_data;
 	struct gmem mem;
 	struct kernel kernel;
-	char *init_path;     /* host file that became /init; NULL: not known */
+	char *init_path; /* host file that became /init; NULL: not known */
 	/* Guest addresses of what the kernel's start-up uses: image, bss, its heap */
 	uint64_t kernel_start, kernel_end;
 	enum ktstr_kaslr kaslr;

@@ -128,8 +128,7 @@ static int add_base(struct vm *vm, struct ktstr_error *error)
 }
 
 /* The base in one of its forms, and what is before it when it is a disk. */
-static int prepare_root(struct vm *vm, const struct initramfs_spec *spec,
-			struct ktstr_error *error)
+static int prepare_root(struct vm *vm, const struct initramfs_spec *spec, struct ktstr_error *error)
 {
 	/* The same for all bases that one kernel has. */
 	const struct initramfs_spec before = {
@@ -180,8 +179,8 @@ static int prepare_initramfs(struct vm *vm, const struct kernel *kernel, struct 
 	vm->init_path = realpath(spec.init, NULL); /* what fails here does so below, with words */
 	err = prepare_root(vm, &spec, error);
 	if (cache_err)
-		snprintf(vm->cache_problem, sizeof(vm->cache_problem),
-			 "no cache of initramfs: %s", strerror(-cache_err));
+		snprintf(vm->cache_problem, sizeof(vm->cache_problem), "no cache of initramfs: %s",
+			 strerror(-cache_err));
 	return err;
 }
 

@@ -8,8 +8,8 @@
 struct vm;
 
 /*
- * Finds all of it, and adds the disk that has the guest's files where there is one; before the tables
- * are written. Both fill the phases' times.
+ * Finds all of it, and adds the disk that has the guest's files where there is one; before the
+ * tables are written. Both fill the phases' times.
  */
 int vm_boot__find(struct vm *vm, struct ktstr_error *error);
 /* Loads it into guest RAM. */

@@ -32,8 +32,8 @@ static int add_fresh_disk(struct vm *vm, size_t index, struct ktstr_error *error
 	for (size_t i = 0; i < index; i++) {
 		const struct ktstr_disk *other = &vm->config.disks[i];
 
-		spec.number += other->fs && !strcmp(other->fs, disk.fs) &&
-			       other->size_mb == disk.size_mb;
+		spec.number +=
+			other->fs && !strcmp(other->fs, disk.fs) && other->size_mb == disk.size_mb;
 	}
 	err = disk_image__create(&spec, &image, error);
 	if (err)

@@ -66,7 +66,7 @@ struct ktstr_test_attrs {
 	/* Whose CPU the guest sees: for tests of topology; default: the host's */
 	enum ktstr_cpu_vendor cpu_vendor;
 	enum ktstr_root root; /* where the guest has its files; default: by their size */
-	const char *kernel; /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
+	const char *kernel;   /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
 	/*
 	 * Added to the kernel command line. "nokaslr" puts the kernel where it was linked; it lies
 	 * at a random address otherwise, where its image can be moved.

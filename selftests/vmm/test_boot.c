@@ -205,8 +205,7 @@ TEST_F(loader, too_little_memory_is_named_in_mib)
 	give_ram(self, 20 * MIB);
 	put_bzimage(self, &hdr, 5000);
 	EXPECT_EQ(-ENOMEM, load(self));
-	EXPECT_STREQ("20 MiB are too little: kernel and initramfs need 34 MiB",
-		     self->error.reason);
+	EXPECT_STREQ("20 MiB are too little: kernel and initramfs need 34 MiB", self->error.reason);
 	EXPECT_NE('\0', self->error.hint[0]);
 }
 
@@ -607,7 +606,8 @@ TEST_F(loader, memory_that_the_initramfs_needs_is_named)
 		uint32_t cpus;
 		uint64_t archive_mib, unpacked_mib, need_mib;
 	} cases[] = {
-		/* kernel 8, first 1, archive, content and as much beside it, 1/64 for struct page */
+		/* kernel 8, first 1, archive, content and as much beside it, 1/64 for struct page
+		 */
 		{1, 20, 60, 152},
 		/* little content: 24 and 1/2 a CPU for the kernel itself */
 		{2, 1, 10, 46},

@@ -827,7 +827,7 @@ TEST_F(init, a_scheduler_that_fails_while_it_is_stopped_is_no_pass)
 	snprintf(self->log, sizeof(self->log), "%s/log", self->dir);
 	put(self->dir, "log", "");
 	RUN(SCHEDULER("trap '" DETACH "echo \"3,2,2,-;sched_ext: BPF scheduler \\\"sim\\\" "
-				      "disabled (runtime error)\" >>log;"
+		      "disabled (runtime error)\" >>log;"
 		      "exit 0' TERM; " ATTACH
 		      "while :; do sleep 0.1; done") "role=command\0argv=true\0");
 	EXPECT_EQ(0, self->seen.test.exit_code);

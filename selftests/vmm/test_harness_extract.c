@@ -154,7 +154,8 @@ TEST_F(extractor, more_output_than_is_kept_is_no_pass)
 	machine.nr_outputs++;
 	run(self, ECHO_VALUE);
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
-	EXPECT_NE(NULL, strstr(self->text, "# HOST_ERROR: extract: the test has sent too many raw outputs\n"));
+	EXPECT_NE(NULL, strstr(self->text,
+			       "# HOST_ERROR: extract: the test has sent too many raw outputs\n"));
 }
 
 TEST_F(extractor, run_that_failed_keeps_its_own_cause)

@@ -89,7 +89,8 @@ static int add_plain(struct items *items, const char *name, const char *kind, co
 	while (dir && !err && (file = readdir(dir))) {
 		if (fstatat(dirfd(dir), file->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISREG(st.st_mode) || strlen(file->d_name) >= sizeof(item.entry.name) ||
-		    strstr(file->d_name, VERIFIED_SUFFIX) || disk_image__is_unfinished(file->d_name))
+		    strstr(file->d_name, VERIFIED_SUFFIX) ||
+		    disk_image__is_unfinished(file->d_name))
 			continue;
 		item.entry = (struct cache_entry){
 			/* Templates of disks are mostly holes. */

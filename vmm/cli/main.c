@@ -120,14 +120,10 @@ int main(int argc, char **argv)
 		const char *name;
 		int (*main)(int argc, char **argv);
 	} commands[] = {
-		{"run", cli_run},
-		{"shell", cli_shell},
-		{"rerun", cli_rerun},
-		{"topo", cli_topo},
-		{"cache", cli_cache},
-		{"probe", cmd_probe},
-		{"kernel", cmd_kernel},
-		{"emulated-host", emulated_host__main},
+		{"run", cli_run},	{"shell", cli_shell},
+		{"rerun", cli_rerun},	{"topo", cli_topo},
+		{"cache", cli_cache},	{"probe", cmd_probe},
+		{"kernel", cmd_kernel}, {"emulated-host", emulated_host__main},
 	};
 
 	/* The reference that links PID 1 into this program: it is /init of `run` and `shell`. */

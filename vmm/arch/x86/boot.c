@@ -52,10 +52,10 @@ static int not_a_kernel(const struct arch_payload *payload, const char *why,
 	return err;
 }
 
-
 /*
- * The archive is unpacked while it is still there itself, into a tmpfs of half of what is free before
- * that (mm/shmem.c, shmem_default_max_blocks()). Below the kernel, all is free but the first MiB.
+ * The archive is unpacked while it is still there itself, into a tmpfs of half of what is free
+ * before that (mm/shmem.c, shmem_default_max_blocks()). Below the kernel, all is free but the first
+ * MiB.
  */
 static uint64_t needed_ram(const struct vm *vm, uint64_t archive, uint64_t unpacked)
 {
