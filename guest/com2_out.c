@@ -10,9 +10,9 @@
 static bool must_escape(const char *line, size_t length)
 {
 	static const char *const sentinels[] = {
-		KTSTR_COM2_RESULT_START, KTSTR_COM2_RESULT_END, KTSTR_COM2_SKIP, KTSTR_COM2_SCHED,
-		KTSTR_COM2_EXIT,	 KTSTR_COM2_PANIC,	KTSTR_COM2_LOG,	 KTSTR_COM2_ESCAPE,
-		KTSTR_COM2_MOUNT,
+		KTSTR_COM2_RESULT_START, KTSTR_COM2_RESULT_END, KTSTR_COM2_SKIP,
+		KTSTR_COM2_SCHED,	 KTSTR_COM2_EXIT,	KTSTR_COM2_PANIC,
+		KTSTR_COM2_LOG,		 KTSTR_COM2_ESCAPE,	KTSTR_COM2_MOUNT,
 	};
 
 	for (size_t i = 0; i < sizeof(sentinels) / sizeof(*sentinels); i++) {

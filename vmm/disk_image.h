@@ -36,9 +36,9 @@ struct disk_image {
 
 /* What is known of a file system. */
 struct disk_fs {
-	const char *name;    /* "btrfs", "ext4", "xfs", or "none": zeros */
-	const char *program; /* that makes it; NULL: none is needed */
-	const char *package; /* which has that program */
+	const char *name;	     /* "btrfs", "ext4", "xfs", or "none": zeros */
+	const char *program;	     /* that makes it; NULL: none is needed */
+	const char *package;	     /* which has that program */
 	const char *module, *config; /* the kernel's; NULL: none */
 	const char *options[5];
 };
@@ -49,16 +49,16 @@ struct disk_fs {
 const struct disk_fs *disk_image__find_fs(const char *name);
 
 /*
- * Whether its program is in @path, a list of directories as PATH is; beside a DIR/bin of it DIR/sbin
- * is searched as well, which the PATH of users is often without. -ENOENT: @error names program and
- * package.
+ * Whether its program is in @path, a list of directories as PATH is; beside a DIR/bin of it
+ * DIR/sbin is searched as well, which the PATH of users is often without. -ENOENT: @error names
+ * program and package.
  */
 int disk_image__check_program(const struct disk_fs *fs, const char *path,
 			      struct ktstr_error *error);
 
 /*
- * Makes an image, from its template where that can be kept. The caller closes image->fd. -EINVAL: no
- * such file system, or a size that is none for it; -ENOENT: its program is missing; -ENOSPC and
+ * Makes an image, from its template where that can be kept. The caller closes image->fd. -EINVAL:
+ * no such file system, or a size that is none for it; -ENOENT: its program is missing; -ENOSPC and
  * others: no directory for temporary files takes it.
  */
 int disk_image__create(const struct disk_image_spec *spec, struct disk_image *image,

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#define DISK_OPTIONS \
+#define DISK_OPTIONS                                                                             \
 	"ro, iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, serial=S; a fresh disk takes " \
 	"fs=F, size=S, mount=DIR"
 

@@ -7,7 +7,7 @@
 #include <ktstr/vm.h>
 
 struct harness_disks {
-	struct ktstr_disk *disks;   /* whose paths are malloc'ed */
+	struct ktstr_disk *disks; /* whose paths are malloc'ed */
 	size_t nr;
 	struct ktstr_error missing; /* a program that makes one; .err 0: none is missing */
 };

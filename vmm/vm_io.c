@@ -484,21 +484,26 @@ static int add_virtio(struct vm *vm, struct virtio_device *dev, const char *name
 					 error);
 }
 
-int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error)
+int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, int fd, struct ktstr_error *error)
 {
+	const char *name = disk->path ? disk->path : disk->fs;
 	struct virtio_blk_options options;
 	int err;
 
-	if (vm->nr_disks == VM_MAX_DISKS)
-		return ktstr_error__set(error, ENOSPC, "add", disk->path, "too many disks");
-	err = disk__open(disk, vm->nr_disks, &options, error);
+	if (vm->nr_disks == VM_MAX_DISKS) {
+		if (fd >= 0)
+			close(fd);
+		return ktstr_error__set(error, ENOSPC, "add", name, "too many disks");
+	}
+	err = fd < 0 ? disk__open(disk, vm->nr_disks, &options, error)
+		     : disk__of_file(disk, vm->nr_disks, fd, &options, error);
 	if (err)
 		return err;
 	err = virtio_blk__create(&options, &vm->disks[vm->nr_disks], error);
 	if (err)
 		return err;
 	vm->nr_disks++;
-	return add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), disk->path,
+	return add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), name,
 			  virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
 }
 

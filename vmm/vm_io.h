@@ -18,9 +18,11 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error);
 void vm_io__destroy(struct vm *vm);
 /*
  * One disk more, behind those of the configuration; after vm_io__create() and before the tables are
- * written. Errors of ktstr_vm__create().
+ * written. @fd: its file, taken over in any case; -1: it is opened by its path. Errors of
+ * ktstr_vm__create().
  */
-int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error);
+int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, int fd,
+		    struct ktstr_error *error);
 /* Event sources and the boot timer; right before the vCPUs start. */
 int vm_io__start(struct vm *vm, struct ktstr_error *error);
 /* The timer, which ends the machine: in @ms, 0 never. In the event loop. */

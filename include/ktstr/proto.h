@@ -184,7 +184,8 @@ struct ktstr_exit_payload {
 #define KTSTR_COM2_SKIP "KTSTR_SKIP="	/* SKIP()'s reason; before the exit code */
 #define KTSTR_COM2_SCHED "KTSTR_SCHED=" /* "KIND TEXT", enum ktstr_sched_exit_kind */
 #define KTSTR_COM2_EXIT "KTSTR_EXIT="	/* what struct ktstr_exit_payload holds */
-#define KTSTR_COM2_MOUNT "KTSTR_MOUNT=" /* before port 1 is open: a disk that cannot be mounted, why */
+#define KTSTR_COM2_MOUNT \
+	"KTSTR_MOUNT=" /* before port 1 is open: a disk that cannot be mounted, why */
 #define KTSTR_COM2_PANIC "PANIC: "
 #define KTSTR_COM2_LOG "ktstr-init: "
 #define KTSTR_COM2_ESCAPE "\\"

@@ -4,14 +4,14 @@
 
 #include "throttled_disk.h"
 
-#define EXPECT_THROTTLED(fs)                                                          \
-	do {                                                                          \
-		char why[512];                                                        \
-                                                                                      \
-		EXPECT_EQ(NULL, throttled_disk__check(fs, why, sizeof(why)))          \
-		{                                                                     \
-			TH_LOG("%s", why);                                            \
-		}                                                                     \
+#define EXPECT_THROTTLED(fs)                                                 \
+	do {                                                                 \
+		char why[512];                                               \
+                                                                             \
+		EXPECT_EQ(NULL, throttled_disk__check(fs, why, sizeof(why))) \
+		{                                                            \
+			TH_LOG("%s", why);                                   \
+		}                                                            \
 	} while (0)
 
 KTSTR_TEST(btrfs_keeps_data_at_the_rate_of_its_disk, .files = KTSTR_FILES("fio"),

@@ -9,7 +9,7 @@
 #define THROTTLED_IOPS 100
 
 /* A fresh disk with the file system @name at /mnt. */
-#define THROTTLED_DISK(name)                                                                  \
+#define THROTTLED_DISK(name)                                                                   \
 	KTSTR_DISKS(DISK(.fs = (name), .size_mb = 512, .iops = THROTTLED_IOPS, .burst_ops = 1, \
 			 .mount = "/mnt"))
 

@@ -190,7 +190,10 @@ static const char *parse(const char *text, char *buf, struct ktstr_disk *disk)
 TEST(options_are_read_and_written_alike)
 {
 	static const char *const texts[] = {
-		"", "ro", "iops=5", "ro,iops=1,bps=2,burst-ops=3,burst-bytes=4,queues=5,serial=a b",
+		"",
+		"ro",
+		"iops=5",
+		"ro,iops=1,bps=2,burst-ops=3,burst-bytes=4,queues=5,serial=a b",
 		"bps=18446744073709551615,queues=16",
 		"fs=none",
 		"fs=btrfs,size=512M,mount=/mnt,ro,iops=2000",

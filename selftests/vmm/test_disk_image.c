@@ -92,7 +92,7 @@ static void put_program(FIXTURE_DATA(image) * self, const char *script)
 }
 
 /* Data at the start and at the third MiB; the size is as it was. */
-#define WRITE_DATA                                       \
+#define WRITE_DATA                                                  \
 	"printf start | dd of=\"$file\" conv=notrunc 2>/dev/null\n" \
 	"printf third | dd of=\"$file\" bs=1M seek=2 conv=notrunc 2>/dev/null"
 
@@ -280,7 +280,8 @@ TEST_F(image, maker_that_dies_leaves_nothing_that_counts)
 	int status;
 
 	/* The maker itself is killed in the middle of mkfs. */
-	put_program(self, WRITE_DATA "\n[ -e \"$COUNT.died\" ] || { : >\"$COUNT.died\"; kill -9 $PPID; }");
+	put_program(self, WRITE_DATA
+		    "\n[ -e \"$COUNT.died\" ] || { : >\"$COUNT.died\"; kill -9 $PPID; }");
 	child = fork();
 	if (!child) {
 		create(self);
@@ -327,10 +328,10 @@ TEST_F(image, missing_program_is_named_with_its_package)
 	ktstr_error__format(&self->error, text, sizeof(text));
 	EXPECT_STREQ("xfs: make disk: mkfs.xfs is not in PATH; install the package xfsprogs", text);
 	EXPECT_EQ(-1, self->image.fd);
-	EXPECT_EQ(-ENOENT, disk_image__check_program(disk_image__find_fs("btrfs"), self->bin,
-						     &self->error));
-	EXPECT_EQ(0, disk_image__check_program(disk_image__find_fs("none"), self->bin,
-					       &self->error));
+	EXPECT_EQ(-ENOENT,
+		  disk_image__check_program(disk_image__find_fs("btrfs"), self->bin, &self->error));
+	EXPECT_EQ(0,
+		  disk_image__check_program(disk_image__find_fs("none"), self->bin, &self->error));
 }
 
 TEST_F(image, program_is_found_in_the_sbin_beside_a_bin)
@@ -379,8 +380,8 @@ TEST_F(image, cache_that_cannot_be_written_is_done_without)
 TEST_F(image, full_cache_is_done_without)
 {
 	/* mkfs finds no space, as long as it is there. */
-	put_program(self, "case $file in */templates/*) echo 'No space left on device'; exit 1;; esac\n"
-			  WRITE_DATA);
+	put_program(self, "case $file in */templates/*) echo 'No space left on device'; exit 1;; "
+			  "esac\n" WRITE_DATA);
 	ASSERT_EQ(0, create(self));
 	EXPECT_TRUE(has_data(self->image.fd));
 	EXPECT_NE(NULL, strstr(self->image.note, "No space left on device"));
@@ -427,8 +428,7 @@ TEST_F(image, real_file_systems_are_there_and_take_little_room)
 		{
 			TH_LOG("%s: %s", known[i].fs, self->error.reason);
 		}
-		EXPECT_EQ(known[i].magic,
-			  read_magic(self->image.fd, known[i].at) & known[i].mask);
+		EXPECT_EQ(known[i].magic, read_magic(self->image.fd, known[i].at) & known[i].mask);
 		EXPECT_EQ(0, fstat(self->image.fd, &st));
 		/* What is shared is of no account: xfs has a log of 64 MiB of zeros. */
 		EXPECT_GT((self->image.reflinked ? 128 : 16) * MIB, (uint64_t)st.st_blocks * 512)

@@ -110,9 +110,9 @@ TEST(machine_gets_them)
 
 TEST(missing_mkfs_skips_with_a_constant_reason_whatever_is_expected)
 {
-	const struct ktstr_test_attrs attrs = {.disks = KTSTR_DISKS(DISK(.fs = "none"),
-								    DISK(.fs = "btrfs")),
-					       .expect_verdict = KTSTR_VERDICT_FAIL};
+	const struct ktstr_test_attrs attrs = {
+		.disks = KTSTR_DISKS(DISK(.fs = "none"), DISK(.fs = "btrfs")),
+		.expect_verdict = KTSTR_VERDICT_FAIL};
 	struct ktstr_test_outcome outcome;
 	char text[1024];
 

@@ -54,7 +54,8 @@ static void usage(FILE *to)
 	      "             OWN: what no entry above has as well\n"
 	      "  clean      removes everything, or with\n"
 	      "  --keep N   all but the N most recently used entries\n"
-	      "  --size S   all but the most recently used ones that take at most S bytes together\n"
+	      "  --size S   all but the most recently used ones that take at most S bytes "
+	      "together\n"
 	      "             (K, M or G behind the number: KiB, MiB, GiB)\n"
 	      "\n"
 	      "Running machines keep what they use. Kernels and sources that `ktstr kernel` "
@@ -88,7 +89,8 @@ static int add_plain(struct items *items, const char *name, const char *kind, co
 	while (dir && !err && (file = readdir(dir))) {
 		if (fstatat(dirfd(dir), file->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
 		    !S_ISREG(st.st_mode) || strlen(file->d_name) >= sizeof(item.entry.name) ||
-		    strstr(file->d_name, VERIFIED_SUFFIX) || disk_image__is_unfinished(file->d_name))
+		    strstr(file->d_name, VERIFIED_SUFFIX) ||
+		    disk_image__is_unfinished(file->d_name))
 			continue;
 		item.entry = (struct cache_entry){
 			/* Templates of disks are mostly holes. */
@@ -164,8 +166,7 @@ static void print(const struct items *items)
 		localtime_r(&used_s, &tm);
 		strftime(used, sizeof(used), "%Y-%m-%d %H:%M", &tm);
 		printf("%-9s %8s %8s  %-16s  %s\n", item->kind ? item->kind : "initramfs", size,
-		       own, used,
-		       item->entry.about[0] ? item->entry.about : "of another version");
+		       own, used, item->entry.about[0] ? item->entry.about : "of another version");
 		total += item->entry.own;
 	}
 	format_bytes(total, own, sizeof(own));

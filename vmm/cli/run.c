@@ -80,13 +80,15 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         iops=N, bps=N, burst-ops=N, burst-bytes=N, queues=N, "
 		"serial=S;\n"
 		"                         may be repeated\n"
-		"      --disk fs=F[,...]  a fresh disk: btrfs, ext4, xfs or none (zeros); beside the "
+		"      --disk fs=F[,...]  a fresh disk: btrfs, ext4, xfs or none (zeros); beside "
+		"the "
 		"above\n"
 		"                         size=S (512M, 2G) [512M], mount=DIR, where the guest has "
 		"it\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after the command started [%s]\n"
-		"      --root R           where the guest has its files: cpio (in RAM), erofs (on a "
+		"      --root R           where the guest has its files: cpio (in RAM), erofs (on "
+		"a "
 		"disk),\n"
 		"                         auto (by their size) [auto]\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
@@ -148,7 +150,8 @@ static bool parse_stats(struct run_options *o, const char *value)
 	return true;
 }
 
-/* PATH[,OPTION...] or fs=F[,OPTION...]; a copy is taken, as the argument is needed whole where the command runs again.
+/* PATH[,OPTION...] or fs=F[,OPTION...]; a copy is taken, as the argument is needed whole where the
+ * command runs again.
  */
 static int parse_disk(struct run_options *o, const char *value)
 {
@@ -316,7 +319,8 @@ static int check_disks(const struct run_options *o)
 		const char *fs = o->disks[i].fs;
 		struct virtio_blk_options options;
 
-		if (fs && disk_image__check_program(disk_image__find_fs(fs), getenv("PATH"), &error))
+		if (fs &&
+		    disk_image__check_program(disk_image__find_fs(fs), getenv("PATH"), &error))
 			return cli_error(o->session.command, &error);
 		if (fs)
 			continue;
