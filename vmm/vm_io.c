@@ -195,12 +195,14 @@ static void check_com2(struct vm *vm)
 }
 
 /*
- * A result on COM2 counts only while port 1 is not open, and what was sent there first may still be
- * in its queue: COM2's exit is not to overtake it.
+ * A result, or a disk that was not mounted, counts on COM2 only while port 1 is not open, and what
+ * was sent there first may still be in its queue: COM2 is not to overtake it.
  */
 static void take_port_before_exit(struct vm *vm)
 {
-	if (!vm->io->com2.have_exit || vm->outcome.port_opened || vm->outcome.have_status)
+	const struct com2 *com2 = &vm->io->com2;
+
+	if ((!com2->have_exit && !com2->mount_failed) || vm->outcome.port_opened || vm->outcome.have_status)
 		return;
 	for (uint32_t q = 0; q < virtio_mmio__nr_queues(vm->io->transport); q++)
 		virtio_mmio__run_queue(vm->io->transport, q);
