@@ -13,10 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const char *name_of(const struct ktstr_disk *disk)
+{
+	return disk->path ? disk->path : disk->fs;
+}
+
 static int refuse(const struct ktstr_disk *disk, const char *why, struct ktstr_error *error)
 {
-	return ktstr_error__set(error, EINVAL, "disk", disk->path ? disk->path : disk->fs, "%s",
-				why);
+	return ktstr_error__set(error, EINVAL, "disk", name_of(disk), "%s", why);
 }
 
 const char *disk__serial(const struct ktstr_disk *disk, uint32_t index, char buf[DISK_SERIAL_SIZE])
@@ -107,7 +111,7 @@ static int lock(const struct ktstr_disk *disk, int fd, struct ktstr_error *error
 
 	if (!flock(fd, (disk->read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) || errno != EWOULDBLOCK)
 		return 0;
-	err = ktstr_error__set(error, EBUSY, "lock", disk->path, "another machine uses it");
+	err = ktstr_error__set(error, EBUSY, "lock", name_of(disk), "another machine uses it");
 	ktstr_error__hint(error, "give each machine its own copy, or take it read-only everywhere");
 	return err;
 }
@@ -135,23 +139,40 @@ static int measure(const struct ktstr_disk *disk, struct virtio_blk_options *opt
 	off_t bytes;
 
 	if (fstat(options->fd, &st))
-		return ktstr_error__set(error, errno, "stat", disk->path, NULL);
+		return ktstr_error__set(error, errno, "stat", name_of(disk), NULL);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return refuse(disk, "neither a file nor a block device", error);
 	bytes = lseek(options->fd, 0, SEEK_END);
 	if (bytes < 0)
-		return ktstr_error__set(error, errno, "seek", disk->path, NULL);
+		return ktstr_error__set(error, errno, "seek", name_of(disk), NULL);
 	/* It was for what is no file and would have blocked: io_uring takes it for its own. */
 	if (fcntl(options->fd, F_SETFL, 0))
-		return ktstr_error__set(error, errno, "open disk", disk->path, NULL);
+		return ktstr_error__set(error, errno, "open disk", name_of(disk), NULL);
 	options->sectors = (uint64_t)bytes / VIRTIO_BLK_SECTOR;
 	return options->sectors ? 0 : refuse(disk, "smaller than a sector of 512 bytes", error);
+}
+
+int disk__of_file(const struct ktstr_disk *disk, uint32_t index, int fd,
+		  struct virtio_blk_options *options, struct ktstr_error *error)
+{
+	int err = describe(disk, index, options, error);
+
+	options->fd = fd;
+	if (!err)
+		err = measure(disk, options, error);
+	if (!err)
+		err = lock(disk, fd, error);
+	if (err) {
+		close(fd);
+		options->fd = -1;
+	}
+	return err;
 }
 
 int disk__open(const struct ktstr_disk *disk, uint32_t index, struct virtio_blk_options *options,
 	       struct ktstr_error *error)
 {
-	int err;
+	int err, fd;
 
 	if (!disk->path)
 		return ktstr_error__set(error, EINVAL, "disk", NULL, "number %u has no path",
@@ -159,15 +180,6 @@ int disk__open(const struct ktstr_disk *disk, uint32_t index, struct virtio_blk_
 	err = describe(disk, index, options, error);
 	if (err)
 		return err;
-	options->fd = open_file(disk, error);
-	if (options->fd < 0)
-		return options->fd;
-	err = measure(disk, options, error);
-	if (!err)
-		err = lock(disk, options->fd, error);
-	if (err) {
-		close(options->fd);
-		options->fd = -1;
-	}
-	return err;
+	fd = open_file(disk, error);
+	return fd < 0 ? fd : disk__of_file(disk, index, fd, options, error);
 }

@@ -31,5 +31,8 @@ int disk__check(const struct ktstr_disk *disks, size_t nr, struct ktstr_error *e
  */
 int disk__open(const struct ktstr_disk *disk, uint32_t index, struct virtio_blk_options *options,
 	       struct ktstr_error *error);
+/* The same of a file that is open to read and write, which is closed when that fails. */
+int disk__of_file(const struct ktstr_disk *disk, uint32_t index, int fd,
+		  struct virtio_blk_options *options, struct ktstr_error *error);
 
 #endif /* KTSTR_VMM_DISK_H */

@@ -181,10 +181,11 @@ static int run_mkfs(const struct job *job, const char *file, struct ktstr_error 
 
 /* ---- Files ---- */
 
-/* In @dir, to read and write; without a name, or with the one of @path, which ends with XXXXXX. */
+/* A new file in @dir, to read and write. -errno. */
 static int open_unnamed(const char *dir)
 {
 	char path[PATH_MAX];
+	struct stat st;
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600), n;
 
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
@@ -195,29 +196,35 @@ static int open_unnamed(const char *dir)
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	unlink(path);
+	/* Some network file systems lose a file with its name. */
+	if (unlink(path) || fstat(fd, &st)) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
 	return fd;
 }
 
-/* A file system in a new file: *fd and the name, which the caller removes or changes. */
-static int make_file(const struct job *job, const char *dir, char path[PATH_MAX], int *fd,
+/* A file system in a new file of @dir, whose name the caller removes or changes. A descriptor. */
+static int make_file(const struct job *job, const char *dir, char path[PATH_MAX],
 		     struct ktstr_error *error)
 {
-	int n = snprintf(path, PATH_MAX, "%s/%s" UNFINISHED "XXXXXX", dir, job->name), err;
+	int n = snprintf(path, PATH_MAX, "%s/%s" UNFINISHED "XXXXXX", dir, job->name), fd, err;
 
 	if (n < 0 || n >= PATH_MAX)
 		return ktstr_error__set(error, ENAMETOOLONG, OPERATION, dir, NULL);
-	*fd = mkostemp(path, O_CLOEXEC);
-	if (*fd < 0)
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
 		return ktstr_error__set(error, errno, OPERATION, dir, NULL);
-	if (ftruncate(*fd, (off_t)job->size))
+	if (ftruncate(fd, (off_t)job->size))
 		err = ktstr_error__set(error, errno, OPERATION, path, NULL);
 	else
 		err = run_mkfs(job, path, error);
-	if (err) {
-		unlink(path);
-		close(*fd);
-	}
+	if (!err)
+		return fd;
+	unlink(path);
+	close(fd);
 	return err;
 }
 
@@ -273,15 +280,14 @@ int disk_image__copy_sparse(int to, int from, uint64_t size)
 	return 0;
 }
 
-/* Where temporary files may go, beside the templates. */
+#define NR_TEMPORARY_DIRS 3u
+
+/* Where temporary files may go, beside the templates. NULL: not set. */
 static const char *temporary_dir(size_t i)
 {
-	const char *const dirs[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+	const char *const dirs[NR_TEMPORARY_DIRS] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
 
-	for (; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (dirs[i] && dirs[i][0] == '/')
-			return dirs[i];
-	return NULL;
+	return dirs[i] && dirs[i][0] == '/' ? dirs[i] : NULL;
 }
 
 /* ---- Templates ---- */
@@ -338,10 +344,10 @@ static void remove_old(const struct job *job, int dir_fd)
 static int make_template(const struct job *job, const char *dir, struct ktstr_error *error)
 {
 	char making[PATH_MAX], path[PATH_MAX];
-	int fd, err = make_file(job, dir, making, &fd, error);
+	int fd = make_file(job, dir, making, error), err;
 
-	if (err)
-		return err;
+	if (fd < 0)
+		return fd;
 	snprintf(path, sizeof(path), "%s/%s", dir, job->name);
 	if (!fsync(fd) && !fchmod(fd, 0444) && !rename(making, path))
 		return fd;
@@ -377,30 +383,29 @@ static int get_template(const struct job *job, const char *dir, struct ktstr_err
 }
 
 /* A copy of the template in @dir. */
-static int clone_into(const struct job *job, const char *dir, int template,
-		      struct disk_image *image)
+static int clone_into(const struct job *job, const char *dir, int source, struct disk_image *image)
 {
 	int err = 0;
 
 	image->fd = open_unnamed(dir);
 	if (image->fd < 0)
 		return image->fd;
-	image->reflinked = !ioctl(image->fd, FICLONE, template);
+	image->reflinked = !ioctl(image->fd, FICLONE, source);
 	if (!image->reflinked)
-		err = disk_image__copy_sparse(image->fd, template, job->size);
+		err = disk_image__copy_sparse(image->fd, source, job->size);
 	if (err)
 		close(image->fd);
 	return err;
 }
 
 /* Beside the template, or, where there is no room or right for that, elsewhere. */
-static int clone_template(const struct job *job, int template, struct disk_image *image)
+static int clone_template(const struct job *job, int source, struct disk_image *image)
 {
-	int first = clone_into(job, job->spec->dir, template, image), err = first;
-	const char *dir;
+	int first = clone_into(job, job->spec->dir, source, image), err = first;
 
-	for (size_t i = 0; err && (dir = temporary_dir(i)); i++)
-		err = clone_into(job, dir, template, image);
+	for (size_t i = 0; err && i < NR_TEMPORARY_DIRS; i++)
+		if (temporary_dir(i))
+			err = clone_into(job, temporary_dir(i), source, image);
 	return err ? first : 0;
 }
 
@@ -412,34 +417,44 @@ static int make_unnamed(const struct job *job, struct disk_image *image, struct 
 	struct ktstr_error last = {0};
 	char path[PATH_MAX];
 	const char *dir;
-	int err = -ENOENT;
 
-	for (size_t i = 0; err && (dir = temporary_dir(i)); i++) {
+	for (size_t i = 0; image->fd < 0 && i < NR_TEMPORARY_DIRS; i++) {
+		dir = temporary_dir(i);
 		last = (struct ktstr_error){0};
-		err = make_file(job, dir, path, &image->fd, &last);
+		if (dir)
+			image->fd = make_file(job, dir, path, &last);
 	}
-	if (!err)
-		return unlink(path) ? ktstr_error__set(error, errno, OPERATION, path, NULL) : 0;
+	if (image->fd >= 0) {
+		unlink(path);
+		return 0;
+	}
 	if (error && !error->err)
 		*error = last;
+	return image->fd;
+}
+
+static int make_zeros_in(const struct job *job, const char *dir, struct disk_image *image)
+{
+	int err = 0;
+
+	image->fd = open_unnamed(dir);
+	if (image->fd < 0)
+		return image->fd;
+	if (ftruncate(image->fd, (off_t)job->size)) {
+		err = -errno;
+		close(image->fd);
+	}
 	return err;
 }
 
 static int make_zeros(const struct job *job, struct disk_image *image, struct ktstr_error *error)
 {
-	const char *dir = job->spec->dir ? job->spec->dir : temporary_dir(0);
-	size_t i = 0;
-	int err;
+	int err = job->spec->dir ? make_zeros_in(job, job->spec->dir, image) : -ENOENT;
 
-	do {
-		image->fd = open_unnamed(dir);
-		err = image->fd < 0 ? image->fd : 0;
-		if (!err && ftruncate(image->fd, (off_t)job->size)) {
-			err = -errno;
-			close(image->fd);
-		}
-	} while (err && (dir = temporary_dir(i++)));
-	return err ? ktstr_error__set(error, -err, OPERATION, "none", NULL) : 0;
+	for (size_t i = 0; err && i < NR_TEMPORARY_DIRS; i++)
+		if (temporary_dir(i))
+			err = make_zeros_in(job, temporary_dir(i), image);
+	return err ? ktstr_error__set(error, -err, OPERATION, job->fs->name, NULL) : 0;
 }
 
 /* Another program, or other options, make another template. */
@@ -471,9 +486,9 @@ static int create_by_template(const struct job *job, struct disk_image *image,
 			      struct ktstr_error *error)
 {
 	struct ktstr_error why = {0};
-	int template = job->spec->dir ? get_template(job, job->spec->dir, &why) : -ENOENT, err;
+	int source = job->spec->dir ? get_template(job, job->spec->dir, &why) : -ENOENT, err;
 
-	if (template <0) {
+	if (source < 0) {
 		err = make_unnamed(job, image, error);
 		/* What it cannot do anywhere has nothing to do with the cache. */
 		if (!err && why.err)
@@ -482,8 +497,8 @@ static int create_by_template(const struct job *job, struct disk_image *image,
 				 why.reason[0] ? why.reason : strerror(why.err));
 		return err;
 	}
-	err = clone_template(job, template, image);
-	close(template);
+	err = clone_template(job, source, image);
+	close(source);
 	if (!err)
 		return 0;
 	err = ktstr_error__set(error, -err, OPERATION, job->spec->dir, NULL);

@@ -124,7 +124,7 @@ static int add_base(struct vm *vm, struct ktstr_error *error)
 	if (!vm->inputs.base.nr_segments)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", vm->inputs.base.segments[0].fd);
-	return vm_io__add_disk(vm, &disk, error);
+	return vm_io__add_disk(vm, &disk, -1, error);
 }
 
 /* The base in one of its forms, and what is before it when it is a disk. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cache.h"
 #include "disk.h"
@@ -18,12 +17,12 @@
 /* Number @index of the configuration: an image that is made for it, and goes with the machine. */
 static int add_fresh_disk(struct vm *vm, size_t index, struct ktstr_error *error)
 {
-	struct ktstr_disk disk = vm->config.disks[index];
-	char dir[PATH_MAX], path[64];
+	const struct ktstr_disk *disk = &vm->config.disks[index];
+	char dir[PATH_MAX];
 	int cache_err = cache__dir(DISK_IMAGE_CACHE, dir, sizeof(dir)), err;
 	struct disk_image_spec spec = {
-		.fs = disk.fs,
-		.size_mb = disk.size_mb,
+		.fs = disk->fs,
+		.size_mb = disk->size_mb,
 		.dir = cache_err ? NULL : dir,
 		.path = getenv("PATH"),
 	};
@@ -32,8 +31,8 @@ static int add_fresh_disk(struct vm *vm, size_t index, struct ktstr_error *error
 	for (size_t i = 0; i < index; i++) {
 		const struct ktstr_disk *other = &vm->config.disks[i];
 
-		spec.number +=
-			other->fs && !strcmp(other->fs, disk.fs) && other->size_mb == disk.size_mb;
+		spec.number += other->fs && !strcmp(other->fs, disk->fs) &&
+			       other->size_mb == disk->size_mb;
 	}
 	err = disk_image__create(&spec, &image, error);
 	if (err)
@@ -43,14 +42,7 @@ static int add_fresh_disk(struct vm *vm, size_t index, struct ktstr_error *error
 			 strerror(-cache_err));
 	if (image.note[0])
 		snprintf(vm->cache_problem, sizeof(vm->cache_problem), "%s", image.note);
-	/* The device opens the same file once more. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", image.fd);
-	disk.path = path;
-	disk.fs = disk.mount = NULL;
-	disk.size_mb = 0;
-	err = vm_io__add_disk(vm, &disk, error);
-	close(image.fd);
-	return err;
+	return vm_io__add_disk(vm, disk, image.fd, error);
 }
 
 int vm_disks__create(struct vm *vm, struct ktstr_error *error)
@@ -59,7 +51,7 @@ int vm_disks__create(struct vm *vm, struct ktstr_error *error)
 
 	for (size_t i = 0; i < vm->config.nr_disks && !err; i++)
 		err = vm->config.disks[i].fs ? add_fresh_disk(vm, i, error)
-					     : vm_io__add_disk(vm, &vm->config.disks[i], error);
+					     : vm_io__add_disk(vm, &vm->config.disks[i], -1, error);
 	return err;
 }
 

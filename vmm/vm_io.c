@@ -196,12 +196,15 @@ static void check_com2(struct vm *vm)
 }
 
 /*
- * A result on COM2 counts only while port 1 is not open, and what was sent there first may still be
- * in its queue: COM2's exit is not to overtake it.
+ * A result, or a disk that was not mounted, counts on COM2 only while port 1 is not open, and what
+ * was sent there first may still be in its queue: COM2 is not to overtake it.
  */
 static void take_port_before_exit(struct vm *vm)
 {
-	if (!vm->io->com2.have_exit || vm->outcome.port_opened || vm->outcome.have_status)
+	const struct com2 *com2 = &vm->io->com2;
+
+	if ((!com2->have_exit && !com2->mount_failed) || vm->outcome.port_opened ||
+	    vm->outcome.have_status)
 		return;
 	for (uint32_t q = 0; q < virtio_mmio__nr_queues(vm->io->transport); q++)
 		virtio_mmio__run_queue(vm->io->transport, q);
@@ -484,21 +487,26 @@ int vm_io__add_virtio(struct vm *vm, struct virtio_device *dev, const char *name
 					 error);
 }
 
-int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error)
+int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, int fd, struct ktstr_error *error)
 {
+	const char *name = disk->path ? disk->path : disk->fs;
 	struct virtio_blk_options options;
 	int err;
 
-	if (vm->nr_disks == VM_MAX_DISKS)
-		return ktstr_error__set(error, ENOSPC, "add", disk->path, "too many disks");
-	err = disk__open(disk, vm->nr_disks, &options, error);
+	if (vm->nr_disks == VM_MAX_DISKS) {
+		if (fd >= 0)
+			close(fd);
+		return ktstr_error__set(error, ENOSPC, "add", name, "too many disks");
+	}
+	err = fd < 0 ? disk__open(disk, vm->nr_disks, &options, error)
+		     : disk__of_file(disk, vm->nr_disks, fd, &options, error);
 	if (err)
 		return err;
 	err = virtio_blk__create(&options, &vm->disks[vm->nr_disks], error);
 	if (err)
 		return err;
 	vm->nr_disks++;
-	return vm_io__add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), disk->path,
+	return vm_io__add_virtio(vm, virtio_blk__device(vm->disks[vm->nr_disks - 1]), name,
 				 virtio_blk__loop(vm->disks[vm->nr_disks - 1]), error);
 }
 

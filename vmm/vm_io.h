@@ -22,9 +22,11 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error);
 void vm_io__destroy(struct vm *vm);
 /*
  * One disk more, behind those of the configuration; after vm_io__create() and before the tables are
- * written. Errors of ktstr_vm__create().
+ * written. @fd: its file, taken over in any case; -1: it is opened by its path. Errors of
+ * ktstr_vm__create().
  */
-int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, struct ktstr_error *error);
+int vm_io__add_disk(struct vm *vm, const struct ktstr_disk *disk, int fd,
+		    struct ktstr_error *error);
 /*
  * Gives @dev the next place among the machine's virtio devices; @loop runs its queues. -ENOSPC:
  * VM_MAX_VIRTIO are there; errors of virtio_mmio__create().

@@ -19,7 +19,7 @@ here() {
 	fi
 }
 boots() {
-	here "$KTSTR" run -- echo started
+	here "$KTSTR" run --disk fs=ext4,size=32M,mount=/mnt -- echo started
 }
 started() { [ "$status" -eq 0 ] && [ "$(cat "$tmp/out")" = started ]; }
 quiet() { started && ! grep -q 'ktstr: cache' "$tmp/err"; }
@@ -33,7 +33,7 @@ ok "a_new_cache_is_filled" quiet
 ok "entry_and_parts_are_there" [ "$(entries)" -eq 1 -a "$(parts)" -gt 5 ]
 first=$(entry)
 # Pages are mapped where KVM is native, and copied in an emulated host, unless it does not know.
-here env -u KTSTR_INSIDE_EMULATED_HOST "$KTSTR" run -- echo started
+here env -u KTSTR_INSIDE_EMULATED_HOST "$KTSTR" run --disk fs=ext4,size=32M,mount=/mnt -- echo started
 ok "shared_pages_start_a_guest" quiet
 ok "the_entry_was_used" [ "$(entry)" = "$first" ]
 
@@ -41,6 +41,7 @@ here "$KTSTR" cache list
 cp "$tmp/out" list
 ok "list_names_program_and_kernel" grep -Eq '^initramfs +[0-9.]+M +[0-9.]+M +2.* ktstr, 1 file, [0-9]' list
 ok "list_has_the_unpacked_kernel" grep -Eq '^kernel +[0-9.]+M .*unpacked' list
+ok "list_has_the_template_of_the_disk" grep -Eq '^disk +[0-9.]+[KM] .*template, ext4-32M-0-' list
 ok "list_ends_with_the_total" grep -q '^total' list
 
 # One byte of the largest part, its times as they were.
@@ -57,6 +58,7 @@ here "$KTSTR" cache clean --keep 1
 ok "clean_keeps_what_was_used_last" [ "$status" -eq 0 -a "$(entries)" -eq 1 ]
 ok "and_not_the_kernel_before_it" [ "$(find cache/unpacked-kernels -type f | wc -l)" -eq 0 ]
 here "$KTSTR" cache clean --size 1M
+ok "clean_takes_templates_too" [ -z "$(ls cache/disk-templates)" ]
 ok "clean_goes_by_size" [ "$(entries)" -eq 0 -a "$(parts)" -eq 0 ]
 
 rm -rf cache

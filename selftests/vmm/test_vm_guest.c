@@ -54,6 +54,12 @@ GUEST_PROGRAM(init_then_reset)
 	outb(X86_RESET_PORT, X86_RESET_VALUE);
 }
 
+GUEST_PROGRAM(disk_not_mounted)
+{
+	print(COM2, GS("ktstr-init: up\nKTSTR_MOUNT=/mnt: mount of /dev/vda: Invalid argument\n"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
 GUEST_PROGRAM(not_quite_a_reset)
 {
 	outb(X86_I8042_COMMAND_PORT, 0xd1); /* another command */
@@ -235,6 +241,15 @@ GUEST_PROGRAM(port_and_com2)
 	virtio_start();
 	virtio_send(DATA_GPA(frames), PORT_DATA->frames_length);
 	print(COM2, GS("KTSTR_EXIT=0\n"));
+	outb(X86_I8042_COMMAND_PORT, 0xfe);
+}
+
+GUEST_PROGRAM(port_and_mount)
+{
+	print(COM1, GS("wait\n"));
+	virtio_start();
+	virtio_send(DATA_GPA(frames), PORT_DATA->frames_length);
+	print(COM2, GS("KTSTR_MOUNT=nothing\n"));
 	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
@@ -674,6 +689,14 @@ TEST_F(machine, acpi_reset_after_init_is_a_guest_reboot)
 	EXPECT_IN("ACPI reset register", self->result.cause);
 }
 
+TEST_F(machine, disk_that_init_cannot_mount_is_no_boot)
+{
+	BOOT(disk_not_mounted);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	EXPECT_STREQ("a disk could not be mounted: /mnt: mount of /dev/vda: Invalid argument",
+		     self->result.cause);
+}
+
 TEST_F(machine, s5_ends_the_machine_and_other_values_do_not)
 {
 	BOOT(not_quite_a_reset);
@@ -1109,6 +1132,18 @@ TEST_F(machine, com2_does_not_overtake_port_1)
 	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_com2, &data, sizeof(data)));
 	EXPECT_STREQ("exit code 7", self->result.cause);
 	EXPECT_FALSE(self->result.by_com2);
+}
+
+/* It is not init that says so then. */
+TEST_F(machine, disk_that_is_not_mounted_after_port_1_was_open_is_of_no_account)
+{
+	struct port_data data;
+
+	self->config.console = wait_for_end;
+	self->config.console_opaque = self;
+	put_run(&data);
+	ASSERT_EQ(0, boot_with(_metadata, self, guest_entry_port_and_mount, &data, sizeof(data)));
+	EXPECT_STREQ("exit code 7", self->result.cause);
 }
 
 /* The frame @n of those in @d. */
