@@ -383,8 +383,7 @@ static int get_template(const struct job *job, const char *dir, struct ktstr_err
 }
 
 /* A copy of the template in @dir. */
-static int clone_into(const struct job *job, const char *dir, int source,
-		      struct disk_image *image)
+static int clone_into(const struct job *job, const char *dir, int source, struct disk_image *image)
 {
 	int err = 0;
 

@@ -202,7 +202,8 @@ static void take_port_before_exit(struct vm *vm)
 {
 	const struct com2 *com2 = &vm->io->com2;
 
-	if ((!com2->have_exit && !com2->mount_failed) || vm->outcome.port_opened || vm->outcome.have_status)
+	if ((!com2->have_exit && !com2->mount_failed) || vm->outcome.port_opened ||
+	    vm->outcome.have_status)
 		return;
 	for (uint32_t q = 0; q < virtio_mmio__nr_queues(vm->io->transport); q++)
 		virtio_mmio__run_queue(vm->io->transport, q);
