@@ -308,7 +308,7 @@ static bool is_same(const struct ktstr_test_id *a, const struct ktstr_test_id *b
 	       !strcmp(a->test, b->test);
 }
 
-static void copy_output(int fd)
+static bool copy_output(int fd)
 {
 	char buf[16384];
 	off_t at = 0;
@@ -318,7 +318,7 @@ static void copy_output(int fd)
 		fwrite(buf, 1, (size_t)n, stdout);
 		at += n;
 	}
-	fflush(stdout);
+	return !fflush(stdout) && !n;
 }
 
 /* The answer about test @i: 0, with its output or -1 in *output; -EAGAIN: about another one, which
@@ -371,8 +371,11 @@ static int wait_for(const struct ktstr_jobs *jobs, uint32_t i, int cancel_fd, in
 	if (err)
 		return err;
 	for (;;) {
-		if (poll(pfd, 2, -1) < 0 && errno != EINTR)
+		if (poll(pfd, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
 			return -errno;
+		}
 		if (pfd[0].revents) {
 			err = take_answer(jobs->socket, i, output);
 			if (err != -EAGAIN)
@@ -398,9 +401,10 @@ void ktstr_jobs__wait(const struct ktstr_jobs *jobs, const struct ktstr_test_id 
 	if (err) {
 		printf("# HOST_ERROR: the process that starts the tests does not answer: %s\n",
 		       strerror(-err));
+	} else if (output < 0 || !copy_output(output) || !atomic_load(&jobs->left[i].done)) {
+		/* As the test said nothing about it, not even that it could not be started. */
+		printf("# HOST_ERROR: there is no file for the test's output, or no outcome\n");
 	} else {
-		if (output >= 0)
-			copy_output(output);
 		*outcome = jobs->left[i].outcome;
 	}
 	if (output >= 0)
@@ -418,6 +422,7 @@ static void start_starter(struct ktstr_jobs *jobs, uint32_t at_once, struct runn
 			    .tests = tests,
 			    .at_once = at_once,
 			    .reporter = reporter,
+			    .reporter_status = 1 << 8, /* exit(1), should it not be heard of */
 			    .mask = *mask};
 
 	for (uint32_t i = 0; i < jobs->nr; i++)

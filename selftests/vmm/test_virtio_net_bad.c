@@ -360,6 +360,46 @@ TEST_F(bad, queue_of_smallest_buffers_drops_what_never_fits)
 	EXPECT_EQ(0, memcmp(self->in, self->out, 255 * ND_HEADER));
 }
 
+/*
+ * The last buffer is where the driver says how many there are: the frame itself says that there are
+ * more than the queue can hold.
+ */
+TEST_F(bad, frame_that_makes_more_buffers_than_the_queue_has_is_dropped)
+{
+	struct nd_nic *nic = &self->g.nics[1];
+	const uint32_t at = (VIRTQ_MAX_SIZE - 2) * ND_HEADER;
+	const uint16_t idx_and_ring[6] = {VIRTQ_MAX_SIZE + 200, 0, 1, 2, 3, 4};
+	struct vd_buffer last;
+
+	nd_probe(nic, ND_LINUX);
+	nd_fill(nic, 0, VIRTQ_MAX_SIZE - 1, ND_HEADER);
+	last = (struct vd_buffer){nic->q[0].avail_gpa + offsetof(struct vring_avail, idx),
+				  sizeof(idx_and_ring), true};
+	ASSERT_LE(0, vd_add(&nic->q[0], &last, 1));
+	nd_kick(nic, 0);
+	nd_run(&self->g);
+	nd_frame(self->out, 6000, 0xff, 0, 1);
+	memcpy(self->out + at, idx_and_ring, sizeof(idx_and_ring));
+	ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, 6000, NULL));
+	nd_run(&self->g);
+	EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));
+	EXPECT_EQ(1, virtio_net__counts(nic->n)->rx_dropped);
+	EXPECT_EQ(0, virtio_net__counts(nic->n)->rx_frames);
+	EXPECT_EQ(0, self->g.nics[0].broken);
+}
+
+/* Each of them would be a copy of all headers: bytes by the square of what was sent. */
+TEST_F(bad, segment_with_headers_longer_than_any_are_dropped)
+{
+	tcp_segment(self->out, &self->header);
+	memmove(self->out + 1014, self->out + 34, 40);
+	self->out[12] = 0x86;
+	self->out[13] = 0xdd;
+	self->header.gso_type = VIRTIO_NET_HDR_GSO_TCPV6;
+	self->header.csum_start = 1014;
+	EXPECT_DROPPED(1060);
+}
+
 TEST_F(bad, commands_that_are_not_known_or_cut_are_refused)
 {
 	struct nd_nic *nic = &self->g.nics[0];

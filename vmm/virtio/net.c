@@ -355,7 +355,7 @@ static int take_frame(struct virtio_net *n, uint32_t pair, struct net_frame *f,
 {
 	struct virtq *q = &n->dev.queues[tx_index(pair)];
 
-	for (;;) {
+	for (uint32_t bad = 0; bad < BUDGET; bad++) {
 		bool good = false;
 		int ret = virtq__pop(q, &n->sent, error);
 
@@ -372,6 +372,9 @@ static int take_frame(struct virtio_net *n, uint32_t pair, struct net_frame *f,
 		if (ret)
 			return ret;
 	}
+	/* A guest that never stops leaves the others on the switch their turn. */
+	virtio_mmio__kick(n->dev.transport, tx_index(pair));
+	return 0;
 }
 
 static void count_sent(struct virtio_net *n, uint32_t pair, const struct net_frame *f)
