@@ -4,16 +4,6 @@
 
 #include "throttled_disk.h"
 
-#define EXPECT_THROTTLED(fs)                                                 \
-	do {                                                                 \
-		char why[512];                                               \
-                                                                             \
-		EXPECT_EQ(NULL, throttled_disk__check(fs, why, sizeof(why))) \
-		{                                                            \
-			TH_LOG("%s", why);                                   \
-		}                                                            \
-	} while (0)
-
 KTSTR_TEST(btrfs_keeps_data_at_the_rate_of_its_disk, .files = KTSTR_FILES("fio"),
 	   .disks = THROTTLED_DISK("btrfs"), .memory_mb = 1024, .timeout_s = 300)
 {

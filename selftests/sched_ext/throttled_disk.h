@@ -19,4 +19,15 @@
  */
 const char *throttled_disk__check(const char *fs, char *why, size_t size);
 
+/* In a test: the same, and why not. */
+#define EXPECT_THROTTLED(fs)                                                 \
+	do {                                                                 \
+		char why[512];                                               \
+                                                                             \
+		EXPECT_EQ(NULL, throttled_disk__check(fs, why, sizeof(why))) \
+		{                                                            \
+			TH_LOG("%s", why);                                   \
+		}                                                            \
+	} while (0)
+
 #endif /* THROTTLED_DISK_H */

@@ -724,8 +724,7 @@ static void blk_read_config(struct virtio_device *dev, uint32_t offset, uint8_t 
 		config.max_write_zeroes_seg = MAX_RANGES;
 		config.write_zeroes_may_unmap = 1;
 	}
-	if (offset < sizeof(config) && length <= sizeof(config) - offset)
-		memcpy(data, (const uint8_t *)&config + offset, length);
+	virtio_device__copy_config(&config, sizeof(config), offset, data, length);
 }
 
 static uint64_t owed_ps(const struct throttle_bucket *b, uint64_t now_ps)

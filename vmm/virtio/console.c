@@ -669,8 +669,7 @@ static void console_read_config(struct virtio_device *dev, uint32_t offset, uint
 		.max_nr_ports = KTSTR_PORTS,
 	};
 
-	if (offset < sizeof(config) && length <= sizeof(config) - offset)
-		memcpy(data, (const uint8_t *)&config + offset, length);
+	virtio_device__copy_config(&config, sizeof(config), offset, data, length);
 }
 
 static int console_save(struct virtio_device *dev, void *state)

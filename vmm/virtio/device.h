@@ -13,6 +13,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "queue.h"
 
@@ -63,5 +64,14 @@ struct virtio_device {
 	struct virtq *queues; /* [nr_queues] */
 	uint64_t negotiated;  /* features; 0 until FEATURES_OK */
 };
+
+/* For read_config: a part of @config, which has @size bytes. What is not in it leaves @data alone.
+ */
+static inline void virtio_device__copy_config(const void *config, size_t size, uint32_t offset,
+					      uint8_t *data, uint32_t length)
+{
+	if (offset < size && length <= size - offset)
+		memcpy(data, (const uint8_t *)config + offset, length);
+}
 
 #endif /* KTSTR_VMM_VIRTIO_DEVICE_H */

@@ -619,8 +619,7 @@ static void net_read_config(struct virtio_device *dev, uint32_t offset, uint8_t 
 	};
 
 	memcpy(config.mac, n->options.mac, sizeof(config.mac));
-	if (offset < sizeof(config) && length <= sizeof(config) - offset)
-		memcpy(data, (const uint8_t *)&config + offset, length);
+	virtio_device__copy_config(&config, sizeof(config), offset, data, length);
 }
 
 static int net_save(struct virtio_device *dev, void *state)
