@@ -51,10 +51,10 @@ CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) 
 	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages) jansson) $(CFLAGS) -MMD -MP
 # jansson only where something uses it: in a guest, each library is a file more.
 LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread -Wl,--push-state,--as-needed \
-	$(shell $(PKG_CONFIG) --libs jansson) -Wl,--pop-state $(LDLIBS)
+	$(shell $(PKG_CONFIG) --libs jansson) -lm -Wl,--pop-state $(LDLIBS)
 
 lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c \
-	guest/*.c)
+	guest/*.c guest/kit/*.c)
 cli_src := $(wildcard vmm/cli/*.c)
 unit_src := $(wildcard selftests/vmm/test_*.c)
 lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/initramfs/stage1_blob.o

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The words and the metrics of a scenario's result; see report.h. */
+#include "report.h"
+
+#include <ktstr/guest.h>
+#include <ktstr/proto.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void kit_report__print(const struct scenario_state *s, const struct set_measures *measures,
+		       const char *name, const struct ktstr_scenario_result *result)
+{
+	for (uint32_t set = 0; set < s->nr_sets; set++) {
+		const struct set_measures *m = &measures[set];
+
+		printf("# %s: %s: %u workers, %" PRIu64 " units, %.0f %% of a CPU", name,
+		       s->sets[set].name, s->sets[set].nr, m->units,
+		       isnan(m->cpu_percent) ? 0 : m->cpu_percent);
+		if (m->wake.count)
+			printf(", wake-up p99 %.0f us",
+			       (double)ktstr_latencies__percentile(&m->wake, 99) / 1e3);
+		printf(", longest gap %.1f ms\n", m->gap_ms);
+	}
+	for (uint32_t i = 0; i < result->nr_failures; i++)
+		printf("# %s: %s%s\n", name, result->failures[i].text,
+		       result->failures[i].inconclusive ? " (not judged)" : "");
+	if (result->nr_more)
+		printf("# %s: %u more checks did not hold\n", name, result->nr_more);
+	if (result->verdict == KTSTR_SCENARIO_INCONCLUSIVE)
+		printf("# %s: limits were not judged: %s\n", name, result->disturbed);
+}
+
+/* ---- Metrics ---- */
+
+#define MAX_METRICS 10u
+
+struct frame {
+	uint8_t *data;
+	size_t length;
+	uint32_t nr_metrics;
+};
+
+static void put(struct frame *f, const void *data, size_t length)
+{
+	memcpy(f->data + f->length, data, length);
+	f->length += length;
+}
+
+/* What was not measured is left out. */
+static void put_metric(struct frame *f, const char *name, const char *unit, double value)
+{
+	const struct ktstr_metric_record record = {
+		.value = value,
+		.minimum = NAN,
+		.maximum = NAN,
+		.name_length = (uint16_t)strlen(name),
+		.unit_length = (uint16_t)strlen(unit),
+	};
+
+	if (isnan(value))
+		return;
+	put(f, &record, sizeof(record));
+	put(f, name, record.name_length);
+	put(f, unit, record.unit_length);
+	f->nr_metrics++;
+}
+
+static double wake_us(const struct set_measures *m, double percent)
+{
+	return m->wake.count ? (double)ktstr_latencies__percentile(&m->wake, percent) / 1e3 : NAN;
+}
+
+static void send_set(const struct set_measures *m, const char *name,
+		     const struct ktstr_scenario_result *result)
+{
+	struct ktstr_metrics_payload head = {
+		.boot_ns = result->end_ns,
+		.run_ns = result->end_ns - result->start_ns,
+		.name_length = (uint32_t)strlen(name),
+	};
+	struct frame f = {.data = malloc(strlen(name) + MAX_METRICS * 128)};
+
+	if (!f.data)
+		return;
+	put(&f, name, head.name_length);
+	put_metric(&f, "throughput", "1/s", m->units_per_s);
+	put_metric(&f, "cpu", "%", m->cpu_percent);
+	put_metric(&f, "spread", "%", m->spread_percent);
+	put_metric(&f, "variation", "%", m->variation_percent);
+	put_metric(&f, "imbalance", "%", m->imbalance_percent);
+	put_metric(&f, "migrations", "1/s", m->migrations_per_s);
+	put_metric(&f, "gap", "ms", m->gap_ms);
+	put_metric(&f, "wake_p50", "us", wake_us(m, 50));
+	put_metric(&f, "wake_p99", "us", wake_us(m, 99));
+	put_metric(&f, "local_pages", "%", m->local_percent);
+	head.nr_metrics = f.nr_metrics;
+	ktstr_guest__send(KTSTR_FRAME_PAYLOAD_METRICS, &head, sizeof(head), f.data, f.length);
+	free(f.data);
+}
+
+void kit_report__send(const struct scenario_state *s, const struct set_measures *measures,
+		      const char *name, const struct ktstr_scenario_result *result)
+{
+	char full[192];
+
+	for (uint32_t set = 0; set < s->nr_sets; set++) {
+		snprintf(full, sizeof(full), "%s.%s", name, s->sets[set].name);
+		send_set(&measures[set], full, result);
+	}
+}
