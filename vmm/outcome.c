@@ -429,7 +429,8 @@ enum ktstr_verdict outcome__status_verdict(const struct outcome *o)
 	case KSFT_XFAIL:
 		return KTSTR_VERDICT_XFAIL;
 	case KSFT_SKIP:
-		return KTSTR_VERDICT_SKIP;
+		return strcmp(o->skip_reason, KTSTR_SKIP_INCONCLUSIVE) ? KTSTR_VERDICT_SKIP
+								       : KTSTR_VERDICT_INCONCLUSIVE;
 	default:
 		return KTSTR_VERDICT_FAIL;
 	}

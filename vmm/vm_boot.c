@@ -64,7 +64,8 @@ static void put_all(FILE *f, const char *key, const char *const *values)
 }
 
 /* The records of KTSTR_GUEST_CONFIG (include/ktstr/proto.h). */
-static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t *length)
+static int write_run_config(const struct ktstr_vm_config *c, const char *disturbed, char **buf,
+			    size_t *length)
 {
 	static const char *const roles[] = {[KTSTR_ROLE_TEST] = "test",
 					    [KTSTR_ROLE_COMMAND] = "command",
@@ -75,6 +76,9 @@ static int write_run_config(const struct ktstr_vm_config *c, char **buf, size_t 
 		return -errno;
 	put(f, "role", roles[c->role]);
 	put_all(f, "argv", c->argv);
+	/* Before the caller's: it may know better. */
+	if (disturbed)
+		fprintf(f, "env=" KTSTR_DISTURBED_ENV "=%s%c", disturbed, '\0');
 	put_all(f, "env", c->env);
 	if (c->cwd)
 		put(f, "cwd", c->cwd);
@@ -208,7 +212,8 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	vm->times.initramfs_ns = vm__now_ns() - start;
 	if (err)
 		return err;
-	err = write_run_config(&vm->config, &in->guest_config, &in->guest_config_length);
+	err = write_run_config(&vm->config, vm->arch->host_disturbed(), &in->guest_config,
+			       &in->guest_config_length);
 	return err ? ktstr_error__set(error, -err, "write", "run configuration", NULL) : 0;
 }
 

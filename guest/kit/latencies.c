@@ -14,13 +14,15 @@ static uint32_t bucket_of(uint64_t ns)
 	return index < KTSTR_LATENCY_BUCKETS ? index : KTSTR_LATENCY_BUCKETS - 1;
 }
 
-/* The largest latency that goes there. */
+/* The largest latency that goes there; the last one has no end. */
 static uint64_t upper_end(uint32_t bucket)
 {
 	uint32_t shift;
 
 	if (bucket < KTSTR_LATENCY_STEPS)
 		return bucket;
+	if (bucket == KTSTR_LATENCY_BUCKETS - 1)
+		return UINT64_MAX;
 	shift = bucket / KTSTR_LATENCY_STEPS - 1;
 	return ((uint64_t)(KTSTR_LATENCY_STEPS + bucket % KTSTR_LATENCY_STEPS + 1) << shift) - 1;
 }

@@ -149,7 +149,7 @@ static int do_step(struct run *r, const struct ktstr_step *step, uint32_t number
 		err = state__apply(&r->state, op, why, sizeof(why));
 		err = err ? err : perform(r, op, why);
 		if (err)
-			return fail(r, err, "step %u, %s: %s", number, text,
+			return fail(r, err, "step %u, %s: %s", number + 1, text,
 				    why[0] ? why : strerror(-err));
 		ktstr_stimulus__send(number, "%s", text);
 	}

@@ -475,7 +475,7 @@ int state__rehearse(const struct scenario_state *state, char *why, size_t size)
 
 		for (; op && op->kind != KTSTR_OP_NONE; op++)
 			if (state__apply(&s, op, reason, sizeof(reason)))
-				return refuse(why, size, "step %u%s%s%s: %s", i,
+				return refuse(why, size, "step %u%s%s%s: %s", i + 1,
 					      steps[i % in_turn].name ? " (" : "",
 					      steps[i % in_turn].name ?: "",
 					      steps[i % in_turn].name ? ")" : "", reason);

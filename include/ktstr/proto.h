@@ -74,6 +74,12 @@ struct ktstr_test_payload {
 			    /* then SKIP()'s reason, UTF-8, not terminated; may be empty */
 };
 
+/*
+ * With exit code 4 (KSFT_SKIP), SKIP()'s reason when nothing but measured limits was broken, on a
+ * host that is disturbed: the verdict is INCONCLUSIVE then. Constant: consumers count it.
+ */
+#define KTSTR_SKIP_INCONCLUSIVE "INCONCLUSIVE: the host was too disturbed to judge measured limits"
+
 enum ktstr_sched_exit_kind {
 	KTSTR_SCHED_NOT_ATTACHED = 1, /* exited or gave no sign before it was attached */
 	KTSTR_SCHED_EXITED = 2,	      /* was attached, and ended before the test did */
@@ -104,6 +110,7 @@ struct ktstr_sched_exit_payload {
 #define KTSTR_SCX_MESSAGE_MAX 1023u
 #define KTSTR_SCX_EVENTS_MAX 4095u
 #define KTSTR_SCX_DUMP_MAX (64u << 10)
+
 /* SCST, SCEN: a scenario of the test begins or ends. The pairs do not nest. */
 struct ktstr_scenario_payload {
 	uint64_t boot_ns;   /* guest CLOCK_BOOTTIME */
@@ -190,12 +197,15 @@ struct ktstr_exit_payload {
 #define KTSTR_COM2_LOG "ktstr-init: "
 #define KTSTR_COM2_ESCAPE "\\"
 
+#define KTSTR_DISTURBED_ENV "KTSTR_DISTURBED"
+
 /*
  * ---- /ktstr/config in the initramfs ----
  * A sequence of NUL-terminated "key=value" records; keys marked * may repeat, in order.
  *   role=test|command|shell  test: PID 1's child returns to main(); command: execs argv
  *   argv=...*       command and arguments (role command), or the test's (role test)
- *   env=K=V*        added to the child's environment
+ *   env=K=V*        added to the child's environment. KTSTR_DISTURBED_ENV is the host's word on
+ *                   itself: why measured limits mean nothing on it; without it, they may
  *   cwd=PATH        the child's working directory, when it exists
  *   scheduler=PATH  program to start first; scheduler_arg=...* its arguments
  *   scheduler_ops=NAME  what /sys/kernel/sched_ext/root/ops must say

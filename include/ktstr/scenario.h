@@ -21,6 +21,7 @@
 #define KTSTR_SCENARIO_H
 
 #include <ktstr/error.h>
+#include <ktstr/proto.h>
 #include <ktstr/work.h>
 
 #include <stdbool.h>
@@ -229,10 +230,8 @@ const char *ktstr_check__name(enum ktstr_check_kind kind);
 bool ktstr_check__is_measured(enum ktstr_check_kind kind);
 
 /*
- * A host is disturbed when it says so (KTSTR_DISTURBED in the environment, as a monitor on emulated
- * KVM sets it), or when it took away more than this of the machine's CPU time.
+ * A host is disturbed when it says so (KTSTR_DISTURBED_ENV of ktstr/proto.h, as on emulated KVM), or when it took away more than this of the machine's CPU time.
  */
-#define KTSTR_DISTURBED_ENV "KTSTR_DISTURBED"
 #define KTSTR_DISTURBED_STEAL_PERCENT 5.0
 
 /* ---- The whole ---- */
@@ -291,9 +290,6 @@ struct ktstr_scenario_result {
 int ktstr_scenario__run(const struct ktstr_scenario *scenario, const char *name,
 			struct ktstr_scenario_result *result);
 void ktstr_scenario_result__free(struct ktstr_scenario_result *result);
-
-/* Why a test is skipped that has broken nothing but measured limits on a disturbed host. */
-#define KTSTR_SKIP_INCONCLUSIVE "INCONCLUSIVE: the host was too disturbed to judge measured limits"
 
 /* In a test's body: the scenario passes, or the test fails; or is inconclusive. */
 #define EXPECT_SCENARIO_OK(scenario)                                                           \

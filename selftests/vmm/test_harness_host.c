@@ -269,6 +269,7 @@ TEST_F(harness, status_is_replayed_as_it_was)
 		int exit_code, signal;
 	} ends[] = {{KTSTR_VERDICT_FAIL, 1, 0},		 {KTSTR_VERDICT_XFAIL, KSFT_XFAIL, 0},
 		    {KTSTR_VERDICT_FAIL, KSFT_XPASS, 0}, {KTSTR_VERDICT_SKIP, KSFT_SKIP, 0},
+		    {KTSTR_VERDICT_INCONCLUSIVE, KSFT_SKIP, 0},
 		    {KTSTR_VERDICT_FAIL, -1, SIGABRT},	 {KTSTR_VERDICT_FAIL, 77, 0}};
 	size_t i;
 
@@ -386,7 +387,12 @@ TEST_F(harness, a_test_that_cannot_fail_as_expected_is_skipped)
 	EXPECT_EQ(KSFT_SKIP, self->outcome.exit_code);
 	EXPECT_STREQ("no module", self->outcome.reason);
 
+	self->result.verdict = KTSTR_VERDICT_INCONCLUSIVE;
+	judge(self, false);
+	EXPECT_EQ(KSFT_SKIP, self->outcome.exit_code);
+
 	/* Where SKIP is what is expected, its cause is looked at. */
+	self->result.verdict = KTSTR_VERDICT_SKIP;
 	self->attrs.expect_verdict = KTSTR_VERDICT_SKIP;
 	judge(self, false);
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);

@@ -113,6 +113,33 @@ TEST(how_the_test_ended_is_the_verdict_of_a_whole_run)
 	}
 }
 
+TEST(skip_with_the_reason_of_measured_limits_is_inconclusive)
+{
+	static const struct {
+		uint32_t code;
+		const char *reason;
+		enum ktstr_verdict verdict;
+	} ends[] = {
+		{KSFT_SKIP, KTSTR_SKIP_INCONCLUSIVE, KTSTR_VERDICT_INCONCLUSIVE},
+		{KSFT_SKIP, KTSTR_SKIP_INCONCLUSIVE "!", KTSTR_VERDICT_SKIP},
+		{KSFT_SKIP, "INCONCLUSIVE", KTSTR_VERDICT_SKIP},
+		{KSFT_FAIL, KTSTR_SKIP_INCONCLUSIVE, KTSTR_VERDICT_FAIL},
+		{KSFT_PASS, KTSTR_SKIP_INCONCLUSIVE, KTSTR_VERDICT_PASS},
+	};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct outcome o;
+
+		outcome__init(&o);
+		EXPECT_EQ(0, life(&o, KTSTR_LIFE_INIT, ""));
+		EXPECT_EQ(0, test_result(&o, 0, ends[i].code, ends[i].reason));
+		EXPECT_EQ(0, end(&o, ends[i].code));
+		finish(&o);
+		EXPECT_EQ(ends[i].verdict, o.verdict);
+		outcome__free(&o);
+	}
+}
+
 TEST_F(run, without_a_sign_of_init_it_did_not_boot)
 {
 	outcome__finish(&self->o, true, "triple fault");

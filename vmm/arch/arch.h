@@ -48,6 +48,8 @@ struct arch_ops {
 	const char *console_cmdline;
 	/* Kernel options that this host needs, behind a space; "": none. */
 	const char *(*host_cmdline)(void);
+	/* Why measured limits mean nothing on this host; NULL: nothing is known against them. */
+	const char *(*host_disturbed)(void);
 	/* Where the machine's devices are */
 	enum bus_space serial_space;
 	uint64_t serial_base[2];

@@ -137,6 +137,11 @@ static const char *x86__host_cmdline(void)
 	return x86__is_emulated() ? " tsc=nowatchdog" : "";
 }
 
+static const char *x86__host_disturbed(void)
+{
+	return x86__is_emulated() ? "the host emulates KVM" : NULL;
+}
+
 static uint64_t x86__program_counter(struct vcpu *vcpu)
 {
 	struct kvm_regs regs;
@@ -160,6 +165,7 @@ static const uint8_t virtio_gsi[VM_MAX_VIRTIO] = {
 const struct arch_ops arch_x86_ops = {
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = x86__host_cmdline,
+	.host_disturbed = x86__host_disturbed,
 	.serial_space = BUS_PIO,
 	.serial_base = {X86_COM1_PORT, X86_COM2_PORT},
 	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
