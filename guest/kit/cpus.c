@@ -209,7 +209,7 @@ static int resolve_part(const struct machine *m, const struct ktstr_cpus *c, str
 	if (c->index >= c->of || c->of > m->nr_cpus) {
 		snprintf(why, why_size, "there is no part %u of %u: the machine has %u CPUs",
 			 c->index, c->of, m->nr_cpus);
-		return -EINVAL;
+		return c->index < c->of ? -ERANGE : -EINVAL;
 	}
 	if (c->percent > 100) {
 		snprintf(why, why_size, "an overlap of %u percent is more than all", c->percent);
@@ -235,7 +235,7 @@ static int resolve_list(const struct machine *m, const char *list, struct cpu_bi
 	for (uint32_t cpu = 0; cpu < KTSTR_MAX_CPUS; cpu++) {
 		if (cpu_bits__has(bits, cpu) && !cpu_bits__has(&m->online, cpu)) {
 			snprintf(why, why_size, "the machine has no CPU %u", cpu);
-			return -EINVAL;
+			return -ERANGE;
 		}
 	}
 	return 0;
@@ -283,5 +283,5 @@ int machine__resolve(const struct machine *m, const struct ktstr_cpus *c, struct
 			 c->index, m->nr_nodes);
 	else
 		snprintf(why, why_size, "a set of CPUs without any");
-	return -EINVAL;
+	return c->kind == KTSTR_CPUS_LLC || c->kind == KTSTR_CPUS_NODE ? -ERANGE : -EINVAL;
 }

@@ -48,7 +48,10 @@ struct machine {
 /* @sys: "/sys/devices/system". A CPU without caches is an LLC with the others of its node. */
 int machine__read(const char *sys, struct machine *machine);
 
-/* The CPUs that @cpus means. -EINVAL with the reason in @why: there are none such. */
+/*
+ * The CPUs that @cpus means. With the reason in @why, -ERANGE: the machine does not have them;
+ * -EINVAL: no machine does.
+ */
 int machine__resolve(const struct machine *machine, const struct ktstr_cpus *cpus,
 		     struct cpu_bits *bits, char *why, size_t why_size);
 

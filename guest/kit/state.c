@@ -79,21 +79,23 @@ static int check_nodes(const struct scenario_state *s, uint64_t nodes, const cha
 	/* Nodes of memory alone come after those with CPUs. */
 	uint32_t nr = s->machine->nr_nodes;
 
-	if (nr < 64 && nodes >> nr)
-		return refuse(why, size, "%s: memory of node %u, but the machine has %u", of,
-			      63 - (uint32_t)__builtin_clzll(nodes), nr);
-	return 0;
+	if (nr >= 64 || !(nodes >> nr))
+		return 0;
+	refuse(why, size, "%s: memory of node %u, but the machine has %u", of,
+	       63 - (uint32_t)__builtin_clzll(nodes), nr);
+	return -ERANGE;
 }
 
 static int resolve(const struct scenario_state *s, const struct ktstr_cpus *cpus, bool *own,
 		   struct cpu_bits *bits, const char *of, char *why, size_t size)
 {
 	char reason[160];
+	int err = machine__resolve(s->machine, cpus, bits, reason, sizeof(reason));
 
 	*own = cpus->kind != KTSTR_CPUS_ALL;
-	if (!machine__resolve(s->machine, cpus, bits, reason, sizeof(reason)))
-		return 0;
-	return refuse(why, size, "%s: %s", of, reason);
+	if (err)
+		refuse(why, size, "%s: %s", of, reason);
+	return err;
 }
 
 static int add_cgroup(struct scenario_state *s, const struct ktstr_cgroup *spec, char *why,
@@ -427,8 +429,10 @@ static int apply_to_cpu(struct scenario_state *s, const struct ktstr_op *op, cha
 	bool off = op->kind == KTSTR_OP_CPU_OFF;
 	uint32_t cpu = (uint32_t)op->value;
 
-	if (op->value < 0 || !cpu_bits__has(&s->machine->online, cpu))
-		return refuse(why, size, "the machine has no CPU %d", op->value);
+	if (op->value < 0 || !cpu_bits__has(&s->machine->online, cpu)) {
+		refuse(why, size, "the machine has no CPU %d", op->value);
+		return op->value < 0 ? -EINVAL : -ERANGE;
+	}
 	if (off && !cpu)
 		return refuse(why, size, "CPU 0 can't be taken off");
 	if (cpu_bits__has(&s->online, cpu) != off)
@@ -473,12 +477,16 @@ int state__rehearse(const struct scenario_state *state, char *why, size_t size)
 	for (uint32_t i = 0; i < nr; i++) {
 		const struct ktstr_op *op = steps[i % in_turn].ops;
 
-		for (; op && op->kind != KTSTR_OP_NONE; op++)
-			if (state__apply(&s, op, reason, sizeof(reason)))
-				return refuse(why, size, "step %u%s%s%s: %s", i + 1,
-					      steps[i % in_turn].name ? " (" : "",
-					      steps[i % in_turn].name ?: "",
-					      steps[i % in_turn].name ? ")" : "", reason);
+		for (; op && op->kind != KTSTR_OP_NONE; op++) {
+			int err = state__apply(&s, op, reason, sizeof(reason));
+			const char *name = steps[i % in_turn].name;
+
+			if (!err)
+				continue;
+			refuse(why, size, "step %u%s%s%s: %s", i + 1, name ? " (" : "", name ?: "",
+			       name ? ")" : "", reason);
+			return err;
+		}
 	}
 	return 0;
 }

@@ -37,17 +37,18 @@ struct scenario_state {
 };
 
 /*
- * As it is before the first step. -EINVAL with the reason in @why: it can't be on this machine.
+ * As it is before the first step. With the reason in @why, -ERANGE: it names CPUs or nodes that
+ * this machine does not have; -EINVAL: it can't be on any.
  * @scenario and @machine have to live as long.
  */
 int state__init(struct scenario_state *state, const struct ktstr_scenario *scenario,
 		const struct machine *machine, char *why, size_t why_size);
 
-/* What @op makes of it. -EINVAL likewise. */
+/* What @op makes of it. Errors likewise. */
 int state__apply(struct scenario_state *state, const struct ktstr_op *op, char *why,
 		 size_t why_size);
 
-/* Goes through all steps, as often as they are repeated. -EINVAL likewise. */
+/* Goes through all steps, as often as they are repeated. Errors likewise. */
 int state__rehearse(const struct scenario_state *state, char *why, size_t why_size);
 
 /* Number of steps, repeated ones counted as often. */

@@ -34,7 +34,10 @@
 
 #include <signal.h>
 
-/* What was declared for a test, or (@test NULL) for a variant of a fixture. */
+/*
+ * What was declared for a test, for a variant of a fixture (@test NULL), or for one that declares
+ * nothing else (both; @test "").
+ */
 struct ktstr_test_record {
 	const char *fixture, *variant, *test;
 	struct ktstr_test_attrs attrs;
@@ -80,6 +83,14 @@ extern const struct ktstr_test_record *const __stop_ktstr_tests[]
 		       NULL, __VA_ARGS__);                                                    \
 	FIXTURE_VARIANT_ADD(fixture_name, variant_name)
 
+/*
+ * KTSTR_FIXTURE_VARIANT_DEFAULT(fixture, variant, attributes...): what holds for a variant where
+ * neither its tests nor KTSTR_FIXTURE_VARIANT_ADD() declare anything else.
+ */
+#define KTSTR_FIXTURE_VARIANT_DEFAULT(fixture_name, variant_name, ...)                        \
+	__KTSTR_RECORD(default_##fixture_name##_##variant_name, #fixture_name, #variant_name, \
+		       "", __VA_ARGS__)
+
 /* In a body: what was declared for it, as struct ktstr_test_attrs. */
 #define KTSTR_ATTRS() __ktstr_attrs_of(_metadata)
 
@@ -90,14 +101,16 @@ static inline struct ktstr_test_attrs __ktstr_attrs(const char *fixture, const c
 	struct ktstr_test_attrs attrs = {.memory_mb = 0};
 	int pass;
 
-	/* Those of the test, then those of the variant over them. */
-	for (pass = 0; pass < 2; pass++) {
+	/* The variant's defaults, those of the test over them, those of the variant over these. */
+	for (pass = 0; pass < 3; pass++) {
 		for (at = __start_ktstr_tests; at != __stop_ktstr_tests; at++) {
-			const char *name = pass ? (*at)->variant : (*at)->test;
+			const struct ktstr_test_record *r = *at;
+			int kind = r->variant ? (r->test ? 0 : 2) : 1;
 
-			if (name && !strcmp((*at)->fixture, fixture) &&
-			    !strcmp(name, pass ? variant : test))
-				ktstr_test_attrs__merge(&attrs, &(*at)->attrs);
+			if (kind == pass && !strcmp(r->fixture, fixture) &&
+			    (!r->variant || !strcmp(r->variant, variant)) &&
+			    (kind != 1 || !strcmp(r->test, test)))
+				ktstr_test_attrs__merge(&attrs, &r->attrs);
 		}
 	}
 	return attrs;

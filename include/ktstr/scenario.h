@@ -230,7 +230,8 @@ const char *ktstr_check__name(enum ktstr_check_kind kind);
 bool ktstr_check__is_measured(enum ktstr_check_kind kind);
 
 /*
- * A host is disturbed when it says so (KTSTR_DISTURBED_ENV of ktstr/proto.h, as on emulated KVM), or when it took away more than this of the machine's CPU time.
+ * A host is disturbed when it says so (KTSTR_DISTURBED_ENV of ktstr/proto.h, as on emulated KVM),
+ * or when it took away more than this of the machine's CPU time.
  */
 #define KTSTR_DISTURBED_STEAL_PERCENT 5.0
 
@@ -282,26 +283,39 @@ struct ktstr_scenario_result {
  * measured, as TAP diagnostics; sends events and metrics to the host. @name may be NULL. Nothing of
  * it stays but the result, whose memory ktstr_scenario_result__free() gives back.
  *
- * Before anything is started -EINVAL: something in it can't be (CPUs outside of the topology, a
- * cgroup or set that is not there, a name twice, more workers than there may be, an operation out
- * of order), with the reason in result->problem. -errno: it could not be set up. 0: it ran; see
- * result->verdict.
+ * Before anything is started -ERANGE: it names CPUs, LLCs or nodes that the machine does not have;
+ * -EINVAL: something else in it can't be (a cgroup or set that is not there, a name twice, more
+ * workers than there may be, an operation out of order), with the reason in result->problem.
+ * -errno: it could not be set up. 0: it ran; see result->verdict.
  */
 int ktstr_scenario__run(const struct ktstr_scenario *scenario, const char *name,
 			struct ktstr_scenario_result *result);
 void ktstr_scenario_result__free(struct ktstr_scenario_result *result);
 
-/* In a test's body: the scenario passes, or the test fails; or is inconclusive. */
-#define EXPECT_SCENARIO_OK(scenario)                                                           \
+/* Why a test is skipped whose scenario names CPUs, LLCs or nodes that the machine does not have. */
+#define KTSTR_SKIP_TOPOLOGY "the topology has no room for this scenario"
+
+/*
+ * In a test's body: the scenario passes, or the test fails; or is inconclusive. One that the
+ * machine has no room for fails with EXPECT_SCENARIO_OK(), and skips with
+ * EXPECT_SCENARIO_OK_OR_NO_ROOM().
+ */
+#define EXPECT_SCENARIO_OK(scenario) __KTSTR_SCENARIO_OK((scenario), _metadata->name, false)
+#define EXPECT_SCENARIO_OK_OR_NO_ROOM(scenario) \
+	__KTSTR_SCENARIO_OK((scenario), _metadata->name, true)
+#define __KTSTR_SCENARIO_OK(scenario, name, may_skip)                                          \
 	do {                                                                                   \
 		struct ktstr_scenario_result __r;                                              \
-		ktstr_scenario__run((scenario), _metadata->name, &__r);                        \
+		ktstr_scenario__run((scenario), (name), &__r);                                 \
 		ktstr_scenario_result__free(&__r);                                             \
 		if (__r.verdict == KTSTR_SCENARIO_INCONCLUSIVE && __test_passed(_metadata)) {  \
 			SKIP((void)0, KTSTR_SKIP_INCONCLUSIVE);                                \
 		} else if (__r.verdict == KTSTR_SCENARIO_FAILED) {                             \
 			_metadata->exit_code = KSFT_FAIL;                                      \
 			__TH_LOG("Expected all checks to hold, but %s", __r.failures[0].text); \
+		} else if ((may_skip) && __r.err == -ERANGE && __test_passed(_metadata)) {     \
+			printf("# %s\n", __r.problem);                                         \
+			SKIP((void)0, KTSTR_SKIP_TOPOLOGY);                                    \
 		} else if (__r.verdict == KTSTR_SCENARIO_INVALID) {                            \
 			_metadata->exit_code = KSFT_FAIL;                                      \
 			__TH_LOG("Expected the scenario to run, but %s", __r.problem);         \
