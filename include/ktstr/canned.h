@@ -2,116 +2,118 @@
 /*
  * Scenarios ready to use, over what a scheduler has to get right. A test program for a scheduler is
  *
+ *	#include <ktstr/harness.h>
  *	#include <ktstr/canned.h>
  *
  *	KTSTR_CANNED_TESTS(.scheduler = "scx_mine")
  *	KTSTR_HARNESS_MAIN
  *
- * with a test a scenario, "canned.NAME.holds", each on the smallest machine on which it makes sense;
- * a .topology given here replaces that, and then scenarios that it has no room for are skipped.
+ * with a test a scenario, "canned.NAME.holds", each on the smallest machine on which it makes
+ *sense; a .topology given here replaces that, and then scenarios that it has no room for are
+ *skipped.
  */
 #ifndef KTSTR_CANNED_H
 #define KTSTR_CANNED_H
 
-#include <ktstr/harness.h>
 #include <ktstr/scenario.h>
+#include <ktstr/topology.h>
 
 /*
- * X(name, topology): all of them, by area. What each stresses, and the fault that it is to see, is in
- * its struct ktstr_canned.
+ * X(name, topology): all of them, by area. What each stresses, and the fault that it is to see, is
+ * in its struct ktstr_canned.
  */
-#define KTSTR_CANNED(X)                                                     \
-	KTSTR_CANNED_BASIC(X)                                               \
-	KTSTR_CANNED_CPUSET(X)                                              \
-	KTSTR_CANNED_AFFINITY(X)                                            \
-	KTSTR_CANNED_NESTING(X)                                             \
-	KTSTR_CANNED_DYNAMIC(X)                                             \
-	KTSTR_CANNED_INTERACTION(X)                                         \
-	KTSTR_CANNED_IO(X)                                                  \
-	KTSTR_CANNED_HOTPLUG(X)                                             \
-	KTSTR_CANNED_NUMA(X)                                                \
+#define KTSTR_CANNED(X)             \
+	KTSTR_CANNED_BASIC(X)       \
+	KTSTR_CANNED_CPUSET(X)      \
+	KTSTR_CANNED_AFFINITY(X)    \
+	KTSTR_CANNED_NESTING(X)     \
+	KTSTR_CANNED_DYNAMIC(X)     \
+	KTSTR_CANNED_INTERACTION(X) \
+	KTSTR_CANNED_IO(X)          \
+	KTSTR_CANNED_HOTPLUG(X)     \
+	KTSTR_CANNED_NUMA(X)        \
 	KTSTR_CANNED_STRESS(X)
 
-#define KTSTR_CANNED_BASIC(X)                  \
-	X(one_spinner_per_cpu, TOPO(1, 1, 2, 1)) \
-	X(four_spinners_per_cpu, TOPO(1, 1, 2, 1)) \
+#define KTSTR_CANNED_BASIC(X)                               \
+	X(one_spinner_per_cpu, TOPO(1, 1, 2, 1))            \
+	X(four_spinners_per_cpu, TOPO(1, 1, 2, 1))          \
 	X(one_spinner_on_an_idle_machine, TOPO(1, 1, 2, 1)) \
-	X(yielders, TOPO(1, 1, 2, 1))          \
-	X(sleepers, TOPO(1, 1, 2, 1))          \
-	X(sleepers_among_spinners, TOPO(1, 1, 2, 1)) \
-	X(nice_values, TOPO(1, 1, 2, 1))       \
-	X(batch_and_idle, TOPO(1, 1, 2, 1))    \
+	X(yielders, TOPO(1, 1, 2, 1))                       \
+	X(sleepers, TOPO(1, 1, 2, 1))                       \
+	X(sleepers_among_spinners, TOPO(1, 1, 2, 1))        \
+	X(nice_values, TOPO(1, 1, 2, 1))                    \
+	X(batch_and_idle, TOPO(1, 1, 2, 1))                 \
 	X(periodic, TOPO(1, 1, 2, 1))
 
-#define KTSTR_CANNED_CPUSET(X)                 \
-	X(cpusets_by_llc, TOPO(1, 2, 1, 1))    \
-	X(cpusets_by_node, TOPO(2, 2, 1, 1))   \
-	X(cpusets_disjoint, TOPO(1, 1, 3, 1))  \
-	X(cpusets_overlapping, TOPO(1, 1, 3, 1)) \
-	X(cpuset_range, TOPO(1, 1, 3, 1))      \
-	X(cpuset_of_one_cpu, TOPO(1, 1, 2, 1)) \
+#define KTSTR_CANNED_CPUSET(X)                        \
+	X(cpusets_by_llc, TOPO(1, 2, 1, 1))           \
+	X(cpusets_by_node, TOPO(2, 2, 1, 1))          \
+	X(cpusets_disjoint, TOPO(1, 1, 3, 1))         \
+	X(cpusets_overlapping, TOPO(1, 1, 3, 1))      \
+	X(cpuset_range, TOPO(1, 1, 3, 1))             \
+	X(cpuset_of_one_cpu, TOPO(1, 1, 2, 1))        \
 	X(cpuset_shrinks_and_grows, TOPO(1, 1, 3, 1)) \
 	X(cpusets_change_places, TOPO(1, 2, 1, 1))
 
-#define KTSTR_CANNED_AFFINITY(X)               \
-	X(affinity_to_an_llc, TOPO(1, 2, 1, 1)) \
-	X(affinity_of_each_unit, TOPO(1, 1, 2, 1)) \
+#define KTSTR_CANNED_AFFINITY(X)                         \
+	X(affinity_to_an_llc, TOPO(1, 2, 1, 1))          \
+	X(affinity_of_each_unit, TOPO(1, 1, 2, 1))       \
 	X(affinity_narrows_and_widens, TOPO(1, 1, 2, 1)) \
 	X(affinity_beyond_the_cpuset, TOPO(1, 1, 2, 1))
 
-#define KTSTR_CANNED_NESTING(X)                \
-	X(nested_weights, TOPO(1, 1, 2, 1))    \
-	X(nested_cpusets, TOPO(1, 1, 3, 1))    \
+#define KTSTR_CANNED_NESTING(X)             \
+	X(nested_weights, TOPO(1, 1, 2, 1)) \
+	X(nested_cpusets, TOPO(1, 1, 3, 1)) \
 	X(deep_nesting, TOPO(1, 1, 2, 1))
 
-#define KTSTR_CANNED_DYNAMIC(X)                \
-	X(workers_come_and_go, TOPO(1, 1, 2, 1)) \
-	X(cgroups_come_and_go, TOPO(1, 1, 2, 1)) \
-	X(workers_move, TOPO(1, 1, 2, 1))      \
-	X(freeze_and_thaw, TOPO(1, 1, 2, 1))   \
-	X(weights_change, TOPO(1, 1, 2, 1))    \
-	X(limits_change, TOPO(1, 1, 2, 1))     \
-	X(policies_change, TOPO(1, 1, 2, 1))   \
+#define KTSTR_CANNED_DYNAMIC(X)                      \
+	X(workers_come_and_go, TOPO(1, 1, 2, 1))     \
+	X(cgroups_come_and_go, TOPO(1, 1, 2, 1))     \
+	X(workers_move, TOPO(1, 1, 2, 1))            \
+	X(freeze_and_thaw, TOPO(1, 1, 2, 1))         \
+	X(weights_change, TOPO(1, 1, 2, 1))          \
+	X(limits_change, TOPO(1, 1, 2, 1))           \
+	X(policies_change, TOPO(1, 1, 2, 1))         \
 	X(nice_value_of_each_unit, TOPO(1, 1, 2, 1)) \
 	X(policy_of_each_unit, TOPO(1, 1, 2, 1))
 
-#define KTSTR_CANNED_INTERACTION(X)            \
-	X(pipes, TOPO(1, 1, 2, 1))             \
-	X(pipes_among_spinners, TOPO(1, 1, 2, 1)) \
-	X(futexes, TOPO(1, 1, 2, 1))           \
-	X(fanout, TOPO(1, 1, 2, 1))            \
-	X(fanout_among_spinners, TOPO(1, 2, 1, 1)) \
-	X(mutex, TOPO(1, 1, 2, 1))             \
+#define KTSTR_CANNED_INTERACTION(X)                   \
+	X(pipes, TOPO(1, 1, 2, 1))                    \
+	X(pipes_among_spinners, TOPO(1, 1, 2, 1))     \
+	X(futexes, TOPO(1, 1, 2, 1))                  \
+	X(fanout, TOPO(1, 1, 2, 1))                   \
+	X(fanout_among_spinners, TOPO(1, 2, 1, 1))    \
+	X(mutex, TOPO(1, 1, 2, 1))                    \
 	X(mutex_of_unequal_threads, TOPO(1, 1, 2, 1)) \
 	X(forks, TOPO(1, 1, 2, 1))
 
-#define KTSTR_CANNED_IO(X)                     \
-	X(writers, TOPO(1, 1, 2, 1))           \
+#define KTSTR_CANNED_IO(X)           \
+	X(writers, TOPO(1, 1, 2, 1)) \
 	X(writers_among_spinners, TOPO(1, 1, 2, 1))
 
-#define KTSTR_CANNED_HOTPLUG(X)                \
+#define KTSTR_CANNED_HOTPLUG(X)                 \
 	X(cpu_goes_and_comes, TOPO(1, 1, 3, 1)) \
 	X(cpu_of_a_cpuset_goes_and_comes, TOPO(1, 1, 3, 1))
 
-#define KTSTR_CANNED_NUMA(X)                   \
+#define KTSTR_CANNED_NUMA(X)                    \
 	X(memory_of_the_node, TOPO(2, 2, 1, 1)) \
 	X(memory_interleaved, TOPO(2, 2, 1, 1)) \
 	X(workers_change_nodes, TOPO(2, 2, 1, 1))
 
-#define KTSTR_CANNED_STRESS(X)                 \
-	X(many_workers, TOPO(1, 1, 2, 1))      \
-	X(caches, TOPO(1, 2, 1, 1))            \
-	X(page_faults, TOPO(1, 1, 2, 1))       \
-	X(real_time_above, TOPO(1, 1, 2, 1))   \
-	X(deadline_above, TOPO(1, 1, 2, 1))    \
+#define KTSTR_CANNED_STRESS(X)               \
+	X(many_workers, TOPO(1, 1, 2, 1))    \
+	X(caches, TOPO(1, 2, 1, 1))          \
+	X(page_faults, TOPO(1, 1, 2, 1))     \
+	X(real_time_above, TOPO(1, 1, 2, 1)) \
+	X(deadline_above, TOPO(1, 1, 2, 1))  \
 	X(everything_at_once, TOPO(1, 2, 2, 1))
 
 struct ktstr_canned {
 	const char *name, *area;
 	const char *stresses; /* in a few words */
 	/*
-	 * What it is there to see: the fault of scx_ktstr (--fault) under which it does not pass, and
-	 * the check that says so; KTSTR_NR_CHECKS: the kernel ends the scheduler.
+	 * What it is there to see: the fault of scx_ktstr (--fault) under which it does not pass,
+	 * and the check that says so; KTSTR_NR_CHECKS: the kernel ends the scheduler.
 	 */
 	const char *fault;
 	enum ktstr_check_kind seen_by;
@@ -121,34 +123,29 @@ struct ktstr_canned {
 #define __KTSTR_CANNED_DECLARE(id, ...) extern const struct ktstr_canned ktstr_canned_##id;
 KTSTR_CANNED(__KTSTR_CANNED_DECLARE)
 
-#define __KTSTR_CANNED_VARIANT(id, ...)                              \
+#define __KTSTR_CANNED_VARIANT(id, ...)                                     \
 	KTSTR_FIXTURE_VARIANT_DEFAULT(canned, id, .topology = __VA_ARGS__); \
-	FIXTURE_VARIANT_ADD(canned, id)                              \
-	{                                                            \
-		.canned = &ktstr_canned_##id                         \
-	};
+	FIXTURE_VARIANT_ADD(canned, id){.canned = &ktstr_canned_##id};
 
 /*
- * All scenarios as tests of the program; the arguments are attributes of each. Once in a program, as
- * it makes a fixture.
+ * All scenarios as tests of the program; the arguments are attributes of each. Once in a program,
+ * as it makes a fixture.
  */
-#define KTSTR_CANNED_TESTS(...)                                                     \
-	FIXTURE(canned)                                                             \
-	{                                                                           \
-	};                                                                          \
-	FIXTURE_VARIANT(canned)                                                     \
-	{                                                                           \
-		const struct ktstr_canned *canned;                                  \
-	};                                                                          \
-	KTSTR_CANNED(__KTSTR_CANNED_VARIANT)                                        \
-	FIXTURE_SETUP(canned)                                                       \
-	{                                                                           \
-	}                                                                           \
-	FIXTURE_TEARDOWN(canned)                                                    \
-	{                                                                           \
-	}                                                                           \
-	KTSTR_TEST_F(canned, holds, __VA_ARGS__)                                    \
-	{                                                                           \
+#define KTSTR_CANNED_TESTS(...)                                                               \
+	FIXTURE(canned){};                                                                    \
+	FIXTURE_VARIANT(canned)                                                               \
+	{                                                                                     \
+		const struct ktstr_canned *canned;                                            \
+	};                                                                                    \
+	KTSTR_CANNED(__KTSTR_CANNED_VARIANT)                                                  \
+	FIXTURE_SETUP(canned)                                                                 \
+	{                                                                                     \
+	}                                                                                     \
+	FIXTURE_TEARDOWN(canned)                                                              \
+	{                                                                                     \
+	}                                                                                     \
+	KTSTR_TEST_F(canned, holds, __VA_ARGS__)                                              \
+	{                                                                                     \
 		__KTSTR_SCENARIO_OK(&variant->canned->scenario, variant->canned->name, true); \
 	}
 
