@@ -22,7 +22,7 @@ static const struct check_kind {
 	[KTSTR_CHECK_ISOLATION] = {"isolation", "times", 0, 0, .by_default = true},
 	[KTSTR_CHECK_STALL] = {"stall", "ms", CREW_TIMEOUT_MS, CREW_TIMEOUT_MS, .by_default = true},
 	[KTSTR_CHECK_LOST_WORK] = {"lost work", "times", 0, 0, .by_default = true},
-	[KTSTR_CHECK_GAP] = {"gap", "ms", 2000, 200, .is_measured = true, .by_default = true},
+	[KTSTR_CHECK_GAP] = {"gap", "ms", 5000, 200, .is_measured = true, .by_default = true},
 	[KTSTR_CHECK_FAIRNESS] = {"fairness", "%", 50, 15, .is_measured = true},
 	[KTSTR_CHECK_WAKE_P99] = {"wake-up latency", "us", 100000, 10000, .is_measured = true},
 	[KTSTR_CHECK_THROUGHPUT] = {"throughput", "/s", NAN, NAN, .is_measured = true,
