@@ -347,9 +347,26 @@ static int from_modules(const char *dir, const char *release, const char *image,
 	return 0;
 }
 
+static bool newest(const char *root, const char *below, const char *version, char dir[PATH_MAX],
+		   char release[NAME_MAX + 1], char image[PATH_MAX]);
+
+/* A directory that has the files of a kernel's packages, whatever its own name is. */
+static bool has_release(const char *dir, char modules[PATH_MAX], char release[NAME_MAX + 1],
+			char image[PATH_MAX])
+{
+	static const char *const below[] = {"usr/lib/modules", "lib/modules"};
+	char root[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++)
+		if (have(S_IFDIR, root, "%s/%s", dir, below[i]) &&
+		    newest(root, "", "", modules, release, image))
+			return true;
+	return false;
+}
+
 static int from_dir(const char *spec, struct kernel *out, struct ktstr_error *error)
 {
-	char dir[PATH_MAX], image[PATH_MAX], modules[PATH_MAX];
+	char dir[PATH_MAX], image[PATH_MAX], modules[PATH_MAX], release[NAME_MAX + 1];
 	const char *base;
 
 	if (!canonical(spec, 0, dir))
@@ -366,19 +383,21 @@ static int from_dir(const char *spec, struct kernel *out, struct ktstr_error *er
 	if (have(S_IFDIR, modules, "%s/usr/lib/modules/%s", dir, base) &&
 	    image_of_modules(modules, base, image))
 		return from_modules(modules, base, image, out, error);
+	if (has_release(dir, modules, release, image))
+		return from_modules(modules, release, image, out, error);
 	ktstr_error__set(error, ENOENT, "find kernel", dir, "no kernel image in this directory");
 	ktstr_error__hint(error, "build it (make), or give the image itself");
 	return -ENOENT;
 }
 
-/* "7.3" is the beginning of "7.3.4" but not of "7.30". */
+/* "7.3" is the beginning of "7.3.4" but not of "7.30"; "" of all. */
 static bool matches(const char *release, const char *version)
 {
 	size_t length = strlen(version);
 
 	if (strncmp(release, version, length))
 		return false;
-	return !isdigit((unsigned char)version[length - 1]) ||
+	return !length || !isdigit((unsigned char)version[length - 1]) ||
 	       !isdigit((unsigned char)release[length]);
 }
 
@@ -425,12 +444,53 @@ static int from_version(const char *version, struct kernel *out, struct ktstr_er
 	return -ENOENT;
 }
 
+static bool find_beside(char path[PATH_MAX])
+{
+	char self[PATH_MAX], *slash;
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (length <= 0)
+		return false;
+	self[length] = '\0';
+	slash = strrchr(self, '/');
+	if (!slash)
+		return false;
+	*slash = '\0';
+	return have(S_IFREG, path, "%s/ktstr-kernel", self) || have(S_IFDIR, path, "%s/ktstr-kernel", self) ||
+	       have(S_IFREG, path, "%s/../ktstr-kernel", self) ||
+	       have(S_IFDIR, path, "%s/../ktstr-kernel", self);
+}
+
+int kernel__beside(struct kernel *out, struct ktstr_error *error)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	*out = (struct kernel){0};
+	if (!find_beside(path) || stat(path, &st))
+		return 1;
+	return S_ISDIR(st.st_mode) ? from_dir(path, out, error) : from_image(path, out, error);
+}
+
+/* The newest that is installed, when it has sched_ext. */
+static bool from_installed(struct kernel *out)
+{
+	char dir[PATH_MAX], release[NAME_MAX + 1], image[PATH_MAX];
+
+	return newest("/lib/modules", "", "", dir, release, image) &&
+	       !from_modules(dir, release, image, out, NULL) &&
+	       kernel__config_has(out, "CONFIG_SCHED_CLASS_EXT") == 1;
+}
+
 static int from_default(struct kernel *out, struct ktstr_error *error)
 {
 	char kernels[PATH_MAX], dir[PATH_MAX], image[PATH_MAX];
 	const struct kernel none = {0};
 	struct utsname self;
+	int err = kernel__beside(out, error);
 
+	if (err <= 0)
+		return err;
 	if (cache_kernels(kernels) && have(S_IFDIR, dir, "%s/default", kernels))
 		return from_dir(dir, out, error);
 	if (!uname(&self) &&
@@ -439,8 +499,11 @@ static int from_default(struct kernel *out, struct ktstr_error *error)
 	    !from_image(image, out, NULL) && kernel__config_has(out, "CONFIG_SCHED_CLASS_EXT") == 1)
 		return 0;
 	*out = none;
+	if (from_installed(out))
+		return 0;
+	*out = none;
 	ktstr_error__set(error, ENOENT, "find kernel", "default",
-			 "none in the cache, and the running one has no sched_ext or no image");
+			 "none in the cache, and the installed ones have no sched_ext or no image");
 	ktstr_error__hint(error, FETCH_HINT);
 	return -ENOENT;
 }

@@ -18,12 +18,20 @@ struct kernel {
 };
 
 /*
- * @spec: a kernel image; a build tree; a directory lib/modules/RELEASE; a release or the beginning
- * of one ("7.3"), looked for in the cache and in /lib/modules. NULL or "": KTSTR_KERNEL, else the
- * cache's default, else the running kernel when it has sched_ext. -ENOENT: there is none; -ENOEXEC:
+ * @spec: a kernel image; a build tree; a directory lib/modules/RELEASE, or one that has such as
+ * (usr/)lib/modules/RELEASE; a release or the beginning of one ("7.3"), looked for in the cache and
+ * in /lib/modules. NULL or "": KTSTR_KERNEL, else "ktstr-kernel" in the program's directory or the
+ * one above, else the cache's default, else the running kernel, or the newest in /lib/modules, when
+ * it has sched_ext. -ENOENT: there is none; -ENOEXEC:
  * not a kernel of this machine; -EACCES: cannot be read.
  */
 int kernel__resolve(const char *spec, struct kernel *out, struct ktstr_error *error);
+
+/*
+ * "ktstr-kernel" in the program's directory, or the one above, as an installed suite has it: a
+ * directory or an image. 1: there is none; errors as above.
+ */
+int kernel__beside(struct kernel *out, struct ktstr_error *error);
 
 /* The image, to read from; may be a copy of it that is nearer. The descriptor is the caller's, or
  * -errno. */

@@ -53,6 +53,13 @@ refuses disk_mounted_at_no_directory 'run: ext4: disk: mount takes an absolute p
 	run --disk fs=ext4,mount=mnt true
 refuses mounted_disk_that_cannot_be_told_from_another 'run: ext4: disk: .* the serial of another disk' \
 	run --disk fs=ext4,mount=/mnt,serial=s --disk fs=none,serial=s true
+# The kernel that lies beside an installed suite comes before that of the cache.
+mkdir "$tmp/suite" "$tmp/suite/sched_ext" "$tmp/suite/ktstr-kernel"
+cp "$KTSTR" "$tmp/suite/sched_ext/ktstr"
+status=0
+env -u KTSTR_KERNEL "$tmp/suite/sched_ext/ktstr" run /bin/true >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+ok kernel_beside_the_suite_that_is_none refused \
+	'run: .*/suite/ktstr-kernel: find kernel: no kernel image in this directory'
 status=0
 PATH=/nowhere "$KTSTR" run --disk fs=xfs /bin/true >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
 ok disk_that_no_program_here_makes refused \

@@ -185,6 +185,15 @@ TEST_F(kernel, versions_match_whole_numbers_and_the_newest_wins)
 	EXPECT_NE(NULL, strstr(self->error.hint, "scripts/kernel fetch"));
 }
 
+TEST_F(kernel, a_directory_of_another_name_has_the_newest_of_its_kernels)
+{
+	ASSERT_TRUE(make_cached(self->dir, "6.18.2"));
+	ASSERT_EQ(0, sh("mv %s/kernels/6.18.2 %s/copy", self->dir, self->dir));
+	ASSERT_EQ(0, kernel__resolve(at(self->dir, "copy"), &self->kernel, &self->error));
+	EXPECT_STREQ("6.18.2", self->kernel.release);
+	EXPECT_STREQ(at(self->dir, "copy/usr/lib/modules/6.18.2"), self->kernel.modules_dir);
+}
+
 TEST_F(kernel, the_default_is_the_environment_then_the_cache)
 {
 	ASSERT_TRUE(make_cached(self->dir, "6.18.2"));

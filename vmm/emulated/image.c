@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an emulated KVM host boots from: a kernel of the cache (or this machine's own) and an
- * initramfs with this program as PID 1, the libraries it has loaded now, and the modules for 9p,
+ * What an emulated KVM host boots from: a kernel beside the program, of the cache, or this machine's
+ * own, and an initramfs with this program as PID 1, the libraries it has loaded now, and the modules for 9p,
  * the scratch disk and KVM.
  */
 #include "emulated.h"
@@ -19,6 +19,7 @@
 #include "../../initramfs/copy.h"
 #include "../../initramfs/initramfs.h"
 #include "../cache.h"
+#include "../kernel.h"
 
 /*
  * Every program that can pack itself as PID 1 of an emulated host finds its role there before
@@ -37,10 +38,16 @@ static const char *const wanted_modules[] = {"9pnet_virtio", "9p",	"virtio_blk",
 static int find_kernel(char *modules, char *kernel, struct ktstr_error *error)
 {
 	char link[PATH_MAX], root[PATH_MAX];
+	struct kernel beside;
 	struct utsname uts;
 	const char *release;
+	int err = kernel__beside(&beside, error);
 
-	if (!cache__path("kernels/default", link, sizeof(link)) && realpath(link, root)) {
+	if (err < 0)
+		return err;
+	if (!err && *beside.modules_dir) {
+		strcpy(modules, beside.modules_dir);
+	} else if (!cache__path("kernels/default", link, sizeof(link)) && realpath(link, root)) {
 		release = strrchr(root, '/') + 1;
 		if ((size_t)snprintf(modules, PATH_MAX, "%s/usr/lib/modules/%s", root, release) >=
 		    PATH_MAX)
