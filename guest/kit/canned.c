@@ -24,31 +24,26 @@
 /* ---- Basics ---- */
 
 CANNED(one_spinner_per_cpu, .area = "basic",
-       .stresses = "as many as there are CPUs: none is left idle", .fault = "pile",
-       .seen_by = KTSTR_CHECK_IMBALANCE,
+       .stresses = "as many as there are CPUs: none is left idle",
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.name = "spin")),
 		    .steps = HOLD(1200),
 		    .checks = {.on = KTSTR_CHECK(IMBALANCE)}});
 
-CANNED(four_spinners_per_cpu, .area = "basic", .stresses = "turns of equals", .fault = "unfair",
-       .seen_by = KTSTR_CHECK_FAIRNESS,
+CANNED(four_spinners_per_cpu, .area = "basic", .stresses = "turns of equals",
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.percent = 400)),
 		    .steps = HOLD(1500),
 		    .checks = {.on = KTSTR_CHECK(FAIRNESS)}});
 
 CANNED(one_spinner_on_an_idle_machine, .area = "basic", .stresses = "staying where it is",
-       .fault = "migrate", .seen_by = KTSTR_CHECK_MIGRATIONS,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.nr = 1)),
 		    .steps = HOLD(1000),
 		    .checks = {.limit = {[KTSTR_CHECK_MIGRATIONS] = 100}}});
 
-CANNED(yielders, .area = "basic", .stresses = "sched_yield()", .fault = "crash-enqueue",
-       .seen_by = KTSTR_NR_CHECKS,
+CANNED(yielders, .area = "basic", .stresses = "sched_yield()",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_YIELD, .percent = 300}),
 		    .steps = HOLD(1000)});
 
-CANNED(sleepers, .area = "basic", .stresses = "wake-ups by the clock", .fault = "slow-wake",
-       .seen_by = KTSTR_CHECK_WAKE_P99,
+CANNED(sleepers, .area = "basic", .stresses = "wake-ups by the clock",
        .scenario = {.workers = KTSTR_WORKERS(SLEEPERS(.percent = 200, .run_us = 200)),
 		    .steps = HOLD(1000),
 		    .checks = {.on = KTSTR_CHECK(WAKE_P99)}});
@@ -56,27 +51,23 @@ CANNED(sleepers, .area = "basic", .stresses = "wake-ups by the clock", .fault = 
 static const struct ktstr_checks wake_up_in_time = {.on = KTSTR_CHECK(WAKE_P99)};
 
 CANNED(sleepers_among_spinners, .area = "basic", .stresses = "wake-ups on busy CPUs",
-       .fault = "slow-wake", .seen_by = KTSTR_CHECK_WAKE_P99,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.percent = 200),
 					     SLEEPERS(.run_us = 200, .checks = &wake_up_in_time)),
 		    .steps = HOLD(1500)});
 
 CANNED(nice_values, .area = "basic", .stresses = "weights from 15 to 9548, none starved",
-       .fault = "starve", .seen_by = KTSTR_CHECK_STARVATION,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.name = "favoured", .nice = -10),
 					     SPINNERS(.name = "usual"),
 					     SPINNERS(.name = "low", .nice = 5)),
 		    .steps = HOLD(2500)});
 
 CANNED(batch_and_idle, .area = "basic", .stresses = "SCHED_BATCH and SCHED_IDLE beside SCHED_OTHER",
-       .fault = "crash-enable", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.name = "usual"),
 					     SPINNERS(.name = "batch", .policy = SCHED_BATCH),
 					     SLEEPERS(.name = "idle", .policy = SCHED_IDLE)),
 		    .steps = HOLD(1500)});
 
 CANNED(periodic, .area = "basic", .stresses = "deadlines at a tenth of the CPU time",
-       .fault = "slow-wake", .seen_by = KTSTR_CHECK_WAKE_P99,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_PERIODIC,
 					      .period_us = 50000,
 					      .run_us = 5000,
@@ -85,8 +76,7 @@ CANNED(periodic, .area = "basic", .stresses = "deadlines at a tenth of the CPU t
 
 /* ---- Cpusets ---- */
 
-CANNED(cpusets_by_llc, .area = "cpuset", .stresses = "each LLC by itself", .fault = "widen-cpuset",
-       .seen_by = KTSTR_CHECK_ISOLATION,
+CANNED(cpusets_by_llc, .area = "cpuset", .stresses = "each LLC by itself",
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "left", .cpus = CPUS_LLC(0)},
 					{.name = "right", .cpus = CPUS_LLC(1)}),
@@ -95,7 +85,6 @@ CANNED(cpusets_by_llc, .area = "cpuset", .stresses = "each LLC by itself", .faul
 	       .steps = HOLD(1200)});
 
 CANNED(cpusets_by_node, .area = "cpuset", .stresses = "each NUMA node by itself",
-       .fault = "ignore-cpuset", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "near", .cpus = CPUS_NODE(0), .memory_nodes = 1},
 					{.name = "far", .cpus = CPUS_NODE(1), .memory_nodes = 2}),
@@ -104,7 +93,6 @@ CANNED(cpusets_by_node, .area = "cpuset", .stresses = "each NUMA node by itself"
 	       .steps = HOLD(1200)});
 
 CANNED(cpusets_disjoint, .area = "cpuset", .stresses = "three sets that share no CPU",
-       .fault = "widen-cpuset", .seen_by = KTSTR_CHECK_ISOLATION,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_PART(0, 3)},
 					{.name = "b", .cpus = CPUS_PART(1, 3)},
@@ -115,7 +103,6 @@ CANNED(cpusets_disjoint, .area = "cpuset", .stresses = "three sets that share no
 	       .steps = HOLD(1200)});
 
 CANNED(cpusets_overlapping, .area = "cpuset", .stresses = "sets that share some of their CPUs",
-       .fault = "ignore-cpuset", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_OVERLAP(0, 3, 100)},
 					     {.name = "b", .cpus = CPUS_OVERLAP(1, 3, 100)}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.name = "one", .cgroup = "a"),
@@ -123,21 +110,18 @@ CANNED(cpusets_overlapping, .area = "cpuset", .stresses = "sets that share some 
 		    .steps = HOLD(1200)});
 
 CANNED(cpuset_range, .area = "cpuset", .stresses = "half of the machine in use, half free",
-       .fault = "widen-cpuset", .seen_by = KTSTR_CHECK_ISOLATION,
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "half", .cpus = CPUS_RANGE(0, 50)}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "half", .percent = 200)),
 		    .steps = HOLD(1200)});
 
 CANNED(cpuset_of_one_cpu, .area = "cpuset", .stresses = "turns on one CPU while another is idle",
-       .fault = "unfair", .seen_by = KTSTR_CHECK_FAIRNESS,
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "one", .cpus = CPUS_LIST("1")}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "one", .nr = 4)),
 		    .steps = HOLD(1500),
 		    .checks = {.on = KTSTR_CHECK(FAIRNESS)}});
 
 CANNED(cpuset_shrinks_and_grows, .area = "cpuset",
-       .stresses = "CPUs taken from tasks that run there", .fault = "widen-cpuset",
-       .seen_by = KTSTR_CHECK_ISOLATION,
+       .stresses = "CPUs taken from tasks that run there",
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_RANGE(0, 100)}),
 	       .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "a", .percent = 150)),
@@ -148,7 +132,6 @@ CANNED(cpuset_shrinks_and_grows, .area = "cpuset",
 	       .repeat = 2});
 
 CANNED(cpusets_change_places, .area = "cpuset", .stresses = "two sets of tasks change LLCs at once",
-       .fault = "widen-cpuset", .seen_by = KTSTR_CHECK_ISOLATION,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LLC(0)},
 					{.name = "b", .cpus = CPUS_LLC(1)}),
@@ -165,28 +148,24 @@ CANNED(cpusets_change_places, .area = "cpuset", .stresses = "two sets of tasks c
 /* ---- Affinity ---- */
 
 CANNED(affinity_to_an_llc, .area = "affinity", .stresses = "bound and unbound tasks together",
-       .fault = "ignore-cpuset", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.name = "bound", .cpus = CPUS_LLC(0),
 						      .percent = 200),
 					     SPINNERS(.name = "free")),
 		    .steps = HOLD(1500)});
 
 CANNED(affinity_of_each_unit, .area = "affinity",
-       .stresses = "tasks that bind themselves elsewhere", .fault = "crash-set_cpumask",
-       .seen_by = KTSTR_NR_CHECKS,
+       .stresses = "tasks that bind themselves elsewhere",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_AFFINITY, .percent = 200}),
 		    .steps = HOLD(1200)});
 
 CANNED(affinity_narrows_and_widens, .area = "affinity", .stresses = "all tasks bound to one CPU",
-       .fault = "starve", .seen_by = KTSTR_CHECK_STARVATION,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.percent = 200)),
 		    .steps = KTSTR_STEPS(
 			    {.ops = KTSTR_OPS(OP_CPUS("spin", CPUS_LIST("1"))), .hold_ms = 1300},
 			    {.ops = KTSTR_OPS(OP_CPUS("spin", CPUS_ALL)), .hold_ms = 1300})});
 
 CANNED(affinity_beyond_the_cpuset, .area = "affinity",
-       .stresses = "affinity and cpuset that leave one CPU, then none", .fault = "widen-cpuset",
-       .seen_by = KTSTR_CHECK_ISOLATION,
+       .stresses = "affinity and cpuset that leave one CPU, then none",
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LIST("0-1")}),
 	       .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "a", .nr = 3, .cpus = CPUS_LIST("1"))),
@@ -197,7 +176,6 @@ CANNED(affinity_beyond_the_cpuset, .area = "affinity",
 /* ---- Nesting ---- */
 
 CANNED(nested_weights, .area = "nesting", .stresses = "weights of cgroups in cgroups, none starved",
-       .fault = "starve", .seen_by = KTSTR_CHECK_STARVATION,
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a", .weight = 300}, {.name = "a/x"},
 					     {.name = "a/y", .weight = 50},
 					     {.name = "b", .weight = 30}),
@@ -207,7 +185,6 @@ CANNED(nested_weights, .area = "nesting", .stresses = "weights of cgroups in cgr
 		    .steps = HOLD(2500)});
 
 CANNED(nested_cpusets, .area = "nesting", .stresses = "a cpuset within a cpuset",
-       .fault = "widen-cpuset", .seen_by = KTSTR_CHECK_ISOLATION,
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LIST("0-1")},
 					     {.name = "a/x", .cpus = CPUS_LIST("1-2")}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "a/x", .nr = 2), SLEEPERS()),
@@ -216,7 +193,6 @@ CANNED(nested_cpusets, .area = "nesting", .stresses = "a cpuset within a cpuset"
 					  .hold_ms = 500})});
 
 CANNED(deep_nesting, .area = "nesting", .stresses = "tasks five cgroups deep",
-       .fault = "crash-init_task", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a"}, {.name = "a/b"}, {.name = "a/b/c"},
 					     {.name = "a/b/c/d"}, {.name = "a/b/c/d/e"}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "a/b/c/d/e"),
@@ -226,14 +202,12 @@ CANNED(deep_nesting, .area = "nesting", .stresses = "tasks five cgroups deep",
 /* ---- Dynamics ---- */
 
 CANNED(workers_come_and_go, .area = "dynamic", .stresses = "tasks that start and are killed",
-       .fault = "crash-exit_task", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(), SLEEPERS(.later = true, .percent = 200)),
 		    .steps = KTSTR_STEPS({.ops = KTSTR_OPS(OP_START("burst")), .hold_ms = 200},
 					 {.ops = KTSTR_OPS(OP_STOP("burst")), .hold_ms = 100}),
 		    .repeat = 4});
 
 CANNED(cgroups_come_and_go, .area = "dynamic", .stresses = "cgroups made and removed under tasks",
-       .fault = "crash-disable", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .later = true, .weight = 200},
 					{.name = "b", .later = true}),
@@ -248,7 +222,6 @@ CANNED(cgroups_come_and_go, .area = "dynamic", .stresses = "cgroups made and rem
 	       .repeat = 3});
 
 CANNED(workers_move, .area = "dynamic", .stresses = "running tasks from cgroup to cgroup",
-       .fault = "widen-cpuset", .seen_by = KTSTR_CHECK_ISOLATION,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LIST("0")},
 					{.name = "b", .cpus = CPUS_LIST("1")}),
@@ -261,8 +234,7 @@ CANNED(workers_move, .area = "dynamic", .stresses = "running tasks from cgroup t
 	       .repeat = 3});
 
 CANNED(freeze_and_thaw, .area = "dynamic",
-       .stresses = "tasks that the freezer takes and gives back", .fault = "crash-stopping",
-       .seen_by = KTSTR_NR_CHECKS,
+       .stresses = "tasks that the freezer takes and gives back",
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a"}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "a", .percent = 200), SLEEPERS()),
 		    .steps = KTSTR_STEPS({.ops = KTSTR_OPS(OP_FREEZE("a")), .hold_ms = 200},
@@ -270,7 +242,6 @@ CANNED(freeze_and_thaw, .area = "dynamic",
 		    .repeat = 3});
 
 CANNED(weights_change, .area = "dynamic", .stresses = "cgroup weights from 1 to 10000 under load",
-       .fault = "starve", .seen_by = KTSTR_CHECK_STARVATION,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a"}, {.name = "b"}),
 	       .workers = KTSTR_WORKERS(SPINNERS(.name = "one", .cgroup = "a"),
@@ -282,7 +253,6 @@ CANNED(weights_change, .area = "dynamic", .stresses = "cgroup weights from 1 to 
 
 /* A worker that has used up its cgroup's share waits for as much as the rest of 100 ms. */
 CANNED(limits_change, .area = "dynamic", .stresses = "cpu.max set, changed and lifted under load",
-       .fault = "crash-running", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {
 	       .cgroups = KTSTR_CGROUPS({.name = "a", .max_percent = 50}),
 	       .workers = KTSTR_WORKERS(SPINNERS(.cgroup = "a", .nr = 2), SLEEPERS()),
@@ -291,7 +261,6 @@ CANNED(limits_change, .area = "dynamic", .stresses = "cpu.max set, changed and l
 				    {.ops = KTSTR_OPS(OP_CGROUP_MAX("a", 0)), .hold_ms = 400})});
 
 CANNED(policies_change, .area = "dynamic", .stresses = "tasks that enter and leave sched_ext",
-       .fault = "crash-enable", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.percent = 150), SLEEPERS()),
 		    .steps = KTSTR_STEPS({.ops = KTSTR_OPS(OP_POLICY("spin", SCHED_BATCH)),
 					  .hold_ms = 200},
@@ -304,77 +273,65 @@ CANNED(policies_change, .area = "dynamic", .stresses = "tasks that enter and lea
 		    .repeat = 2});
 
 CANNED(nice_value_of_each_unit, .area = "dynamic", .stresses = "weights that change all the time",
-       .fault = "crash-set_weight", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_NICE, .percent = 200}),
 		    .steps = HOLD(1200)});
 
 CANNED(policy_of_each_unit, .area = "dynamic", .stresses = "classes that change all the time",
-       .fault = "crash-disable", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_POLICY, .percent = 200}),
 		    .steps = HOLD(1200)});
 
 /* ---- Interaction ---- */
 
 CANNED(pipes, .area = "interaction", .stresses = "pairs that wake each other, one works at a time",
-       .fault = "slow-wake", .seen_by = KTSTR_CHECK_WAKE_P99,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_PIPE, .nr = 4}),
 		    .steps = HOLD(1000),
 		    .checks = {.on = KTSTR_CHECK(WAKE_P99)}});
 
 CANNED(pipes_among_spinners, .area = "interaction",
-       .stresses = "pairs that wake each other on busy CPUs", .fault = "slow-wake",
-       .seen_by = KTSTR_CHECK_WAKE_P99,
+       .stresses = "pairs that wake each other on busy CPUs",
        .scenario = {.workers = KTSTR_WORKERS(
 			    SPINNERS(.percent = 150),
 			    {.work = KTSTR_WORK_PIPE, .nr = 4, .checks = &wake_up_in_time}),
 		    .steps = HOLD(1500)});
 
 CANNED(futexes, .area = "interaction", .stresses = "pairs of threads that wake each other",
-       .fault = "crash-select_cpu", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_FUTEX, .nr = 6, .threads = true}),
 		    .steps = HOLD(1000)});
 
-CANNED(fanout, .area = "interaction", .stresses = "one that wakes many at once", .fault = "leak",
-       .seen_by = KTSTR_NR_CHECKS,
+CANNED(fanout, .area = "interaction", .stresses = "one that wakes many at once",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_FANOUT, .nr = 8}),
 		    .steps = HOLD(1500)});
 
 CANNED(fanout_among_spinners, .area = "interaction",
-       .stresses = "one that wakes many over two LLCs", .fault = "pile",
-       .seen_by = KTSTR_CHECK_IMBALANCE,
+       .stresses = "one that wakes many over two LLCs",
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(),
 					     {.work = KTSTR_WORK_FANOUT, .nr = 6, .threads = true}),
 		    .steps = HOLD(1500),
 		    .checks = {.on = KTSTR_CHECK(IMBALANCE)}});
 
-CANNED(mutex, .area = "interaction", .stresses = "many that wait for one", .fault = "stall",
-       .seen_by = KTSTR_NR_CHECKS,
+CANNED(mutex, .area = "interaction", .stresses = "many that wait for one",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_MUTEX, .nr = 6}),
 		    .steps = HOLD(1000)});
 
 CANNED(mutex_of_unequal_threads, .area = "interaction",
-       .stresses = "a lock that the lowest has at times", .fault = "starve",
-       .seen_by = KTSTR_CHECK_STARVATION,
+       .stresses = "a lock that the lowest has at times",
        .scenario = {.workers = KTSTR_WORKERS(
 			    {.work = KTSTR_WORK_MUTEX, .nr = 3, .threads = true, .nice = 5},
 			    SPINNERS(.percent = 100)),
 		    .steps = HOLD(2500)});
 
 CANNED(forks, .area = "interaction", .stresses = "tasks that live for an instant",
-       .fault = "crash-init_task", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_FORK, .percent = 150}),
 		    .steps = HOLD(1200)});
 
 /* ---- I/O ---- */
 
-CANNED(writers, .area = "I/O", .stresses = "tasks that wait for the disk", .fault = "exit",
-       .seen_by = KTSTR_NR_CHECKS,
+CANNED(writers, .area = "I/O", .stresses = "tasks that wait for the disk",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_IO, .nr = 3}),
 		    .steps = HOLD(1000)});
 
 CANNED(writers_among_spinners, .area = "I/O",
-       .stresses = "tasks that wait for the disk on busy CPUs", .fault = "starve",
-       .seen_by = KTSTR_CHECK_STARVATION,
+       .stresses = "tasks that wait for the disk on busy CPUs",
        .scenario = {
 	       .workers = KTSTR_WORKERS(SPINNERS(.percent = 150), {.work = KTSTR_WORK_IO, .nr = 2}),
 	       .steps = HOLD(2500)});
@@ -382,15 +339,13 @@ CANNED(writers_among_spinners, .area = "I/O",
 /* ---- Hotplug ---- */
 
 CANNED(cpu_goes_and_comes, .area = "hotplug", .stresses = "a CPU taken off under load",
-       .fault = "crash-cpu_offline", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.percent = 150), SLEEPERS()),
 		    .steps = KTSTR_STEPS({.ops = KTSTR_OPS(OP_CPU_OFF(1)), .hold_ms = 300},
 					 {.ops = KTSTR_OPS(OP_CPU_ON(1)), .hold_ms = 300}),
 		    .repeat = 2});
 
 CANNED(cpu_of_a_cpuset_goes_and_comes, .area = "hotplug",
-       .stresses = "the last CPU of a cpuset taken off", .fault = "crash-cpu_online",
-       .seen_by = KTSTR_NR_CHECKS,
+       .stresses = "the last CPU of a cpuset taken off",
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LIST("2")},
 					     {.name = "b", .cpus = CPUS_LIST("0-1")}),
 		    .workers = KTSTR_WORKERS(SPINNERS(.name = "one", .cgroup = "a", .nr = 2),
@@ -402,7 +357,6 @@ CANNED(cpu_of_a_cpuset_goes_and_comes, .area = "hotplug",
 /* ---- NUMA ---- */
 
 CANNED(memory_of_the_node, .area = "NUMA", .stresses = "tasks that stay at their memory",
-       .fault = "remote", .seen_by = KTSTR_CHECK_LOCALITY,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE,
 					      .name = "near",
 					      .size_kb = 4096,
@@ -417,7 +371,6 @@ CANNED(memory_of_the_node, .area = "NUMA", .stresses = "tasks that stay at their
 		    .checks = {.on = KTSTR_CHECK(LOCALITY)}});
 
 CANNED(memory_interleaved, .area = "NUMA", .stresses = "memory of both nodes in use everywhere",
-       .fault = "crash-dispatch", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE,
 					      .memory = KTSTR_MEMORY_INTERLEAVE,
 					      .memory_nodes = 3,
@@ -426,8 +379,7 @@ CANNED(memory_interleaved, .area = "NUMA", .stresses = "memory of both nodes in 
 		    .steps = HOLD(1000)});
 
 CANNED(workers_change_nodes, .area = "NUMA",
-       .stresses = "tasks that are sent away from their memory", .fault = "widen-cpuset",
-       .seen_by = KTSTR_CHECK_ISOLATION,
+       .stresses = "tasks that are sent away from their memory",
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_NODE(0)},
 					     {.name = "b", .cpus = CPUS_NODE(1)}),
 		    .workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE, .nr = 3, .cgroup = "a"}),
@@ -437,27 +389,23 @@ CANNED(workers_change_nodes, .area = "NUMA",
 
 /* ---- Stress ---- */
 
-CANNED(many_workers, .area = "stress", .stresses = "sixteen tasks a CPU", .fault = "starve",
-       .seen_by = KTSTR_CHECK_STARVATION,
+CANNED(many_workers, .area = "stress", .stresses = "sixteen tasks a CPU",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_YIELD, .percent = 800},
 					     SLEEPERS(.percent = 800, .threads = true,
 						      .run_us = 100, .sleep_us = 10000)),
 		    .steps = HOLD(2500)});
 
 CANNED(caches, .area = "stress", .stresses = "working sets beyond the L2, on two LLCs",
-       .fault = "migrate", .seen_by = KTSTR_CHECK_MIGRATIONS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE, .size_kb = 2048, .nr = 1}),
 		    .steps = HOLD(1000),
 		    .checks = {.limit = {[KTSTR_CHECK_MIGRATIONS] = 100}}});
 
 CANNED(page_faults, .area = "stress", .stresses = "tasks that are in the kernel most of the time",
-       .fault = "crash-stopping", .seen_by = KTSTR_NR_CHECKS,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_FAULT, .percent = 200}),
 		    .steps = HOLD(1000)});
 
 CANNED(real_time_above, .area = "stress",
-       .stresses = "real-time tasks that take half of the CPU time", .fault = "starve",
-       .seen_by = KTSTR_CHECK_STARVATION,
+       .stresses = "real-time tasks that take half of the CPU time",
        .scenario = {
 	       .workers = KTSTR_WORKERS(SLEEPERS(.name = "above", .policy = SCHED_FIFO,
 						 .priority = 10, .run_us = 2000, .sleep_us = 2000),
@@ -465,7 +413,6 @@ CANNED(real_time_above, .area = "stress",
 	       .steps = HOLD(2500)});
 
 CANNED(deadline_above, .area = "stress", .stresses = "deadline tasks above those of the scheduler",
-       .fault = "starve", .seen_by = KTSTR_CHECK_STARVATION,
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_PERIODIC,
 					      .name = "above",
 					      .policy = SCHED_DEADLINE,
@@ -477,8 +424,7 @@ CANNED(deadline_above, .area = "stress", .stresses = "deadline tasks above those
 		    .steps = HOLD(2500)});
 
 CANNED(everything_at_once, .area = "stress",
-       .stresses = "all kinds of work in two cgroups that change", .fault = "leak",
-       .seen_by = KTSTR_NR_CHECKS,
+       .stresses = "all kinds of work in two cgroups that change",
        .scenario = {.cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LLC(0)},
 					     {.name = "b", .weight = 300}),
 		    .workers = KTSTR_WORKERS(

@@ -19,8 +19,9 @@
 #include <ktstr/topology.h>
 
 /*
- * X(name, topology): all of them, by area. What each stresses, and the fault that it is to see, is
- * in its struct ktstr_canned.
+ * X(name, topology, seen_by, fault, comm): all of them, by area. Each is there to see a fault, that
+ * of `scx_ktstr --fault FAULT --fault-comm COMM`, under which it does not pass; SEEN_BY says so, a
+ * check of enum ktstr_check_kind, or SCHEDULER: sched_ext ends the scheduler.
  */
 #define KTSTR_CANNED(X)             \
 	KTSTR_CANNED_BASIC(X)       \
@@ -34,97 +35,91 @@
 	KTSTR_CANNED_NUMA(X)        \
 	KTSTR_CANNED_STRESS(X)
 
-#define KTSTR_CANNED_BASIC(X)                               \
-	X(one_spinner_per_cpu, TOPO(1, 1, 2, 1))            \
-	X(four_spinners_per_cpu, TOPO(1, 1, 2, 1))          \
-	X(one_spinner_on_an_idle_machine, TOPO(1, 1, 2, 1)) \
-	X(yielders, TOPO(1, 1, 2, 1))                       \
-	X(sleepers, TOPO(1, 1, 2, 1))                       \
-	X(sleepers_among_spinners, TOPO(1, 1, 2, 1))        \
-	X(nice_values, TOPO(1, 1, 2, 1))                    \
-	X(batch_and_idle, TOPO(1, 1, 2, 1))                 \
-	X(periodic, TOPO(1, 1, 2, 1))
+#define KTSTR_CANNED_BASIC(X)                                                              \
+	X(one_spinner_per_cpu, TOPO(1, 1, 2, 1), IMBALANCE, "pile", "spin")                \
+	X(four_spinners_per_cpu, TOPO(1, 1, 2, 1), FAIRNESS, "unfair", "spin")             \
+	X(one_spinner_on_an_idle_machine, TOPO(1, 1, 2, 1), MIGRATIONS, "migrate", "spin") \
+	X(yielders, TOPO(1, 1, 2, 1), SCHEDULER, "crash-enqueue", "")                      \
+	X(sleepers, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "burst")                      \
+	X(sleepers_among_spinners, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "burst")       \
+	X(nice_values, TOPO(1, 1, 2, 1), STARVATION, "starve", "usual")                    \
+	X(batch_and_idle, TOPO(1, 1, 2, 1), SCHEDULER, "crash-enable", "")                 \
+	X(periodic, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "periodic")
 
-#define KTSTR_CANNED_CPUSET(X)                        \
-	X(cpusets_by_llc, TOPO(1, 2, 1, 1))           \
-	X(cpusets_by_node, TOPO(2, 2, 1, 1))          \
-	X(cpusets_disjoint, TOPO(1, 1, 3, 1))         \
-	X(cpusets_overlapping, TOPO(1, 1, 3, 1))      \
-	X(cpuset_range, TOPO(1, 1, 3, 1))             \
-	X(cpuset_of_one_cpu, TOPO(1, 1, 2, 1))        \
-	X(cpuset_shrinks_and_grows, TOPO(1, 1, 3, 1)) \
-	X(cpusets_change_places, TOPO(1, 2, 1, 1))
+#define KTSTR_CANNED_CPUSET(X)                                                       \
+	X(cpusets_by_llc, TOPO(1, 2, 1, 1), ISOLATION, "widen-cpuset", "")           \
+	X(cpusets_by_node, TOPO(2, 2, 1, 1), SCHEDULER, "ignore-cpuset", "")         \
+	X(cpusets_disjoint, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "")         \
+	X(cpusets_overlapping, TOPO(1, 1, 3, 1), SCHEDULER, "ignore-cpuset", "")     \
+	X(cpuset_range, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "")             \
+	X(cpuset_of_one_cpu, TOPO(1, 1, 2, 1), FAIRNESS, "unfair", "spin")           \
+	X(cpuset_shrinks_and_grows, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "") \
+	X(cpusets_change_places, TOPO(1, 2, 1, 1), ISOLATION, "widen-cpuset", "")
 
-#define KTSTR_CANNED_AFFINITY(X)                         \
-	X(affinity_to_an_llc, TOPO(1, 2, 1, 1))          \
-	X(affinity_of_each_unit, TOPO(1, 1, 2, 1))       \
-	X(affinity_narrows_and_widens, TOPO(1, 1, 2, 1)) \
-	X(affinity_beyond_the_cpuset, TOPO(1, 1, 2, 1))
+#define KTSTR_CANNED_AFFINITY(X)                                                       \
+	X(affinity_to_an_llc, TOPO(1, 2, 1, 1), SCHEDULER, "ignore-cpuset", "")        \
+	X(affinity_of_each_unit, TOPO(1, 1, 2, 1), SCHEDULER, "crash-set_cpumask", "") \
+	X(affinity_narrows_and_widens, TOPO(1, 1, 2, 1), STARVATION, "starve", "spin") \
+	X(affinity_beyond_the_cpuset, TOPO(1, 1, 2, 1), ISOLATION, "widen-cpuset", "")
 
-#define KTSTR_CANNED_NESTING(X)             \
-	X(nested_weights, TOPO(1, 1, 2, 1)) \
-	X(nested_cpusets, TOPO(1, 1, 3, 1)) \
-	X(deep_nesting, TOPO(1, 1, 2, 1))
+#define KTSTR_CANNED_NESTING(X)                                            \
+	X(nested_weights, TOPO(1, 1, 2, 1), STARVATION, "starve", "one")   \
+	X(nested_cpusets, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "") \
+	X(deep_nesting, TOPO(1, 1, 2, 1), SCHEDULER, "crash-init_task", "")
 
-#define KTSTR_CANNED_DYNAMIC(X)                      \
-	X(workers_come_and_go, TOPO(1, 1, 2, 1))     \
-	X(cgroups_come_and_go, TOPO(1, 1, 2, 1))     \
-	X(workers_move, TOPO(1, 1, 2, 1))            \
-	X(freeze_and_thaw, TOPO(1, 1, 2, 1))         \
-	X(weights_change, TOPO(1, 1, 2, 1))          \
-	X(limits_change, TOPO(1, 1, 2, 1))           \
-	X(policies_change, TOPO(1, 1, 2, 1))         \
-	X(nice_value_of_each_unit, TOPO(1, 1, 2, 1)) \
-	X(policy_of_each_unit, TOPO(1, 1, 2, 1))
+#define KTSTR_CANNED_DYNAMIC(X)                                                         \
+	X(workers_come_and_go, TOPO(1, 1, 2, 1), SCHEDULER, "crash-exit_task", "")      \
+	X(cgroups_come_and_go, TOPO(1, 1, 2, 1), SCHEDULER, "crash-disable", "")        \
+	X(workers_move, TOPO(1, 1, 2, 1), ISOLATION, "widen-cpuset", "")                \
+	X(freeze_and_thaw, TOPO(1, 1, 2, 1), SCHEDULER, "crash-stopping", "")           \
+	X(weights_change, TOPO(1, 1, 2, 1), STARVATION, "starve", "one")                \
+	X(limits_change, TOPO(1, 1, 2, 1), SCHEDULER, "crash-running", "")              \
+	X(policies_change, TOPO(1, 1, 2, 1), SCHEDULER, "crash-enable", "")             \
+	X(nice_value_of_each_unit, TOPO(1, 1, 2, 1), SCHEDULER, "crash-set_weight", "") \
+	X(policy_of_each_unit, TOPO(1, 1, 2, 1), SCHEDULER, "crash-disable", "")
 
-#define KTSTR_CANNED_INTERACTION(X)                   \
-	X(pipes, TOPO(1, 1, 2, 1))                    \
-	X(pipes_among_spinners, TOPO(1, 1, 2, 1))     \
-	X(futexes, TOPO(1, 1, 2, 1))                  \
-	X(fanout, TOPO(1, 1, 2, 1))                   \
-	X(fanout_among_spinners, TOPO(1, 2, 1, 1))    \
-	X(mutex, TOPO(1, 1, 2, 1))                    \
-	X(mutex_of_unequal_threads, TOPO(1, 1, 2, 1)) \
-	X(forks, TOPO(1, 1, 2, 1))
+#define KTSTR_CANNED_INTERACTION(X)                                                  \
+	X(pipes, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "pipe")                    \
+	X(pipes_among_spinners, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "pipe")     \
+	X(futexes, TOPO(1, 1, 2, 1), SCHEDULER, "crash-select_cpu", "")              \
+	X(fanout, TOPO(1, 1, 2, 1), SCHEDULER, "leak", "fanout")                     \
+	X(fanout_among_spinners, TOPO(1, 2, 1, 1), IMBALANCE, "pile", "spin")        \
+	X(mutex, TOPO(1, 1, 2, 1), SCHEDULER, "stall", "mutex")                      \
+	X(mutex_of_unequal_threads, TOPO(1, 1, 2, 1), STARVATION, "starve", "mutex") \
+	X(forks, TOPO(1, 1, 2, 1), SCHEDULER, "crash-init_task", "")
 
-#define KTSTR_CANNED_IO(X)           \
-	X(writers, TOPO(1, 1, 2, 1)) \
-	X(writers_among_spinners, TOPO(1, 1, 2, 1))
+#define KTSTR_CANNED_IO(X)                                  \
+	X(writers, TOPO(1, 1, 2, 1), SCHEDULER, "exit", "") \
+	X(writers_among_spinners, TOPO(1, 1, 2, 1), STARVATION, "starve", "io")
 
-#define KTSTR_CANNED_HOTPLUG(X)                 \
-	X(cpu_goes_and_comes, TOPO(1, 1, 3, 1)) \
-	X(cpu_of_a_cpuset_goes_and_comes, TOPO(1, 1, 3, 1))
+#define KTSTR_CANNED_HOTPLUG(X)                                                     \
+	X(cpu_goes_and_comes, TOPO(1, 1, 3, 1), SCHEDULER, "crash-cpu_offline", "") \
+	X(cpu_of_a_cpuset_goes_and_comes, TOPO(1, 1, 3, 1), SCHEDULER, "crash-cpu_online", "")
 
-#define KTSTR_CANNED_NUMA(X)                    \
-	X(memory_of_the_node, TOPO(2, 2, 1, 1)) \
-	X(memory_interleaved, TOPO(2, 2, 1, 1)) \
-	X(workers_change_nodes, TOPO(2, 2, 1, 1))
+#define KTSTR_CANNED_NUMA(X)                                                     \
+	X(memory_of_the_node, TOPO(2, 2, 1, 1), LOCALITY, "remote", "near")      \
+	X(memory_interleaved, TOPO(2, 2, 1, 1), SCHEDULER, "crash-dispatch", "") \
+	X(workers_change_nodes, TOPO(2, 2, 1, 1), ISOLATION, "widen-cpuset", "")
 
-#define KTSTR_CANNED_STRESS(X)               \
-	X(many_workers, TOPO(1, 1, 2, 1))    \
-	X(caches, TOPO(1, 2, 1, 1))          \
-	X(page_faults, TOPO(1, 1, 2, 1))     \
-	X(real_time_above, TOPO(1, 1, 2, 1)) \
-	X(deadline_above, TOPO(1, 1, 2, 1))  \
-	X(everything_at_once, TOPO(1, 2, 2, 1))
+#define KTSTR_CANNED_STRESS(X)                                              \
+	X(many_workers, TOPO(1, 1, 2, 1), STARVATION, "starve", "yield")    \
+	X(caches, TOPO(1, 2, 1, 1), MIGRATIONS, "migrate", "cache")         \
+	X(page_faults, TOPO(1, 1, 2, 1), SCHEDULER, "crash-stopping", "")   \
+	X(real_time_above, TOPO(1, 1, 2, 1), STARVATION, "starve", "below") \
+	X(deadline_above, TOPO(1, 1, 2, 1), STARVATION, "starve", "below")  \
+	X(everything_at_once, TOPO(1, 2, 2, 1), SCHEDULER, "leak", "spin")
 
 struct ktstr_canned {
 	const char *name, *area;
 	const char *stresses; /* in a few words */
-	/*
-	 * What it is there to see: the fault of scx_ktstr (--fault) under which it does not pass,
-	 * and the check that says so; KTSTR_NR_CHECKS: the kernel ends the scheduler.
-	 */
-	const char *fault;
-	enum ktstr_check_kind seen_by;
 	struct ktstr_scenario scenario;
 };
 
 #define __KTSTR_CANNED_DECLARE(id, ...) extern const struct ktstr_canned ktstr_canned_##id;
 KTSTR_CANNED(__KTSTR_CANNED_DECLARE)
 
-#define __KTSTR_CANNED_VARIANT(id, ...)                                     \
-	KTSTR_FIXTURE_VARIANT_DEFAULT(canned, id, .topology = __VA_ARGS__); \
+#define __KTSTR_CANNED_VARIANT(id, topo, ...)                        \
+	KTSTR_FIXTURE_VARIANT_DEFAULT(canned, id, .topology = topo); \
 	FIXTURE_VARIANT_ADD(canned, id){.canned = &ktstr_canned_##id};
 
 /*
