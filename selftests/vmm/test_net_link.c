@@ -279,6 +279,7 @@ TEST(nic_with_a_delay_delivers_no_earlier)
 TEST(more_under_way_than_there_is_room_is_dropped_and_counted)
 {
 	struct virtio_net_options options = {.delay_ns = VIRTIO_NET_MAX_DELAY_NS};
+	struct ktstr_error error = {0};
 	uint32_t length = 65000, fit = 0;
 
 	ASSERT_EQ(0, create_pair(&options));
@@ -292,7 +293,8 @@ TEST(more_under_way_than_there_is_room_is_dropped_and_counted)
 	EXPECT_EQ(300 - LINK_BYTES / 65088, virtio_net__counts(rig.nics[0].n)->link_dropped);
 	/* What is under way is not state, and a reset loses it. */
 	EXPECT_EQ(-EBUSY, virtio_mmio__save(rig.nics[0].t, in,
-					    virtio_mmio__state_size(rig.nics[0].t), NULL));
+					    virtio_mmio__state_size(rig.nics[0].t), &error));
+	EXPECT_NE(NULL, strstr(error.reason, "under way on its link"));
 	nd_wr(&rig.nics[0], VIRTIO_MMIO_STATUS, 0);
 	EXPECT_EQ(0, virtio_mmio__save(rig.nics[0].t, in, virtio_mmio__state_size(rig.nics[0].t),
 				       NULL));

@@ -433,20 +433,148 @@ TEST_F(host, queue_that_is_reset_while_all_requests_are_taken_goes_on)
 	EXPECT_EQ(0, g->broken);
 }
 
-TEST_F(host, state_is_not_saved_with_a_request_in_flight)
-{
-	struct blk_rig *g = &self->g;
-	size_t size = virtio_mmio__state_size(g->t);
-	void *state = malloc(size);
+/* ---- Saving ---- */
 
+/* Another device on the same image, with the RAM and the state of @g. */
+static int copy_of(struct blk_rig *g, int image, struct virtio_blk_options options,
+		   const void *state, size_t size, struct blk_rig *copy)
+{
+	int err;
+
+	options.fd = dup(image);
+	err = blk_create(copy, &options);
+	if (err)
+		return err;
+	memcpy(gmem__ptr(&copy->mem, 0, BLK_RAM), gmem__ptr(&g->mem, 0, BLK_RAM), BLK_RAM);
+	copy->nr_queues = g->nr_queues;
+	for (uint32_t i = 0; i < g->nr_queues; i++) {
+		copy->q[i] = g->q[i];
+		copy->q[i].mem = &copy->mem;
+		copy->q[i].desc = gmem__ptr(&copy->mem, g->q[i].desc_gpa, 1);
+		copy->q[i].avail = gmem__ptr(&copy->mem, g->q[i].avail_gpa, 1);
+		copy->q[i].used = gmem__ptr(&copy->mem, g->q[i].used_gpa, 1);
+	}
+	return virtio_mmio__load(copy->t, state, size, NULL);
+}
+
+struct saver {
+	struct blk_rig *g;
+	void *state;
+	size_t size;
+	int result;
+};
+
+static void *save_thread(void *opaque)
+{
+	struct saver *s = opaque;
+
+	s->result = virtio_mmio__save(s->g->t, s->state, s->size, NULL);
+	return NULL;
+}
+
+/* With what the driver has sent and nobody has looked at: in the copy all of it has ended, once. */
+TEST_F(host, save_waits_for_what_is_in_flight)
+{
+	struct virtio_blk_options options = {
+		.sectors = SECTORS, .queues = 2, .engine = FILE_IO_THREADS};
+	struct saver s = {.g = &self->g, .size = virtio_mmio__state_size(self->g.t), .result = 1};
+	struct blk_rig *g = &self->g, copy;
+	pthread_t thread;
+
+	s.state = malloc(s.size);
+	ASSERT_EQ(0, blk_start(g));
 	storage.closed = true;
-	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	for (uint32_t i = 0; i < 20; i++)
+		ASSERT_LE(0, blk_read(g, i % 2, i, i, S));
 	blk_kick(g, 0);
-	blk_run(g);
-	EXPECT_EQ(-EBUSY, virtio_mmio__save(g->t, state, size, NULL));
+	blk_kick(g, 1);
+	wait_at_gate(16);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, save_thread, &s));
+	ASSERT_LE(0, blk_read(g, 0, 20, 20, S));
+	blk_kick(g, 0);
 	open_gate();
-	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
-	EXPECT_EQ(0, virtio_mmio__save(g->t, state, size, NULL));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0, s.result);
+	ASSERT_EQ(0, copy_of(g, self->image, options, s.state, s.size, &copy));
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, blk_rd(&copy, VIRTIO_MMIO_INTERRUPT_STATUS));
+	EXPECT_EQ(1, blk_edges(&copy));
+	blk_run(&copy);
+	for (uint32_t i = 0; i < 21; i++) {
+		ASSERT_LE(0, blk_wait(&copy, i % 2, NULL));
+		EXPECT_EQ(i + 1, blk_data(&copy, i)[0]);
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&copy, i));
+	}
+	EXPECT_EQ(-EAGAIN, vd_get_used(&copy.q[0], NULL));
+	EXPECT_EQ(-EAGAIN, vd_get_used(&copy.q[1], NULL));
+	blk_destroy(&copy);
+	free(s.state);
+}
+
+/* An interrupt that is held back for more is one that the copy's driver has not had. */
+TEST_F(host, save_lets_no_interrupt_be_held)
+{
+	struct virtio_blk_options options = {
+		.sectors = SECTORS, .queues = 2, .engine = FILE_IO_THREADS};
+	size_t size = virtio_mmio__state_size(self->g.t);
+	struct blk_rig *g = &self->g, copy;
+	void *state = malloc(size);
+	bool held = false;
+
+	for (uint32_t i = 0; i < 10000 && !held; i++) {
+		blk_edges(g);
+		blk_wr(g, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+		ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+		blk_kick(g, 0);
+		while (__atomic_load_n(&g->q[0].used->idx, __ATOMIC_ACQUIRE) == g->q[0].last_used)
+			loop__dispatch(virtio_blk__loop(g->b), -1);
+		held = !blk_rd(g, VIRTIO_MMIO_INTERRUPT_STATUS);
+		if (!held)
+			ASSERT_LE(0, vd_get_used(&g->q[0], NULL));
+	}
+	ASSERT_TRUE(held);
+	ASSERT_EQ(0, virtio_mmio__save(g->t, state, size, NULL));
+	ASSERT_EQ(0, copy_of(g, self->image, options, state, size, &copy));
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, blk_rd(&copy, VIRTIO_MMIO_INTERRUPT_STATUS));
+	EXPECT_EQ(1, blk_edges(&copy));
+	blk_destroy(&copy);
+	free(state);
+}
+
+/* What waits for the throttle is done, and the copy pays for it. */
+TEST_F(host, save_does_not_wait_for_the_throttle)
+{
+	struct virtio_blk_options options = {.fd = dup(self->image),
+					     .sectors = SECTORS,
+					     .queues = 1,
+					     .engine = FILE_IO_THREADS,
+					     .operations = {.rate = 1, .burst = 2}};
+	struct blk_rig g, copy;
+	size_t size;
+	void *state;
+
+	ASSERT_EQ(0, blk_create(&g, &options));
+	size = virtio_mmio__state_size(g.t);
+	state = malloc(size);
+	blk_probe(&g, BLK_FEATURES_RW);
+	for (uint32_t i = 0; i < 80; i++)
+		ASSERT_LE(0, blk_read(&g, 0, i, i, S));
+	blk_kick(&g, 0);
+	blk_run(&g);
+	EXPECT_EQ(BLK_PENDING, *blk_status(&g, 79));
+	ASSERT_EQ(0, virtio_mmio__save(g.t, state, size, NULL));
+	for (uint32_t i = 0; i < 80; i++)
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, i));
+	/* 78 s are owed. */
+	ASSERT_EQ(0, copy_of(&g, self->image, options, state, size, &copy));
+	for (uint32_t i = 0; i < 80; i++)
+		ASSERT_LE(0, blk_wait(&copy, 0, NULL));
+	ASSERT_LE(0, blk_read(&copy, 0, 0, 0, S));
+	ASSERT_LE(0, blk_flush(&copy, 0, 1));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&copy, 1));
+	blk_run(&copy);
+	EXPECT_EQ(BLK_PENDING, *blk_status(&copy, 0));
+	blk_destroy(&copy);
+	blk_destroy(&g);
 	free(state);
 }
 

@@ -507,6 +507,44 @@ TEST(saved_state_goes_on_where_it_was)
 	nd_destroy(&g);
 }
 
+/* With the switch at rest both have the same frames as before, and nothing is sent twice. */
+TEST(switch_that_was_stopped_for_a_save_goes_on)
+{
+	static struct net_rig g;
+	static uint8_t out[60], in[ND_MAX_FRAME], state[2][8192];
+	static const struct virtio_net_options options[2];
+	struct virtio_net_hdr_v1 header;
+
+	ASSERT_EQ(0, nd_create(&g, options, 2));
+	for (uint32_t i = 0; i < 2; i++) {
+		nd_probe(&g.nics[i], ND_LINUX);
+		nd_fill(&g.nics[i], 0, 64, BUFFER);
+	}
+	for (uint32_t round = 0; round < 50; round++) {
+		ASSERT_EQ(0, net_switch__start(g.sw, NULL));
+		nd_frame(out, 60, 1, 0, round);
+		ASSERT_LE(0, nd_send(&g.nics[0], 0, out, 60, NULL));
+		net_switch__stop(g.sw);
+		for (uint32_t i = 0; i < 2; i++) {
+			size_t size = virtio_mmio__state_size(g.nics[i].t);
+
+			ASSERT_EQ(0, virtio_mmio__save(g.nics[i].t, state[i], size, NULL));
+		}
+		for (uint32_t i = 0; i < 2; i++) {
+			size_t size = virtio_mmio__state_size(g.nics[i].t);
+
+			nd_wr(&g.nics[i], VIRTIO_MMIO_STATUS, 0);
+			ASSERT_EQ(0, virtio_mmio__load(g.nics[i].t, state[i], size, NULL));
+		}
+		nd_run(&g);
+		EXPECT_EQ(60, nd_receive(&g.nics[1], 0, in, &header));
+		EXPECT_EQ(0, memcmp(in, out, 60));
+		EXPECT_EQ(-EAGAIN, nd_receive(&g.nics[1], 0, in, &header));
+		EXPECT_EQ(1, nd_clean(&g.nics[0], 0));
+	}
+	nd_destroy(&g);
+}
+
 TEST(options_that_cannot_be_are_refused)
 {
 	struct virtio_net_options options = {.mac = {2}, .pairs = 17};

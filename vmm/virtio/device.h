@@ -50,7 +50,13 @@ struct virtio_device_ops {
 	void (*reset)(struct virtio_device *dev);
 	/* The device's own state as plain data. */
 	size_t state_size;
-	int (*save)(struct virtio_device *dev, void *state);	   /* -EBUSY: not at rest */
+	/*
+	 * Ends what is under way and ends on its own: it is waited for. What the driver is to be
+	 * told of is told. May be NULL.
+	 */
+	void (*drain)(struct virtio_device *dev);
+	/* -EBUSY: there is what is not state, and @error says what. */
+	int (*save)(struct virtio_device *dev, void *state, struct ktstr_error *error);
 	int (*load)(struct virtio_device *dev, const void *state); /* -EINVAL: cannot be */
 };
 

@@ -61,10 +61,16 @@ void virtio_mmio__run_queue(struct virtio_mmio *t, uint32_t queue);
 void virtio_mmio__run_queues(struct virtio_mmio *t);
 
 /*
- * All state of the transport, its queues and its device as plain data of state_size() bytes. At
- * rest only: no vCPU runs and no queue does. save: -EBUSY when the device holds something that is
- * not state. load: -EINVAL when @size or the content is not of such a device; what was loaded until
- * then stays, so reset or destroy it. Guest RAM must be in place before.
+ * All state of the transport, its queues and its device as plain data of state_size() bytes. No
+ * vCPU may run, and no switch of NICs (net_switch__stop()).
+ *
+ * save: what a disk has taken is done first, at the speed of its storage: the used rings then show
+ * it, so RAM is saved after this. -EBUSY when the device holds something that is not state, such as
+ * frames on a link; @error says what.
+ *
+ * load: what the driver was interrupted for and has not acknowledged interrupts again. -EINVAL when
+ * @size or the content is not of such a device; what was loaded until then stays, so reset or
+ * destroy it. Guest RAM must be in place before, and nothing under way.
  */
 size_t virtio_mmio__state_size(const struct virtio_mmio *t);
 int virtio_mmio__save(struct virtio_mmio *t, void *buf, size_t size, struct ktstr_error *error);

@@ -622,14 +622,21 @@ static void net_read_config(struct virtio_device *dev, uint32_t offset, uint8_t 
 	virtio_device__copy_config(&config, sizeof(config), offset, data, length);
 }
 
-static int net_save(struct virtio_device *dev, void *state)
+static void net_drain(struct virtio_device *dev)
+{
+	virtio_net__flush(to_net(dev));
+}
+
+/* A frame that waits for a receiver is still in its transmit queue. */
+static int net_save(struct virtio_device *dev, void *state, struct ktstr_error *error)
 {
 	struct virtio_net *n = to_net(dev);
 	struct net_state s = {.pairs = (uint16_t)n->pairs};
 
-	if (n->link.used || n->link.waiting)
-		return -EBUSY;
-	virtio_net__flush(n);
+	if (n->link.used)
+		return ktstr_error__set(error, EBUSY, "save", "virtio-net",
+					"frames are under way on its link (%u bytes)",
+					n->link.used);
 	memcpy(s.mac, n->options.mac, sizeof(s.mac));
 	memcpy(state, &s, sizeof(s));
 	return 0;
@@ -656,6 +663,7 @@ static const struct virtio_device_ops net_ops = {
 	.notify = net_notify,
 	.reset = net_reset,
 	.state_size = sizeof(struct net_state),
+	.drain = net_drain,
 	.save = net_save,
 	.load = net_load,
 };

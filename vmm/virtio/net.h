@@ -59,7 +59,10 @@ struct loop *net_switch__loop(struct net_switch *sw);
  * does its work. -EAGAIN: no thread.
  */
 int net_switch__start(struct net_switch *sw, struct ktstr_error *error);
-/* Ends the thread; what is under way is dropped. No vCPU may run. */
+/*
+ * Ends the thread; frames on links stay there, and may be late when it is started again. No vCPU
+ * may run.
+ */
 void net_switch__stop(struct net_switch *sw);
 
 /* ---- NIC ---- */
