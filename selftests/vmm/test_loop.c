@@ -147,9 +147,10 @@ TEST_F(loop, what_was_stopped_runs_again)
 	loop__stop(self->loop);
 	EXPECT_EQ(0, loop__run(self->loop));
 	EXPECT_EQ(0, loop__dispatch(self->loop, 0)); /* nothing is left of the stop */
-	loop__add(self->loop, self->fds[0], EPOLLIN, called, &whos[0], NULL);
+	signal_fd(self->fds[0]);
 	loop__stop(self->loop);
 	EXPECT_EQ(0, loop__run(self->loop));
+	EXPECT_LE(1, self->calls[0]);
 }
 
 TEST_HARNESS_MAIN
