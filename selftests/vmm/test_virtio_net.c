@@ -582,6 +582,87 @@ TEST(switch_that_was_stopped_for_a_save_goes_on)
 	nd_destroy(&g);
 }
 
+/* ---- MTU ---- */
+
+static void send_on(struct net_rig *g, uint32_t from, uint32_t length, uint16_t type, uint8_t *out)
+{
+	nd_frame(out, length, 0xff, (uint8_t)from, length);
+	out[12] = (uint8_t)(type >> 8);
+	out[13] = (uint8_t)type;
+	if (nd_send(&g->nics[from], 0, out, length, NULL) < 0)
+		abort();
+	nd_run(g);
+}
+
+/* NICs of 9000, 9000, 1500 and any: what is larger than a receiver's is lost to that one alone. */
+TEST(frame_larger_than_the_mtu_does_not_arrive)
+{
+	static const struct virtio_net_options options[4] = {
+		{.mtu = 9000}, {.mtu = 9000}, {.mtu = 1500}, {.mtu = 0}};
+	static const struct {
+		uint32_t length;
+		uint16_t type;
+		bool arrives[4];
+	} frames[] = {
+		{1514, 0x88b5, {0, 1, 1, 1}},  {1515, 0x88b5, {0, 1, 0, 1}},
+		{1518, 0x8100, {0, 1, 1, 1}},  {1519, 0x8100, {0, 1, 0, 1}},
+		{9014, 0x88b5, {0, 1, 0, 1}},  {9015, 0x88b5, {0, 0, 0, 1}},
+		{65000, 0x88b5, {0, 0, 0, 1}},
+	};
+	static uint8_t out[ND_MAX_FRAME], in[ND_MAX_FRAME];
+	static struct net_rig g;
+	struct virtio_net_hdr_v1 header;
+
+	ASSERT_EQ(0, nd_create(&g, options, 4));
+	for (uint32_t i = 0; i < 4; i++) {
+		uint64_t mtu = options[i].mtu ? ND_BIT(VIRTIO_NET_F_MTU) : 0;
+
+		nd_wr(&g.nics[i], VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+		EXPECT_EQ((uint32_t)(ND_LINUX | mtu),
+			  nd_rd(&g.nics[i], VIRTIO_MMIO_DEVICE_FEATURES));
+		EXPECT_EQ(options[i].mtu,
+			  nd_config(&g.nics[i], offsetof(struct virtio_net_config, mtu), 2));
+		nd_probe(&g.nics[i], ND_LINUX | mtu);
+		nd_fill(&g.nics[i], 0, 64, BUFFER);
+		nd_run(&g);
+	}
+	for (uint32_t f = 0; f < sizeof(frames) / sizeof(frames[0]); f++) {
+		send_on(&g, 0, frames[f].length, frames[f].type, out);
+		for (uint32_t i = 1; i < 4; i++) {
+			int length = frames[f].arrives[i] ? (int)frames[f].length : -EAGAIN;
+
+			EXPECT_EQ(length, nd_receive(&g.nics[i], 0, in, &header));
+			if (length > 0)
+				EXPECT_EQ(0, memcmp(in, out, frames[f].length));
+		}
+		nd_clean(&g.nics[0], 0);
+	}
+	EXPECT_EQ(2, virtio_net__counts(g.nics[1].n)->rx_too_long);
+	EXPECT_EQ(5, virtio_net__counts(g.nics[2].n)->rx_too_long);
+	EXPECT_EQ(0, virtio_net__counts(g.nics[3].n)->rx_too_long);
+	EXPECT_EQ(0, virtio_net__counts(g.nics[2].n)->rx_dropped);
+	nd_destroy(&g);
+}
+
+/* Multicast, as to a driver that has joined the group; nobody has to ask for it. */
+TEST_F(net, frame_for_a_group_goes_to_all_others)
+{
+	static const uint8_t group[] = {0x01, 0x00, 0x5e, 0, 0, 0xfb};
+
+	for (uint32_t i = 0; i < 2; i++) {
+		nd_frame(self->out, 60, 0xff, 0, i);
+		memcpy(self->out, group, sizeof(group));
+		if (i) /* from the group: nobody is learned by it */
+			memcpy(self->out + 6, group, sizeof(group));
+		ASSERT_LE(0, nd_send(&self->g.nics[i], 0, self->out, 60, NULL));
+		nd_run(&self->g);
+		EXPECT_FRAME(1 - i, 60, i);
+		EXPECT_EQ(0, memcmp(self->in, group, sizeof(group)));
+		EXPECT_FRAME(2, 60, i);
+		EXPECT_NOTHING(i);
+	}
+}
+
 TEST(options_that_cannot_be_are_refused)
 {
 	struct virtio_net_options options = {.mac = {2}, .pairs = 17};
@@ -597,6 +678,11 @@ TEST(options_that_cannot_be_are_refused)
 	EXPECT_EQ(-EINVAL, virtio_net__create(&options, sw, &n, NULL));
 	options.mac[0] = 2;
 	options.delay_ns = VIRTIO_NET_MAX_DELAY_NS + 1;
+	EXPECT_EQ(-EINVAL, virtio_net__create(&options, sw, &n, NULL));
+	options.delay_ns = 0;
+	options.mtu = 67;
+	EXPECT_EQ(-EINVAL, virtio_net__create(&options, sw, &n, NULL));
+	options.mtu = 65536;
 	EXPECT_EQ(-EINVAL, virtio_net__create(&options, sw, &n, NULL));
 	net_switch__destroy(sw);
 }

@@ -400,6 +400,32 @@ TEST_F(bad, segment_with_headers_longer_than_any_are_dropped)
 	EXPECT_DROPPED(1060);
 }
 
+/* A segment is as long as the frames that it becomes, whoever cuts it. */
+TEST_F(bad, segment_of_frames_larger_than_the_mtu_does_not_arrive)
+{
+	static const struct virtio_net_options options[2] = {{.mtu = 0}, {.mtu = 1500}};
+
+	nd_destroy(&self->g);
+	ASSERT_EQ(0, nd_create(&self->g, options, 2));
+	for (uint32_t i = 0; i < 2; i++) {
+		nd_probe(&self->g.nics[i], ND_LINUX);
+		nd_fill(&self->g.nics[i], 0, 64, BUFFER);
+	}
+	nd_run(&self->g);
+	tcp_segment(self->out, &self->header);
+	self->header.gso_size = 1460;
+	EXPECT_PASSED(60000);
+	tcp_segment(self->out, &self->header);
+	self->header.gso_size = 1461;
+	ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, 60000, &self->header));
+	nd_run(&self->g);
+	EXPECT_EQ(-EAGAIN, nd_receive(&self->g.nics[1], 0, self->in, &self->header));
+	EXPECT_EQ(1, virtio_net__counts(self->g.nics[1].n)->rx_too_long);
+	EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));
+	self->header.gso_size = 1461;
+	EXPECT_PASSED(1514); /* the only one it becomes is shorter */
+}
+
 /* Each of them is 60000 frames for a receiver that cuts nothing. The others have their turn. */
 static void queue_tiny_segments(FIXTURE_DATA(bad) * self)
 {

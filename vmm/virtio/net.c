@@ -285,8 +285,14 @@ enum net_delivery virtio_net__receive(struct virtio_net *n, const struct net_fra
 	enum net_delivery delivery;
 
 	virtio_mmio__lock(n->dev.transport);
-	delivery = net_frame__fits(f, n->dev.negotiated) ? receive(n, f, may_hold)
-							 : receive_plain(n, f, plain, may_hold);
+	if (n->options.mtu && !net_frame__within(f, n->options.mtu)) {
+		n->counts.rx_too_long++;
+		delivery = NET_DELIVERED;
+	} else {
+		delivery = net_frame__fits(f, n->dev.negotiated)
+				   ? receive(n, f, may_hold)
+				   : receive_plain(n, f, plain, may_hold);
+	}
 	virtio_mmio__unlock(n->dev.transport);
 	return delivery;
 }
@@ -620,6 +626,7 @@ static void net_read_config(struct virtio_device *dev, uint32_t offset, uint8_t 
 	struct virtio_net_config config = {
 		.status = VIRTIO_NET_S_LINK_UP,
 		.max_virtqueue_pairs = (uint16_t)n->options.pairs,
+		.mtu = (uint16_t)n->options.mtu,
 	};
 
 	memcpy(config.mac, n->options.mac, sizeof(config.mac));
@@ -699,10 +706,12 @@ int virtio_net__create(const struct virtio_net_options *options, struct net_swit
 
 	*nic = NULL;
 	if (!options->pairs || options->pairs > VIRTIO_NET_MAX_PAIRS || options->mac[0] & 1 ||
-	    options->delay_ns > VIRTIO_NET_MAX_DELAY_NS)
-		return ktstr_error__set(error, EINVAL, "virtio-net", NULL,
-					"%u queue pairs, a group's address or a long delay",
-					options->pairs);
+	    options->delay_ns > VIRTIO_NET_MAX_DELAY_NS || options->mtu > VIRTIO_NET_MAX_MTU ||
+	    (options->mtu && options->mtu < VIRTIO_NET_MIN_MTU))
+		return ktstr_error__set(
+			error, EINVAL, "virtio-net", NULL,
+			"%u queue pairs, a group's address, a long delay or an MTU of %u",
+			options->pairs, options->mtu);
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return ktstr_error__set(error, ENOMEM, "virtio-net", NULL, NULL);
@@ -715,7 +724,7 @@ int virtio_net__create(const struct virtio_net_options *options, struct net_swit
 	memset(n->steering, NO_PAIR, sizeof(n->steering));
 	n->dev = (struct virtio_device){
 		.ops = &net_ops,
-		.features = FEATURES,
+		.features = FEATURES | (options->mtu ? BIT64(VIRTIO_NET_F_MTU) : 0),
 		.nr_queues = 2 * options->pairs + 1,
 		.queue_sizes = queue_sizes,
 	};

@@ -17,6 +17,9 @@
  * at most, as by the PAUSE frames of IEEE 802.3 annex 31B, and is dropped then; so are further ones
  * until there are buffers. Frames for many, and those that a link has held, do not wait.
  *
+ * What reaches a port is for its driver, whatever the address: multicast and unknown addresses are
+ * flooded. VIRTIO_NET_F_CTRL_RX, by which a driver asks for less, or for all, is not offered.
+ *
  * Checksums and segments that a sender leaves to others are passed on as they are to a receiver
  * that takes them, which within one machine costs nothing; for another they are done.
  */
@@ -37,6 +40,9 @@ struct virtio_net;
 #define VIRTIO_NET_MAX_PAIRS 16u
 #define VIRTIO_NET_MAC_BYTES 6u
 #define VIRTIO_NET_HOLD_NS UINT64_C(20000000)
+/* §5.1.4: an IPv4 packet that can be cut into no less, and all that 16 bits say */
+#define VIRTIO_NET_MIN_MTU 68u
+#define VIRTIO_NET_MAX_MTU 65535u
 #define VIRTIO_NET_MAX_DELAY_NS UINT64_C(60000000000)
 
 struct virtio_net_options {
@@ -44,6 +50,7 @@ struct virtio_net_options {
 	uint32_t pairs;			   /* of queues: 1 to VIRTIO_NET_MAX_PAIRS */
 	uint64_t rate_bps;		   /* bits a second; 0: no limit */
 	uint64_t delay_ns;		   /* at most VIRTIO_NET_MAX_DELAY_NS */
+	uint32_t mtu;	  /* VIRTIO_NET_MIN_MTU to VIRTIO_NET_MAX_MTU; 0: any */
 	uint64_t hold_ns; /* how long frames for it may wait; 0: VIRTIO_NET_HOLD_NS */
 };
 

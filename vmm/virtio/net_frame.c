@@ -168,6 +168,19 @@ uint32_t net_frame__parts(const struct net_frame *f)
 			  : 1;
 }
 
+bool net_frame__within(const struct net_frame *f, uint32_t mtu)
+{
+	uint32_t largest = f->length;
+	uint16_t type = 0;
+
+	if (f->headers && f->headers + f->header.gso_size < largest)
+		largest = f->headers + f->header.gso_size;
+	if (largest <= mtu + ETH_HLEN)
+		return true;
+	return f->head_length >= ETH_HLEN + VLAN_BYTES &&
+	       largest <= mtu + network_offset(f->head, &type);
+}
+
 uint64_t net_frame__wire_bytes(const struct net_frame *f)
 {
 	return f->length + (net_frame__parts(f) - 1) * (uint64_t)f->headers;
