@@ -3,6 +3,8 @@
  * virtio-net end to end with a driver in user space: frames on a switch, queues, buffers, links.
  * Bad input is in test_virtio_net_bad.c, work that is left to others in test_net_frame.c.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <time.h>
 
 #include "kselftest_harness.h"
@@ -363,6 +365,131 @@ TEST_F(net, flow_comes_back_to_the_pair_that_sent_of_it)
 		EXPECT_EQ(60, nd_receive(a, i * 3 % 4, self->in, &self->header));
 		EXPECT_EQ(0, memcmp(self->in, self->out, 60));
 	}
+}
+
+/* ---- A thread for each pair of queues, as Linux has a CPU for each ---- */
+
+#define PAIRS 4u
+#define PAIR_FRAMES 1500u
+#define PAIR_SLOTS (ND_TX_SLOTS / PAIRS)
+#define PAIR_MAX 12000u
+
+struct cpu {
+	struct nd_nic *nic;
+	uint32_t pair;
+	uint8_t me, other;
+	uint32_t sent, got;
+	const char *wrong;
+	uint8_t out[ND_MAX_FRAME], in[ND_MAX_FRAME];
+};
+
+static uint32_t length_of(uint8_t from, uint32_t pair, uint32_t number)
+{
+	uint64_t state = ((uint64_t)from << 40 | (uint64_t)pair << 32) + number + 1;
+
+	return 60 + (uint32_t)((vd_random(&state) >> 32) % (PAIR_MAX - 60));
+}
+
+/* Frame @number of the flow of @pair. */
+static uint32_t flow_frame(uint8_t *frame, uint8_t to, uint8_t from, uint32_t pair, uint32_t number)
+{
+	uint32_t length = length_of(from, pair, number);
+
+	udp_frame(frame, to, from, (uint8_t)(pair + 1));
+	for (uint32_t i = 42; i < length; i++)
+		frame[i] = (uint8_t)(number * 13 + pair + from * 5 + i * 7 + (i >> 8));
+	return length;
+}
+
+static void send_of_flow(struct cpu *c)
+{
+	uint32_t length = flow_frame(c->out, c->other, c->me, c->pair, c->sent);
+	uint32_t slot = c->pair * PAIR_SLOTS + c->sent++ % PAIR_SLOTS;
+	struct vd_buffer b = {c->nic->ram + ND_TX + (uint64_t)slot * ND_TX_SLOT, ND_HEADER + length,
+			      false};
+
+	memset(gmem__ptr(c->nic->mem, b.gpa, ND_HEADER), 0, ND_HEADER);
+	gmem__write(c->nic->mem, b.gpa + ND_HEADER, c->out, length);
+	if (vd_add(&c->nic->q[2 * c->pair + 1], &b, 1) < 0)
+		abort();
+	nd_kick(c->nic, 2 * c->pair + 1);
+}
+
+static void *cpu_thread(void *opaque)
+{
+	struct cpu *c = opaque;
+	uint32_t cleaned = c->sent;
+
+	while ((c->sent < PAIR_FRAMES || c->got < PAIR_FRAMES) && !c->wrong) {
+		struct virtio_net_hdr_v1 header;
+		int n;
+
+		cleaned += nd_clean(c->nic, c->pair);
+		if (c->sent < PAIR_FRAMES && c->sent - cleaned < PAIR_SLOTS)
+			send_of_flow(c);
+		n = nd_receive(c->nic, c->pair, c->in, &header);
+		if (n == -EAGAIN) {
+			sched_yield();
+			continue;
+		}
+		if (n != (int)flow_frame(c->out, c->me, c->other, c->pair, c->got++))
+			c->wrong = "length";
+		else if (memcmp(c->in, c->out, (size_t)n) != 0)
+			c->wrong = "data";
+	}
+	return NULL;
+}
+
+/* Each flow in order and whole, in the queue of the thread that sends of it. */
+TEST(pairs_of_several_threads_have_their_flows)
+{
+	static const struct virtio_net_options options[2] = {{.pairs = PAIRS, .hold_ns = LONG_NS},
+							     {.pairs = PAIRS, .hold_ns = LONG_NS}};
+	static struct cpu cpus[2 * PAIRS];
+	static struct net_rig g;
+	struct virtio_net_hdr_v1 header;
+	pthread_t threads[2 * PAIRS];
+
+	ASSERT_EQ(0, nd_create(&g, options, 2));
+	for (uint8_t i = 0; i < 2 * PAIRS; i++)
+		cpus[i] = (struct cpu){
+			.nic = &g.nics[i % 2], .pair = i / 2, .me = i % 2, .other = !(i % 2)};
+	for (uint32_t i = 0; i < 2; i++) {
+		nd_probe(&g.nics[i], ND_LINUX);
+		ASSERT_EQ(VIRTIO_NET_OK, nd_set_pairs(&g.nics[i], PAIRS));
+		for (uint32_t pair = 0; pair < PAIRS; pair++)
+			nd_fill(&g.nics[i], pair, 128, BUFFER);
+	}
+	nd_run(&g);
+	/* The first of each flow, by which it has its pair at both ends. */
+	for (uint32_t i = 0; i < 2 * PAIRS; i++) {
+		send_of_flow(&cpus[i]);
+		nd_run(&g);
+	}
+	for (uint32_t i = 0; i < 2 * PAIRS; i++) {
+		ASSERT_EQ(1, nd_clean(cpus[i].nic, cpus[i].pair));
+		while (nd_receive(cpus[i].nic, cpus[i].pair, cpus[i].in, &header) > 0)
+			;
+		cpus[i].got = 1;
+	}
+	ASSERT_EQ(0, net_switch__start(g.sw, NULL));
+	for (uint32_t i = 0; i < 2 * PAIRS; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, cpu_thread, &cpus[i]));
+	for (uint32_t i = 0; i < 2 * PAIRS; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(NULL, cpus[i].wrong)
+		{
+			TH_LOG("NIC %u, pair %u: %s of frame %u", cpus[i].me, cpus[i].pair,
+			       cpus[i].wrong, cpus[i].got - 1);
+		}
+	}
+	net_switch__stop(g.sw);
+	for (uint32_t i = 0; i < 2; i++) {
+		EXPECT_EQ(PAIRS * PAIR_FRAMES, virtio_net__counts(g.nics[i].n)->rx_frames);
+		EXPECT_EQ(0, virtio_net__counts(g.nics[i].n)->rx_dropped);
+		EXPECT_EQ(0, g.nics[i].broken);
+	}
+	nd_destroy(&g);
 }
 
 /* §5.1.2: without VIRTIO_NET_F_MQ the control queue is behind the first pair. */
