@@ -389,47 +389,80 @@ TEST_F(host, stop_waits_for_what_is_in_flight)
 	EXPECT_EQ(1, storage.passed);
 }
 
-/* A queue that is taken back and given anew: what was under way is not returned on the new one. */
-TEST_F(host, chains_of_a_queue_that_was_reset_do_not_come_back)
+static void *stop_queue_thread(void *opaque)
 {
-	struct blk_rig *g = &self->g;
+	struct blk_rig *g = opaque;
 
-	storage.closed = true;
-	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
-	blk_kick(g, 0);
-	blk_run(g);
-	wait_at_gate(1);
-	blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
-	blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
-	open_gate();
-	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
-	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
-	while (storage.passed < 1)
-		sched_yield();
-	virtio_blk__stop(g->b);
-	EXPECT_EQ(-EAGAIN, vd_get_used(&g->q[0], NULL));
-	EXPECT_EQ(BLK_PENDING, *blk_status(g, 0));
+	return (void *)(uintptr_t)storage.passed;
 }
 
-/* The driver takes a queue back with all of its requests under way, again and again. */
-TEST_F(host, queue_that_is_reset_while_all_requests_are_taken_goes_on)
+/* Queue 0, which is selected, is taken back by another vCPU. It is so at once for all to see. */
+static bool begin_stop(struct blk_rig *g, pthread_t *thread)
+{
+	blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	if (pthread_create(thread, NULL, stop_queue_thread, g))
+		return false;
+	while (blk_rd(g, VIRTIO_MMIO_QUEUE_READY))
+		sched_yield();
+	return true;
+}
+
+/* §4.2.2.2: when it is, the memory of what was under way is the driver's; the other queue goes on.
+ */
+TEST_F(host, queue_that_is_taken_back_waits_for_its_requests_alone)
 {
 	struct blk_rig *g = &self->g;
+	void *passed = NULL;
+	pthread_t thread;
 
+	ASSERT_EQ(0, blk_start(g));
+	storage.closed = true;
+	ASSERT_LE(0, blk_read(g, 1, 0, 0, S));
+	blk_kick(g, 1);
+	wait_at_gate(1);
+	ASSERT_LE(0, blk_read(g, 0, 1, 1, S));
+	blk_kick(g, 0);
+	wait_at_gate(2);
+	ASSERT_TRUE(begin_stop(g, &thread));
+	sem_post(&storage.gate);
+	sem_post(&storage.gate);
+	ASSERT_EQ(0, pthread_join(thread, &passed));
+	EXPECT_LE(1, (uintptr_t)passed);
+	EXPECT_EQ(BLK_PENDING, *blk_status(g, 1));
+	EXPECT_EQ(2, blk_data(g, 1)[0]);
+	storage.closed = false;
+	ASSERT_LE(0, blk_wait(g, 1, NULL));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, 0));
+	blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
+	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
+	EXPECT_EQ(-EAGAIN, vd_get_used(&g->q[0], NULL)); /* what was under way does not come back */
+	EXPECT_EQ(0, g->broken);
+}
+
+/* And again and again, with all of its requests under way, and given anew before they have ended.
+ */
+TEST_F(host, queue_that_is_taken_back_while_all_requests_are_taken_goes_on)
+{
+	struct blk_rig *g = &self->g;
+	pthread_t threads[8];
+
+	ASSERT_EQ(0, blk_start(g));
 	storage.closed = true;
 	for (uint32_t round = 0; round < 8; round++) {
 		for (uint32_t i = 0; i < 85; i++)
 			ASSERT_LE(0, blk_read(g, 0, i, i, S));
 		blk_kick(g, 0);
-		blk_run(g);
-		blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
-		blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
+		wait_at_gate(16);
+		ASSERT_TRUE(begin_stop(g, &threads[round]));
 		blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
 	}
 	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
 	open_gate();
 	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
+	for (uint32_t round = 0; round < 8; round++)
+		pthread_join(threads[round], NULL);
 	EXPECT_EQ(0, g->broken);
 }
 
@@ -607,6 +640,41 @@ TEST_F(host, throttled_requests_wait_and_are_dropped_by_a_reset)
 	ASSERT_LE(0, blk_flush(&g, 0, 5));
 	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&g, 5));
 	EXPECT_EQ(0, g.broken);
+	blk_destroy(&g);
+}
+
+/* They are not waited for: nothing of them has begun. */
+TEST_F(host, throttled_requests_go_with_their_queue)
+{
+	struct virtio_blk_options options = {.fd = dup(self->image),
+					     .sectors = SECTORS,
+					     .queues = 2,
+					     .engine = FILE_IO_THREADS,
+					     .operations = {.rate = 1, .burst = 4}};
+	struct blk_rig g;
+
+	ASSERT_EQ(0, blk_create(&g, &options));
+	blk_probe(&g, BLK_FEATURES_RW);
+	for (uint32_t i = 0; i < 80; i++)
+		ASSERT_LE(0, blk_read(&g, i % 2, i, i, S));
+	blk_kick(&g, 0);
+	blk_kick(&g, 1);
+	blk_run(&g);
+	blk_wr(&g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	blk_wr(&g, VIRTIO_MMIO_QUEUE_READY, 0);
+	blk_enable_queue(&g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
+	ASSERT_LE(0, blk_flush(&g, 0, 100));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&g, 100));
+	/* The first of what is left is the other queue's, which has its turn in a second. */
+	for (uint32_t i = 1;; i += 2) {
+		if (*blk_status(&g, i) != BLK_PENDING)
+			continue;
+		while (*blk_status(&g, i) == BLK_PENDING)
+			loop__dispatch(virtio_blk__loop(g.b), -1);
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, i));
+		break;
+	}
+	EXPECT_EQ(BLK_PENDING, *blk_status(&g, 78));
 	blk_destroy(&g);
 }
 

@@ -79,7 +79,7 @@ struct virtio_blk {
 	bool hold_set;
 	bool flush_failed;
 	bool resetting, starved;
-	pthread_cond_t idle; /* nothing is being done */
+	pthread_cond_t idle; /* nothing is being done, or nothing of a queue */
 	pthread_t thread;
 	bool started;
 	struct blk_queue queues[VIRTIO_BLK_MAX_QUEUES];
@@ -397,7 +397,8 @@ static bool next_range(struct virtio_blk *b, struct request *r)
 
 static int ended(struct virtio_blk *b, struct request *r, struct ktstr_error *error)
 {
-	b->queues[r->queue].in_flight--;
+	if (!--b->queues[r->queue].in_flight)
+		pthread_cond_broadcast(&b->idle);
 	if (r->nr_ranges && !b->resetting && next_range(b, r))
 		return 0;
 	if (r->op.kind == FILE_IO_FLUSH && r->op.result)
@@ -685,15 +686,42 @@ static int blk_notify(struct virtio_device *dev, uint32_t queue, struct ktstr_er
 	return ret < 0 ? ret : err;
 }
 
-/* Until nothing is being done. The lock, which is held once, is not held meanwhile. */
+/* Lets something end. The lock, which is held once, is not held meanwhile. */
+static void wait_for_end(struct virtio_blk *b)
+{
+	if (b->started)
+		virtio_mmio__wait(b->dev.transport, &b->idle);
+	else
+		loop__dispatch(b->loop, -1);
+}
+
 static void wait_idle(struct virtio_blk *b)
 {
-	while (file_io__in_flight(b->io)) {
-		if (b->started)
-			virtio_mmio__wait(b->dev.transport, &b->idle);
-		else
-			loop__dispatch(b->loop, -1);
+	while (file_io__in_flight(b->io))
+		wait_for_end(b);
+}
+
+/* In a vCPU's thread, too. */
+static void blk_stop_queue(struct virtio_device *dev, uint32_t queue)
+{
+	struct virtio_blk *b = to_blk(dev);
+	struct request **link = &b->waiting;
+
+	while (*link) {
+		struct request *r = *link;
+
+		if (r->queue != queue) {
+			link = &r->next;
+			continue;
+		}
+		*link = r->next;
+		return_request(b, r);
 	}
+	b->waiting_end = link;
+	/* Now: another vCPU may give it anew before the wait is over. */
+	coalesce__told(&b->queues[queue].interrupts);
+	while (b->queues[queue].in_flight)
+		wait_for_end(b);
 }
 
 /* In a vCPU's thread: the guest may use its memory again when this returns. */
@@ -792,6 +820,7 @@ static const struct virtio_device_ops blk_ops = {
 	.id = VIRTIO_ID_BLOCK,
 	.read_config = blk_read_config,
 	.notify = blk_notify,
+	.stop_queue = blk_stop_queue,
 	.reset = blk_reset,
 	.state_size = sizeof(struct blk_state),
 	.drain = blk_drain,

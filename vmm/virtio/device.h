@@ -46,6 +46,11 @@ struct virtio_device_ops {
 	 * comes when the driver is not ready; virtq__pop() returns nothing then.
 	 */
 	int (*notify)(struct virtio_device *dev, uint32_t queue, struct ktstr_error *error);
+	/*
+	 * * The driver took back @queue, which has been reset: when this returns, nothing of its
+	 * memory is used any more (§4.2.2.2). NULL: it never is outside of notify.
+	 */
+	void (*stop_queue)(struct virtio_device *dev, uint32_t queue);
 	/* * Before the queues are reset: what the driver gave is still there. May be NULL. */
 	void (*reset)(struct virtio_device *dev);
 	/* The device's own state as plain data. */

@@ -227,6 +227,8 @@ static void write_queue_ready(struct virtio_mmio *t, uint32_t value)
 
 	if (!(value & 1)) {
 		virtq__reset(q);
+		if (t->dev->ops->stop_queue)
+			t->dev->ops->stop_queue(t->dev, t->s.queue_sel);
 		return;
 	}
 	if (q->s.ready || !(t->s.status & VIRTIO_CONFIG_S_FEATURES_OK) ||

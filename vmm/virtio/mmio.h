@@ -82,8 +82,9 @@ int virtio_mmio__load(struct virtio_mmio *t, const void *buf, size_t size,
 void virtio_mmio__lock(struct virtio_mmio *t);
 void virtio_mmio__unlock(struct virtio_mmio *t);
 /*
- * For the reset op of a device that has to wait for its own thread: the lock, which is held once,
- * is not held meanwhile. Registers then read as before the reset, and writes to them are ignored.
+ * For the reset, stop_queue and drain ops of a device that has to wait for its own thread: the
+ * lock, which is held once, is not held meanwhile. During a reset registers then read as before it,
+ * and writes to them are ignored.
  */
 void virtio_mmio__wait(struct virtio_mmio *t, pthread_cond_t *condition);
 /* Publishes what was pushed on @queue, and interrupts the driver if it wants to be. Lock held. */
