@@ -278,6 +278,35 @@ TEST_F(net, frame_that_fits_takes_no_notification_from_one_that_waits)
 	EXPECT_FRAME(1, 5000, 2);
 }
 
+/* In a copy it waits as well: it is in the sender's queue. */
+TEST_F(net, frame_that_waits_is_saved_with_its_queue)
+{
+	struct nd_nic *from = &self->g.nics[0], *to = &self->g.nics[1];
+	size_t size = virtio_mmio__state_size(from->t);
+	uint8_t *state = calloc(2, size);
+
+	SEND(1, 0xff, 60, 1);
+	EXPECT_FRAME(0, 60, 1);
+	nd_probe(to, variant->features);
+	nd_run(&self->g);
+	SEND(0, 1, 60, 2);
+	EXPECT_EQ(0, nd_clean(from, 0));
+	ASSERT_EQ(0, virtio_mmio__save(from->t, state, size, NULL));
+	ASSERT_EQ(0, virtio_mmio__save(to->t, state + size, size, NULL));
+	nd_wr(from, VIRTIO_MMIO_STATUS, 0);
+	nd_wr(to, VIRTIO_MMIO_STATUS, 0);
+	ASSERT_EQ(0, virtio_mmio__load(from->t, state, size, NULL));
+	ASSERT_EQ(0, virtio_mmio__load(to->t, state + size, size, NULL));
+	nd_run(&self->g);
+	EXPECT_EQ(0, nd_clean(from, 0));
+	nd_fill(to, 0, 1, BUFFER);
+	nd_run(&self->g);
+	EXPECT_FRAME(1, 60, 2);
+	EXPECT_EQ(1, nd_clean(from, 0));
+	EXPECT_EQ(0, virtio_net__counts(to->n)->rx_dropped);
+	free(state);
+}
+
 TEST_F(net, frame_for_one_without_a_driver_is_dropped_at_once)
 {
 	SEND(1, 0xff, 60, 1);

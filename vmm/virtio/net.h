@@ -11,7 +11,8 @@
  * A link may have a rate and a delay, in the direction from the NIC to the switch. A rate holds
  * back what is to be sent in the transmit queues, as in real ones: nothing is lost by it. What has
  * been taken from there, for what the link can carry in the next LINK_AHEAD_NS and for its delay,
- * is kept in memory, LINK_BYTES at most; more is dropped.
+ * is kept in memory, LINK_BYTES at most; more is dropped. It is not a part of a NIC's saved state,
+ * which cannot be had meanwhile; all else that was not delivered is in the guest's queues.
  *
  * A frame for one receiver without enough buffers waits in the transmit queue, VIRTIO_NET_HOLD_NS
  * at most, as by the PAUSE frames of IEEE 802.3 annex 31B, and is dropped then; so are further ones
