@@ -466,6 +466,88 @@ TEST_F(host, queue_that_is_taken_back_while_all_requests_are_taken_goes_on)
 	EXPECT_EQ(0, g->broken);
 }
 
+#define RESTLESS_ROUNDS 1500u
+#define RESTLESS_SLOTS 64u /* of each queue */
+#define GUARD 0xa5
+
+static bool is_untouched(struct blk_rig *g, uint32_t queue)
+{
+	for (uint32_t i = 0; i < RESTLESS_SLOTS; i++) {
+		uint32_t slot = queue * RESTLESS_SLOTS + i;
+		const uint8_t *data = blk_data(g, slot);
+
+		if (*blk_status(g, slot) != GUARD || data[0] != GUARD ||
+		    memcmp(data, data + 1, S - 1) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void guard(struct blk_rig *g, uint32_t queue)
+{
+	for (uint32_t i = 0; i < RESTLESS_SLOTS; i++) {
+		memset(blk_data(g, queue * RESTLESS_SLOTS + i), GUARD, S);
+		*blk_status(g, queue * RESTLESS_SLOTS + i) = GUARD;
+	}
+}
+
+/* Reads into some of the slots of @queue; what has come back is taken. */
+static int read_some(struct blk_rig *g, uint32_t queue, uint64_t *random)
+{
+	while (vd_get_used(&g->q[queue], NULL) >= 0)
+		;
+	for (uint64_t i = vd_random(random) % 30; i && g->q[queue].nr_free >= 3; i--) {
+		uint32_t slot = queue * RESTLESS_SLOTS +
+				(uint32_t)(vd_random(random) >> 32) % RESTLESS_SLOTS;
+
+		if (blk_read(g, queue, slot, slot, S) < 0)
+			return -1;
+	}
+	blk_kick(g, queue);
+	return 0;
+}
+
+/* At any instant of requests under way a reset, or a queue's end, gives the memory back. */
+TEST_F(host, memory_is_the_drivers_after_resets_at_any_instant)
+{
+	struct blk_rig *g = &self->g;
+	uint64_t random = 12;
+
+	ASSERT_EQ(0, blk_start(g));
+	for (uint32_t round = 0; round < RESTLESS_ROUNDS; round++) {
+		uint32_t queue = (uint32_t)(vd_random(&random) >> 40) % 2;
+		bool all = vd_random(&random) >> 62 == 0;
+
+		ASSERT_EQ(0, read_some(g, 0, &random));
+		ASSERT_EQ(0, read_some(g, 1, &random));
+		for (uint64_t i = vd_random(&random) % 4; i; i--)
+			sched_yield();
+		if (all) {
+			blk_wr(g, VIRTIO_MMIO_STATUS, 0);
+		} else {
+			blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, queue);
+			blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
+		}
+		guard(g, queue);
+		if (all)
+			guard(g, !queue);
+		for (uint64_t i = vd_random(&random) % 8; i; i--)
+			sched_yield();
+		ASSERT_TRUE(is_untouched(g, queue));
+		if (!all) {
+			blk_enable_queue(g, queue, BLK_RINGS_GPA + queue * 0x4000, VIRTQ_MAX_SIZE,
+					 true);
+			continue;
+		}
+		ASSERT_TRUE(is_untouched(g, !queue));
+		blk_probe(g, BLK_FEATURES_RW);
+	}
+	ASSERT_EQ(0, g->broken);
+	blk_probe(g, BLK_FEATURES_RW);
+	ASSERT_LE(0, blk_read(g, 0, 7, 7, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 7));
+}
+
 /* ---- Saving ---- */
 
 /* Another device on the same image, with the RAM and the state of @g. */
