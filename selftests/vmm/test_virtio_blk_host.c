@@ -23,6 +23,8 @@ static struct storage {
 	_Atomic uint32_t interrupts; /* calls that end by EINTR first */
 	_Atomic bool closed;	     /* calls wait at the gate */
 	_Atomic uint32_t at_gate, passed;
+	_Atomic uint32_t slow_us; /* that a read takes */
+	_Atomic uint32_t begun;	  /* of these */
 	_Atomic uint32_t flushes, dsync_writes;
 	sem_t gate;
 } storage;
@@ -61,6 +63,10 @@ ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t offset, int flags
 	if (flags & RWF_NOWAIT)
 		return give(EAGAIN);
 	pass_gate();
+	if (storage.slow_us) {
+		storage.begun++;
+		usleep(storage.slow_us);
+	}
 	if (storage.read_error)
 		return give(storage.read_error);
 	if (storage.interrupts) {
@@ -507,6 +513,13 @@ static int read_some(struct blk_rig *g, uint32_t queue, uint64_t *random)
 	return 0;
 }
 
+static bool blk_queue_is_busy(struct blk_rig *g, uint32_t queue)
+{
+	struct virtq_driver *q = &g->q[queue];
+
+	return __atomic_load_n(&q->used->idx, __ATOMIC_ACQUIRE) != q->avail_idx;
+}
+
 /* At any instant of requests under way a reset, or a queue's end, gives the memory back. */
 TEST_F(host, memory_is_the_drivers_after_resets_at_any_instant)
 {
@@ -514,13 +527,16 @@ TEST_F(host, memory_is_the_drivers_after_resets_at_any_instant)
 	uint64_t random = 12;
 
 	ASSERT_EQ(0, blk_start(g));
+	storage.slow_us = 100;
 	for (uint32_t round = 0; round < RESTLESS_ROUNDS; round++) {
-		uint32_t queue = (uint32_t)(vd_random(&random) >> 40) % 2;
+		uint32_t queue = (uint32_t)(vd_random(&random) >> 40) % 2, begun = storage.begun;
 		bool all = vd_random(&random) >> 62 == 0;
 
 		ASSERT_EQ(0, read_some(g, 0, &random));
 		ASSERT_EQ(0, read_some(g, 1, &random));
-		for (uint64_t i = vd_random(&random) % 4; i; i--)
+		/* Half of the time with one that is at the storage. */
+		while (round % 2 && storage.begun == begun &&
+		       (blk_queue_is_busy(g, 0) || blk_queue_is_busy(g, 1)))
 			sched_yield();
 		if (all) {
 			blk_wr(g, VIRTIO_MMIO_STATUS, 0);
@@ -531,8 +547,7 @@ TEST_F(host, memory_is_the_drivers_after_resets_at_any_instant)
 		guard(g, queue);
 		if (all)
 			guard(g, !queue);
-		for (uint64_t i = vd_random(&random) % 8; i; i--)
-			sched_yield();
+		usleep(round % 4 * 50);
 		ASSERT_TRUE(is_untouched(g, queue));
 		if (!all) {
 			blk_enable_queue(g, queue, BLK_RINGS_GPA + queue * 0x4000, VIRTQ_MAX_SIZE,
