@@ -41,7 +41,7 @@ struct ktstr_jobs {
 
 /* From the reporter; the answer to WANT is the same, with the output's descriptor. */
 struct request {
-	enum { REQUEST_WANT, REQUEST_CANCEL } kind;
+	enum request_kind { REQUEST_WANT, REQUEST_CANCEL } kind;
 	uint32_t test;
 	uint32_t has_output; /* of an answer: a descriptor is to come with it */
 };
@@ -354,7 +354,7 @@ static int take_answer(int socket, uint32_t i, int *output)
 	return -EAGAIN;
 }
 
-static int send_request(int socket, int kind, uint32_t test)
+static int send_request(int socket, enum request_kind kind, uint32_t test)
 {
 	const struct request request = {.kind = kind, .test = test};
 

@@ -20,6 +20,8 @@ int harness_signals__open(void)
 		sigaddset(&set, ends[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	/* A file that may not grow (RLIMIT_FSIZE) is an error of who writes it. */
+	signal(SIGXFSZ, SIG_IGN);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() == 1)
 		raise(SIGTERM);
@@ -37,6 +39,7 @@ void harness_signals__close(int fd)
 	 */
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		signal(ends[i], SIG_IGN);
+	signal(SIGXFSZ, SIG_DFL);
 	/* The end by the test's signal is a replay: no core of ours, and nothing may hold it up. */
 	setrlimit(RLIMIT_CORE, &no_core);
 	if (fd >= 0)

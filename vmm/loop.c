@@ -147,12 +147,18 @@ int loop__dispatch(struct loop *loop, int timeout_ms)
 
 int loop__run(struct loop *loop)
 {
+	uint64_t count;
+
 	while (!loop->stop) {
 		int n = loop__dispatch(loop, -1);
 
 		if (n < 0)
 			return n;
 	}
+	/* What is left to do, or another run, is not to find it stopped. */
+	loop->stop = false;
+	while (read(loop->stop_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+		;
 	return 0;
 }
 

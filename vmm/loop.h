@@ -27,7 +27,7 @@ void loop__remove(struct loop_source *source);
  * how many sources were, or -errno. For draining after the end; otherwise use loop__run().
  */
 int loop__dispatch(struct loop *loop, int timeout_ms);
-/* Runs until loop__stop(). 0, or -errno of epoll_wait(). */
+/* Runs until loop__stop(); may then run again. 0, or -errno of epoll_wait(). */
 int loop__run(struct loop *loop);
 /* From any thread. */
 void loop__stop(struct loop *loop);

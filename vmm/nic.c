@@ -38,6 +38,7 @@ static int describe(const struct ktstr_nic *nic, uint32_t index, struct virtio_n
 	*options = (struct virtio_net_options){
 		.pairs = nic->queues ? nic->queues : 1,
 		.rate_bps = nic->rate_bps,
+		.mtu = nic->mtu,
 	};
 	if (nic->network && !is_name(nic->network))
 		return refuse(index,
@@ -49,6 +50,8 @@ static int describe(const struct ktstr_nic *nic, uint32_t index, struct virtio_n
 	if (nic->delay_us > VIRTIO_NET_MAX_DELAY_NS / NS_PER_US)
 		return refuse(index, "a delay of more than 60 s", error);
 	options->delay_ns = nic->delay_us * NS_PER_US;
+	if (nic->mtu > VIRTIO_NET_MAX_MTU || (nic->mtu && nic->mtu < VIRTIO_NET_MIN_MTU))
+		return refuse(index, "an MTU of other than 68 to 65535 bytes", error);
 	if (nic->mac[0] & 1)
 		return refuse(index, "the address is that of a group", error);
 	memcpy(options->mac, nic->mac, MAC_BYTES);
@@ -137,7 +140,7 @@ static bool read_mac(const char *text, uint8_t *mac)
 static const char *read_option(char *name, struct ktstr_nic *nic)
 {
 	char *value = strchr(name, '=');
-	uint64_t queues;
+	uint64_t number;
 
 	if (!value)
 		return "takes " NIC_OPTIONS;
@@ -160,11 +163,18 @@ static const char *read_option(char *name, struct ktstr_nic *nic)
 		return read_mac(value, nic->mac)
 			       ? NULL
 			       : "mac=M takes an address of one station, as 02:00:00:00:00:01";
+	if (!strcmp(name, "mtu")) {
+		if (!read_number(value, "", VIRTIO_NET_MIN_MTU, &number) ||
+		    number > VIRTIO_NET_MAX_MTU)
+			return "mtu=N takes 68 to 65535";
+		nic->mtu = (uint32_t)number;
+		return NULL;
+	}
 	if (strcmp(name, "queues") != 0)
 		return "takes " NIC_OPTIONS;
-	if (!read_number(value, "", 1, &queues) || queues > VIRTIO_NET_MAX_PAIRS)
+	if (!read_number(value, "", 1, &number) || number > VIRTIO_NET_MAX_PAIRS)
 		return "queues=N takes 1 to 16";
-	nic->queues = (uint32_t)queues;
+	nic->queues = (uint32_t)number;
 	return NULL;
 }
 
@@ -201,6 +211,7 @@ void nic_options__write(const struct ktstr_nic *nic, FILE *to)
 	write_number("rate", nic->rate_bps, &comma, to);
 	write_number("delay", nic->delay_us, &comma, to);
 	write_number("queues", nic->queues, &comma, to);
+	write_number("mtu", nic->mtu, &comma, to);
 	if (memcmp(m, no_mac, MAC_BYTES) != 0)
 		fprintf(to, "%smac=%02x:%02x:%02x:%02x:%02x:%02x", comma, m[0], m[1], m[2], m[3],
 			m[4], m[5]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Network interfaces of a machine: from their description to devices and switches, and as text:
- * "network=a,rate=100M,delay=500,queues=2,mac=02:00:00:00:00:01".
+ * "network=a,rate=100M,delay=500,queues=2,mtu=9000,mac=02:00:00:00:00:01".
  */
 #ifndef KTSTR_VMM_NIC_H
 #define KTSTR_VMM_NIC_H
@@ -14,7 +14,7 @@
 
 #include "virtio/net.h"
 
-#define NIC_OPTIONS "network=NAME, rate=N[KMG], delay=US, queues=N, mac=M"
+#define NIC_OPTIONS "network=NAME, rate=N[KMG], delay=US, queues=N, mtu=N, mac=M"
 
 /*
  * Checks @nics and describes the devices: options[i], and networks[i]: which of the networks,

@@ -480,10 +480,10 @@ static void put_nics(FILE *f, const struct ktstr_result *r)
 		fprintf(f,
 			"%s{\"tx_frames\": %" PRIu64 ", \"tx_bytes\": %" PRIu64
 			", \"rx_frames\": %" PRIu64 ", \"rx_bytes\": %" PRIu64
-			", \"rx_dropped\": %" PRIu64 ", \"link_dropped\": %" PRIu64
-			", \"tx_bad\": %" PRIu64 "}",
+			", \"rx_dropped\": %" PRIu64 ", \"rx_too_long\": %" PRIu64
+			", \"link_dropped\": %" PRIu64 ", \"tx_bad\": %" PRIu64 "}",
 			i ? ", " : "", c->tx_frames, c->tx_bytes, c->rx_frames, c->rx_bytes,
-			c->rx_dropped, c->link_dropped, c->tx_bad);
+			c->rx_dropped, c->rx_too_long, c->link_dropped, c->tx_bad);
 	}
 	fputs("]", f);
 }

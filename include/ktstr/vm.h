@@ -146,6 +146,11 @@ struct ktstr_nic {
 	 */
 	uint64_t delay_us;
 	uint32_t queues; /* pairs of them, 1 to 16; 0: 1 */
+	/*
+	 * Bytes behind the Ethernet header of a frame, 68 to 65535: the guest starts with it and can
+	 * set no more. What is larger does not arrive. 0: the guest may set any.
+	 */
+	uint32_t mtu;
 	/* All 0: 02:6b:74:73:74 and its place in the list, from 0 */
 	uint8_t mac[6];
 };
@@ -157,6 +162,7 @@ struct ktstr_nic_counts {
 	uint64_t tx_frames, tx_bytes; /* that it sent */
 	uint64_t rx_frames, rx_bytes; /* that it got */
 	uint64_t rx_dropped;	      /* for which it had no buffer */
+	uint64_t rx_too_long;	      /* for it, and larger than its MTU */
 	uint64_t link_dropped;	      /* sent by it, and too much under way */
 	uint64_t tx_bad;	      /* from its driver, and no frames that could be */
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0-only
 # Writes the seeds of fuzz_virtio_net.c into a directory: virtio_net_corpus.pl DIR. They are in the
-# tree; this is where they come from.
+# tree; this is where they come from, but for found_*, which a run has found.
 use strict;
 use warnings;
 

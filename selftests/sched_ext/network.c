@@ -10,6 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -31,6 +32,10 @@
 #define DATAGRAM 1472u
 #define DATAGRAM_FRAME (DATAGRAM + 42u)
 #define DATAGRAMS 400u
+
+#define MTU 9000u
+#define CPUS 4u
+#define ROUND_TRIPS 100u
 
 #define ETHERTYPE_TEST 0x88b5 /* IEEE 802: local experiments */
 
@@ -150,7 +155,7 @@ static int serve_datagrams(int fd)
 	for (;;) {
 		struct sockaddr_in from;
 		socklen_t length = sizeof(from);
-		uint8_t buf[2048];
+		uint8_t buf[MTU];
 		ssize_t n = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &length);
 
 		uint32_t nr = n == 1 ? 2 * DATAGRAMS : 1;
@@ -351,6 +356,102 @@ KTSTR_TEST(links_have_their_rate_and_delay, .timeout_s = 120,
 	TH_LOG("%.0f bit/s on the link", rate_bps);
 	EXPECT_LE(0.97 * (double)RATE_BPS, rate_bps);
 	EXPECT_GE(1.03 * (double)RATE_BPS, rate_bps);
+}
+
+/* ---- Several queues ---- */
+
+/*
+ * Datagrams to @address and back, each as large as a frame can be or less, from CPU @cpu. Which of
+ * the receive queues the answers came by, as a number that says no more (SO_INCOMING_NAPI_ID);
+ * -ETIMEDOUT: one was lost; -EBADMSG: it is not what was sent.
+ */
+static int talk_on_cpu(const char *address, uint32_t cpu)
+{
+	/* Other flows could be the same one to the device, which has a byte for them. */
+	struct sockaddr_in in = address_of(address),
+			   own = {.sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)(PORT + 16 + cpu))};
+	struct timeval limit = {.tv_sec = 20};
+	static uint8_t out[MTU], back[MTU];
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), queue = 0;
+	int whole = IP_PMTUDISC_DO;
+	socklen_t length = sizeof(queue);
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
+	if (sched_setaffinity(0, sizeof(cpus), &cpus) ||
+	    bind(fd, (struct sockaddr *)&own, sizeof(own)) ||
+	    connect(fd, (struct sockaddr *)&in, sizeof(in)))
+		return -errno;
+	for (uint32_t i = 0; i < ROUND_TRIPS; i++) {
+		size_t size = i % 4 ? 2 + (i * 7919 + cpu * 104729) % (MTU - 28 - 2) : MTU - 28;
+
+		for (size_t at = 0; at < size; at++)
+			out[at] = (uint8_t)(at * 7 + i + cpu);
+		if (send(fd, out, size, 0) != (ssize_t)size)
+			return -errno;
+		if (recv(fd, back, sizeof(back), 0) != (ssize_t)size)
+			return -ETIMEDOUT;
+		if (memcmp(out, back, size) != 0)
+			return -EBADMSG;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_INCOMING_NAPI_ID, &queue, &length))
+		return -errno;
+	close(fd);
+	return queue;
+}
+
+/* The kernel uses a pair of queues for each CPU, and answers come by the pair that asked. */
+KTSTR_TEST(each_cpu_has_its_queues_for_jumbo_frames, .topology = TOPO(1, 1, 4, 1), .timeout_s = 120,
+	   .nics = KTSTR_NICS(NIC(.network = "a", .queues = CPUS, .mtu = MTU),
+			      NIC(.network = "a", .queues = CPUS, .mtu = MTU)))
+{
+	struct sockaddr_in in = address_of("10.0.0.2");
+	int queues[CPUS] = {0}, fd, whole = IP_PMTUDISC_DO, pipes[CPUS][2];
+	struct ifreq ifr = {.ifr_mtu = MTU + 1};
+	static uint8_t data[MTU];
+	struct stream stream;
+	char mtu[16];
+	pid_t peer;
+
+	ASSERT_EQ(0, file__read("/sys/class/net/eth0/mtu", mtu, sizeof(mtu)));
+	EXPECT_STREQ("9000", mtu);
+	EXPECT_EQ(0, access("/sys/class/net/eth0/queues/rx-3", F_OK));
+	EXPECT_EQ(0, access("/sys/class/net/eth0/queues/tx-3", F_OK));
+	EXPECT_NE(0, access("/sys/class/net/eth0/queues/tx-4", F_OK));
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	strcpy(ifr.ifr_name, "eth0");
+	EXPECT_NE(0, ioctl(fd, SIOCSIFMTU, &ifr));
+
+	ASSERT_EQ(0, set_up("eth0", "10.0.0.1"));
+	peer = start_peer("eth1", "10.0.0.2", STREAM_BYTES);
+	ASSERT_LT(0, peer);
+	EXPECT_NE(0, round_trip_us("10.0.0.2", 1)); /* its address is known then */
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
+	EXPECT_EQ(-1, sendto(fd, data, MTU - 27, 0, (struct sockaddr *)&in, sizeof(in)));
+	close(fd);
+	for (uint32_t i = 0; i < CPUS; i++) {
+		ASSERT_EQ(0, pipe(pipes[i]));
+		if (!fork()) {
+			int queue = talk_on_cpu("10.0.0.2", i);
+
+			_exit(write(pipes[i][1], &queue, sizeof(queue)) != sizeof(queue));
+		}
+		close(pipes[i][1]);
+	}
+	for (uint32_t i = 0; i < CPUS; i++) {
+		ASSERT_EQ((ssize_t)sizeof(queues[i]), read(pipes[i][0], &queues[i], sizeof(int)));
+		TH_LOG("CPU %u: queue %d", i, queues[i]);
+		EXPECT_LT(0, queues[i]);
+		for (uint32_t j = 0; j < i; j++)
+			EXPECT_NE(queues[i], queues[j]);
+	}
+	ASSERT_EQ(0, read_stream("10.0.0.2", &stream));
+	EXPECT_EQ(STREAM_BYTES, stream.bytes);
+	EXPECT_EQ(0, stream.wrong);
 }
 
 KTSTR_HARNESS_MAIN

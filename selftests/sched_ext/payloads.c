@@ -118,6 +118,33 @@ const struct ktstr_payload payload_fio_verify = {
 	.timeout_ms = TIMEOUT_MS,
 };
 
+const struct ktstr_payload payload_fio_parallel = {
+	.name = "fio-parallel",
+	.argv = KTSTR_ARGS("fio", "--name=global", "--filename=/dev/vda", "--size=1m",
+			   "--bsrange=512-64k", "--rw=randwrite", "--ioengine=libaio",
+			   "--iodepth=8", "--direct=1", "--verify=crc32c", "--do_verify=1",
+			   "--verify_fatal=1", "--thread", "--output-format=json",
+			   "--output=/tmp/fio-parallel.json", "--name=0", "--offset=0m",
+			   "--cpus_allowed=0", "--name=1", "--offset=16m", "--cpus_allowed=1",
+			   "--name=2", "--offset=32m", "--cpus_allowed=2", "--name=3",
+			   "--offset=48m", "--cpus_allowed=3"),
+	.output = KTSTR_OUTPUT_JSON,
+	.output_file = "/tmp/fio-parallel.json",
+	.metrics = KTSTR_METRICS({.name = "error",
+				  .source = "jobs.*.error",
+				  .pick = KTSTR_PICK_GREATEST,
+				  .maximum = KTSTR_LIMIT(0)},
+				 {.name = "least_written",
+				  .source = "jobs.*.write.io_bytes",
+				  .pick = KTSTR_PICK_LEAST,
+				  .minimum = KTSTR_LIMIT(1 << 20)},
+				 {.name = "least_read",
+				  .source = "jobs.*.read.io_bytes",
+				  .pick = KTSTR_PICK_LEAST,
+				  .minimum = KTSTR_LIMIT(1 << 20)}),
+	.timeout_ms = TIMEOUT_MS,
+};
+
 /*
  * Its log, a line a period: idx perf run period start end rel_st slack c_duration c_period wu_lat
  */

@@ -20,6 +20,8 @@ extern const struct ktstr_payload payload_hackbench;
 extern const struct ktstr_payload payload_fio;
 /* fio: 1 MiB written to a file of /mnt, read back and compared, 8 blocks at once. Needs "fio". */
 extern const struct ktstr_payload payload_fio_verify;
+/* fio: four jobs, each on a CPU and a part of /dev/vda of its own, do the same. Needs "fio". */
+extern const struct ktstr_payload payload_fio_parallel;
 /* rt-app: a task of 100 us each 20 ms. Needs "rt-app" and "./rt-app.json". */
 extern const struct ktstr_payload payload_rt_app;
 /* schbench: two workers for 2 s. Needs "schbench". */

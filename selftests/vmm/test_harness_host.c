@@ -5,7 +5,10 @@
  */
 #include "kselftest_harness.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <ktstr/proto.h>
@@ -858,6 +861,24 @@ TEST_F(harness, run_that_breaks_in_the_monitor_fails_with_the_reason)
 	run(self, "", false);
 	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
 	EXPECT_STREQ("# HOST_ERROR: vCPU 0: KVM_RUN: Input/output error\n", printed(self));
+}
+
+/* ---- signals ---- */
+
+TEST(limit_of_files_is_an_error_and_no_end_while_a_machine_runs)
+{
+	const struct rlimit limit = {1, RLIM_INFINITY};
+	int file = memfd_create("grows", MFD_CLOEXEC), fd = harness_signals__open();
+	struct sigaction now;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	EXPECT_EQ(-1, ftruncate(file, 2));
+	EXPECT_EQ(EFBIG, errno);
+	harness_signals__close(fd);
+	ASSERT_EQ(0, sigaction(SIGXFSZ, NULL, &now));
+	EXPECT_EQ(SIG_DFL, now.sa_handler); /* a test that ends by it ends so */
+	close(file);
 }
 
 TEST_HARNESS_MAIN

@@ -142,4 +142,15 @@ TEST_F(loop, another_thread_can_stop_it)
 	pthread_join(thread, NULL);
 }
 
+TEST_F(loop, what_was_stopped_runs_again)
+{
+	loop__stop(self->loop);
+	EXPECT_EQ(0, loop__run(self->loop));
+	EXPECT_EQ(0, loop__dispatch(self->loop, 0)); /* nothing is left of the stop */
+	signal_fd(self->fds[0]);
+	loop__stop(self->loop);
+	EXPECT_EQ(0, loop__run(self->loop));
+	EXPECT_LE(1, self->calls[0]);
+}
+
 TEST_HARNESS_MAIN

@@ -170,6 +170,117 @@ TEST_F(link, time_in_which_nothing_was_to_be_sent_is_not_made_up_for)
 	EXPECT_EQ(2 * S - LINK_CATCH_UP_NS + 1000000, l->busy_until_ns);
 }
 
+/* A connection that has @window bytes under way and is told at once of what arrived. */
+struct flow {
+	uint64_t window, under_way;
+	uint32_t segment; /* bytes of a frame that is to be cut into ones of 1448 bytes of data */
+	uint64_t late_ns; /* the thread looks up to so much later than it wants to */
+	uint64_t wire_bytes, segments;
+	uint64_t most_in_100ms; /* wire bytes */
+};
+
+static bool send_segment(struct net_link *l, struct flow *flow, struct net_frame *f,
+			 struct iovec *iov, uint64_t now)
+{
+	static const struct virtio_net_hdr_v1 none;
+
+	iov->iov_len = flow->segment;
+	if (!net_frame__init(f, &none, 0, iov, 1, flow->segment))
+		return false;
+	if (flow->segment > 1514) {
+		f->headers = 66;
+		f->header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		f->header.gso_size = 1448;
+	}
+	flow->under_way += flow->segment;
+	return net_link__send(l, f, now);
+}
+
+/* Until @end, from 0 on, as the NIC does it. */
+static bool run_flow(struct net_link *l, struct flow *flow, struct iovec *iov, uint64_t end)
+{
+	uint64_t now = 0, random = 11, window_start = 0, in_window = 0;
+	struct net_frame f;
+	struct iovec got;
+
+	while (now < end) {
+		bool more = true, ready;
+
+		while (net_link__arrived(l, now, &f, &got)) {
+			uint64_t bytes = net_frame__wire_bytes(&f);
+
+			net_link__taken(l);
+			flow->under_way -= flow->segment;
+			flow->wire_bytes += bytes;
+			flow->segments++;
+			if (now - window_start >= 100000000) {
+				window_start = now;
+				in_window = 0;
+			}
+			in_window += bytes;
+			if (in_window > flow->most_in_100ms)
+				flow->most_in_100ms = in_window;
+		}
+		while ((ready = net_link__ready(l, now))) {
+			more = flow->under_way + flow->segment <= flow->window;
+			if (!more)
+				break;
+			if (!send_segment(l, flow, &f, iov, now))
+				return false;
+		}
+		if (ready && !more)
+			l->waiting = false;
+		now = net_link__next_ns(l);
+		if (!now)
+			return false;
+		now += flow->late_ns ? vd_random(&random) % flow->late_ns : 0;
+	}
+	return true;
+}
+
+/* One with enough under way has the whole rate, and no more, with a thread that is on time or late.
+ */
+TEST_F(link, connection_has_the_rate_of_the_link)
+{
+	static const uint64_t rates[] = {10 * MBIT, 1000 * MBIT}, late[] = {1, 2000000};
+	static const uint32_t segments[] = {1514, 65226};
+
+	for (uint32_t i = 0; i < 8; i++) {
+		uint64_t rate = rates[i & 1];
+		struct flow flow = {.window = 2u << 20,
+				    .segment = segments[i >> 1 & 1],
+				    .late_ns = late[i >> 2 & 1]};
+
+		net_link__free(&self->l);
+		ASSERT_EQ(0, net_link__init(&self->l, rate, 5000000));
+		ASSERT_TRUE(run_flow(&self->l, &flow, &self->iov, 2 * S));
+		/* But for the first 5 ms, and what of the last frame is missing. */
+		EXPECT_LE(rate / 8 * 2 * 99 / 100 - 70000, flow.wire_bytes)
+		{
+			TH_LOG("case %u", i);
+		}
+		EXPECT_GE(rate / 8 * 2 + rate / 8 / 1000 * 2, flow.wire_bytes);
+		/* A late thread finds at once what came meanwhile. */
+		EXPECT_GE(rate / 80 + rate / 8 * 4 / 1000 + 70000, flow.most_in_100ms);
+	}
+}
+
+/* One with little under way is as fast as its round trip: 10 ms, and the time of the frame. */
+TEST_F(link, connection_with_a_small_window_has_a_window_a_round_trip)
+{
+	static const uint64_t rates[] = {10 * MBIT, 1000 * MBIT};
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct flow flow = {.window = 1514, .segment = 1514};
+		uint64_t trip = 10000000 + 1514 * 8 * S / rates[i];
+
+		net_link__free(&self->l);
+		ASSERT_EQ(0, net_link__init(&self->l, rates[i], 10000000));
+		ASSERT_TRUE(run_flow(&self->l, &flow, &self->iov, 2 * S));
+		EXPECT_EQ(2 * S / trip, flow.segments);
+	}
+}
+
 /* Round and round its memory, with all sizes: what fits comes out whole, the rest is refused. */
 TEST_F(link, what_is_under_way_is_bounded_and_in_order)
 {
@@ -279,6 +390,7 @@ TEST(nic_with_a_delay_delivers_no_earlier)
 TEST(more_under_way_than_there_is_room_is_dropped_and_counted)
 {
 	struct virtio_net_options options = {.delay_ns = VIRTIO_NET_MAX_DELAY_NS};
+	struct ktstr_error error = {0};
 	uint32_t length = 65000, fit = 0;
 
 	ASSERT_EQ(0, create_pair(&options));
@@ -292,7 +404,8 @@ TEST(more_under_way_than_there_is_room_is_dropped_and_counted)
 	EXPECT_EQ(300 - LINK_BYTES / 65088, virtio_net__counts(rig.nics[0].n)->link_dropped);
 	/* What is under way is not state, and a reset loses it. */
 	EXPECT_EQ(-EBUSY, virtio_mmio__save(rig.nics[0].t, in,
-					    virtio_mmio__state_size(rig.nics[0].t), NULL));
+					    virtio_mmio__state_size(rig.nics[0].t), &error));
+	EXPECT_NE(NULL, strstr(error.reason, "under way on its link"));
 	nd_wr(&rig.nics[0], VIRTIO_MMIO_STATUS, 0);
 	EXPECT_EQ(0, virtio_mmio__save(rig.nics[0].t, in, virtio_mmio__state_size(rig.nics[0].t),
 				       NULL));

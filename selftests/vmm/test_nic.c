@@ -47,12 +47,14 @@ TEST_F(nic, address_is_of_its_place_or_as_given)
 
 TEST_F(nic, units_are_those_of_the_device)
 {
-	const struct ktstr_nic nic = {.rate_bps = 10000000, .delay_us = 1500, .queues = 3};
+	const struct ktstr_nic nic = {
+		.rate_bps = 10000000, .delay_us = 1500, .queues = 3, .mtu = 9000};
 
 	ASSERT_EQ(0, nic__describe(&nic, 1, self->options, self->networks, &self->error));
 	EXPECT_EQ(10000000, self->options[0].rate_bps);
 	EXPECT_EQ(1500000, self->options[0].delay_ns);
 	EXPECT_EQ(3, self->options[0].pairs);
+	EXPECT_EQ(9000, self->options[0].mtu);
 }
 
 TEST_F(nic, descriptions_that_cannot_be_are_refused_with_their_number)
@@ -67,6 +69,8 @@ TEST_F(nic, descriptions_that_cannot_be_are_refused_with_their_number)
 		{{.network = "123456789012345678901234567890123"}, "name"},
 		{{.queues = 17}, "16 pairs"},
 		{{.delay_us = 60000001}, "60 s"},
+		{{.mtu = 67}, "MTU"},
+		{{.mtu = 65536}, "MTU"},
 		{{.mac = {1}}, "group"},
 		{{.network = "a", .mac = {2, 'k', 't', 's', 't', 0}}, "another"},
 	};
@@ -96,8 +100,8 @@ TEST_F(nic, more_than_there_is_room_for_are_refused)
 
 TEST(settings_are_read_and_written_as_text)
 {
-	static const char all[] =
-		"network=a-1_x.y,rate=2500000,delay=60000000,queues=16,mac=a6:0b:0c:0d:0e:ff";
+	static const char all[] = "network=a-1_x.y,rate=2500000,delay=60000000,queues=16,mtu=68,"
+				  "mac=a6:0b:0c:0d:0e:ff";
 	struct ktstr_nic nic = {0};
 	char text[200], *written = NULL;
 	size_t length;
@@ -109,6 +113,7 @@ TEST(settings_are_read_and_written_as_text)
 	EXPECT_EQ(2500000, nic.rate_bps);
 	EXPECT_EQ(60000000, nic.delay_us);
 	EXPECT_EQ(16, nic.queues);
+	EXPECT_EQ(68, nic.mtu);
 	EXPECT_EQ(0, memcmp(nic.mac, "\xa6\x0b\x0c\x0d\x0e\xff", 6));
 	nic_options__write(&nic, f);
 	fclose(f);
@@ -174,6 +179,9 @@ TEST(settings_that_cannot_be_are_refused_with_what_they_take)
 		{"queues=0", "queues=N"},
 		{"queues=17", "queues=N"},
 		{"queues=4294967297", "queues=N"},
+		{"mtu=67", "mtu=N"},
+		{"mtu=65536", "mtu=N"},
+		{"mtu=9K", "mtu=N"},
 		{"mac=", "mac=M"},
 		{"mac=02:00:00:00:00", "mac=M"},
 		{"mac=02:00:00:00:00:0", "mac=M"},

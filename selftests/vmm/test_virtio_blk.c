@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -371,7 +373,8 @@ struct planned {
 };
 
 struct model {
-	uint8_t content[SECTORS]; /* byte that fills each sector */
+	uint8_t content[SECTORS];	 /* byte that fills each sector */
+	uint32_t first_chunk, nr_chunks; /* that its requests are about */
 	bool busy[CHUNKS];
 	struct planned in_flight[VIRTIO_BLK_MAX_QUEUES][VIRTQ_MAX_SIZE]; /* by head */
 	uint32_t slots[BLK_SLOTS], nr_slots;
@@ -384,7 +387,8 @@ static int plan(struct blk_rig *g, struct model *m, uint64_t *rng, struct planne
 	uint64_t r = vd_random(rng);
 	uint64_t sector;
 
-	*p = (struct planned){.chunk = (uint32_t)(r >> 8) % CHUNKS, .fill = (uint8_t)(r >> 20)};
+	*p = (struct planned){.chunk = m->first_chunk + (uint32_t)(r >> 8) % m->nr_chunks,
+			      .fill = (uint8_t)(r >> 20)};
 	p->first = (uint32_t)(r >> 28) % CHUNK;
 	p->sectors = 1 + (uint32_t)(r >> 33) % (CHUNK - p->first);
 	p->slot = m->slots[m->nr_slots - 1];
@@ -451,6 +455,7 @@ TEST_F(blk, random_sequences_agree_with_a_model)
 	uint64_t rng = SEED;
 
 	TH_LOG("seed 0x%llx", (unsigned long long)SEED);
+	m->nr_chunks = CHUNKS;
 	ASSERT_EQ(0, ftruncate(self->image, 0));
 	ASSERT_EQ(0, ftruncate(self->image, SECTORS * S));
 	for (uint32_t i = 0; i < BLK_SLOTS; i++)
@@ -495,6 +500,129 @@ TEST_F(blk, random_sequences_agree_with_a_model)
 	}
 	EXPECT_EQ(0, g->broken);
 	free(m);
+}
+
+/* ---- A thread for each queue, as Linux has a CPU for each ---- */
+
+#define THREADS 4u
+#define THREAD_REQUESTS 8000u
+#define THREAD_DEPTH 40u
+
+/* What an interrupt wakes. */
+static pthread_mutex_t irq_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t irq_cond = PTHREAD_COND_INITIALIZER;
+static uint64_t irqs;
+static _Atomic uint32_t threads_left;
+
+struct cpu {
+	struct blk_rig *g;
+	struct model m;
+	uint32_t queue;
+	const char *wrong;
+};
+
+/* Waits for an interrupt if there is still nothing. */
+static int take_used(struct cpu *c)
+{
+	struct virtq_driver *q = &c->g->q[c->queue];
+	uint64_t seen;
+	int head;
+
+	for (;;) {
+		pthread_mutex_lock(&irq_lock);
+		seen = irqs;
+		pthread_mutex_unlock(&irq_lock);
+		head = vd_get_used(q, NULL);
+		if (head != -EAGAIN)
+			return head;
+		pthread_mutex_lock(&irq_lock);
+		while (seen == irqs)
+			pthread_cond_wait(&irq_cond, &irq_lock);
+		pthread_mutex_unlock(&irq_lock);
+	}
+}
+
+static void *cpu_thread(void *opaque)
+{
+	struct cpu *c = opaque;
+	uint64_t rng = SEED + c->queue;
+	uint32_t sent = 0, got = 0, want = 1;
+
+	while (got < THREAD_REQUESTS && !c->wrong) {
+		struct planned p;
+		int head;
+
+		while (sent < THREAD_REQUESTS && sent - got < want) {
+			head = plan(c->g, &c->m, &rng, &p, c->queue);
+			if (head < 0)
+				break;
+			c->m.busy[p.chunk] = true;
+			c->m.nr_slots--;
+			c->m.in_flight[c->queue][head] = p;
+			sent++;
+		}
+		blk_kick(c->g, c->queue);
+		if (sent == got)
+			continue;
+		/* From time to time all that is under way, or one request at a time. */
+		want = 1 + (uint32_t)(vd_random(&rng) >> 32) % THREAD_DEPTH;
+		head = take_used(c);
+		c->wrong = head < 0 ? "used ring"
+				    : check(c->g, &c->m, &c->m.in_flight[c->queue][head]);
+		got++;
+	}
+	if (!--threads_left)
+		eventfd_write(c->g->irq_fd, 1);
+	return NULL;
+}
+
+TEST_F(blk, queues_of_several_threads_agree_with_their_models)
+{
+	struct blk_rig *g = &self->g;
+	struct cpu *cpus = calloc(THREADS, sizeof(*cpus));
+	pthread_t threads[THREADS];
+
+	if (!g->own_thread)
+		ASSERT_EQ(0, blk_start(g));
+	ASSERT_EQ(THREADS, g->nr_queues);
+	ASSERT_EQ(0, ftruncate(self->image, 0));
+	ASSERT_EQ(0, ftruncate(self->image, SECTORS * S));
+	threads_left = THREADS;
+	for (uint32_t i = 0; i < THREADS; i++) {
+		cpus[i].g = g;
+		cpus[i].queue = i;
+		cpus[i].m.first_chunk = i * (CHUNKS / THREADS);
+		cpus[i].m.nr_chunks = CHUNKS / THREADS;
+		for (uint32_t slot = i; slot < BLK_SLOTS; slot += THREADS)
+			cpus[i].m.slots[cpus[i].m.nr_slots++] = slot;
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, cpu_thread, &cpus[i]));
+	}
+	while (threads_left) {
+		struct pollfd irq = {.fd = g->irq_fd, .events = POLLIN};
+
+		ASSERT_EQ(1, poll(&irq, 1, -1));
+		blk_edges(g);
+		pthread_mutex_lock(&irq_lock);
+		irqs++;
+		pthread_cond_broadcast(&irq_cond);
+		pthread_mutex_unlock(&irq_lock);
+	}
+	for (uint32_t i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(NULL, cpus[i].wrong)
+		{
+			TH_LOG("queue %u: %s", i, cpus[i].wrong);
+		}
+	}
+	for (uint32_t i = 0; i < SECTORS; i++) {
+		uint8_t buf[S];
+
+		ASSERT_EQ((ssize_t)S, pread(self->image, buf, S, (off_t)i * S));
+		ASSERT_EQ(cpus[i / (SECTORS / THREADS)].m.content[i], buf[0]);
+		ASSERT_EQ(0, memcmp(buf, buf + 1, S - 1));
+	}
+	EXPECT_EQ(0, g->broken);
+	free(cpus);
 }
 
 TEST_HARNESS_MAIN

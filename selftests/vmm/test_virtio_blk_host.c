@@ -23,6 +23,8 @@ static struct storage {
 	_Atomic uint32_t interrupts; /* calls that end by EINTR first */
 	_Atomic bool closed;	     /* calls wait at the gate */
 	_Atomic uint32_t at_gate, passed;
+	_Atomic uint32_t slow_us; /* that a read takes */
+	_Atomic uint32_t begun;	  /* of these */
 	_Atomic uint32_t flushes, dsync_writes;
 	sem_t gate;
 } storage;
@@ -61,6 +63,10 @@ ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t offset, int flags
 	if (flags & RWF_NOWAIT)
 		return give(EAGAIN);
 	pass_gate();
+	if (storage.slow_us) {
+		storage.begun++;
+		usleep(storage.slow_us);
+	}
 	if (storage.read_error)
 		return give(storage.read_error);
 	if (storage.interrupts) {
@@ -389,64 +395,316 @@ TEST_F(host, stop_waits_for_what_is_in_flight)
 	EXPECT_EQ(1, storage.passed);
 }
 
-/* A queue that is taken back and given anew: what was under way is not returned on the new one. */
-TEST_F(host, chains_of_a_queue_that_was_reset_do_not_come_back)
+static void *stop_queue_thread(void *opaque)
 {
-	struct blk_rig *g = &self->g;
+	struct blk_rig *g = opaque;
 
-	storage.closed = true;
-	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
-	blk_kick(g, 0);
-	blk_run(g);
-	wait_at_gate(1);
-	blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
 	blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
-	blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
-	open_gate();
-	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
-	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
-	while (storage.passed < 1)
-		sched_yield();
-	virtio_blk__stop(g->b);
-	EXPECT_EQ(-EAGAIN, vd_get_used(&g->q[0], NULL));
-	EXPECT_EQ(BLK_PENDING, *blk_status(g, 0));
+	return (void *)(uintptr_t)storage.passed;
 }
 
-/* The driver takes a queue back with all of its requests under way, again and again. */
-TEST_F(host, queue_that_is_reset_while_all_requests_are_taken_goes_on)
+/* Queue 0, which is selected, is taken back by another vCPU. It is so at once for all to see. */
+static bool begin_stop(struct blk_rig *g, pthread_t *thread)
+{
+	blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
+	if (pthread_create(thread, NULL, stop_queue_thread, g))
+		return false;
+	while (blk_rd(g, VIRTIO_MMIO_QUEUE_READY))
+		sched_yield();
+	return true;
+}
+
+/* §4.2.2.2: when it is, the memory of what was under way is the driver's; the other queue goes on.
+ */
+TEST_F(host, queue_that_is_taken_back_waits_for_its_requests_alone)
 {
 	struct blk_rig *g = &self->g;
+	void *passed = NULL;
+	pthread_t thread;
 
+	ASSERT_EQ(0, blk_start(g));
+	storage.closed = true;
+	ASSERT_LE(0, blk_read(g, 1, 0, 0, S));
+	blk_kick(g, 1);
+	wait_at_gate(1);
+	ASSERT_LE(0, blk_read(g, 0, 1, 1, S));
+	blk_kick(g, 0);
+	wait_at_gate(2);
+	ASSERT_TRUE(begin_stop(g, &thread));
+	sem_post(&storage.gate);
+	sem_post(&storage.gate);
+	ASSERT_EQ(0, pthread_join(thread, &passed));
+	EXPECT_LE(1, (uintptr_t)passed);
+	EXPECT_EQ(BLK_PENDING, *blk_status(g, 1));
+	EXPECT_EQ(2, blk_data(g, 1)[0]);
+	storage.closed = false;
+	ASSERT_LE(0, blk_wait(g, 1, NULL));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, 0));
+	blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
+	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
+	EXPECT_EQ(-EAGAIN, vd_get_used(&g->q[0], NULL)); /* what was under way does not come back */
+	EXPECT_EQ(0, g->broken);
+}
+
+/* And again and again, with all of its requests under way, and given anew before they have ended.
+ */
+TEST_F(host, queue_that_is_taken_back_while_all_requests_are_taken_goes_on)
+{
+	struct blk_rig *g = &self->g;
+	pthread_t threads[8];
+
+	ASSERT_EQ(0, blk_start(g));
 	storage.closed = true;
 	for (uint32_t round = 0; round < 8; round++) {
 		for (uint32_t i = 0; i < 85; i++)
 			ASSERT_LE(0, blk_read(g, 0, i, i, S));
 		blk_kick(g, 0);
-		blk_run(g);
-		blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, 0);
-		blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
+		wait_at_gate(16);
+		ASSERT_TRUE(begin_stop(g, &threads[round]));
 		blk_enable_queue(g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
 	}
 	ASSERT_LE(0, blk_read(g, 0, 5, 5, S));
 	open_gate();
 	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 5));
+	for (uint32_t round = 0; round < 8; round++)
+		pthread_join(threads[round], NULL);
 	EXPECT_EQ(0, g->broken);
 }
 
-TEST_F(host, state_is_not_saved_with_a_request_in_flight)
+#define RESTLESS_ROUNDS 1500u
+#define RESTLESS_SLOTS 64u /* of each queue */
+#define GUARD 0xa5
+
+static bool is_untouched(struct blk_rig *g, uint32_t queue)
+{
+	for (uint32_t i = 0; i < RESTLESS_SLOTS; i++) {
+		uint32_t slot = queue * RESTLESS_SLOTS + i;
+		const uint8_t *data = blk_data(g, slot);
+
+		if (*blk_status(g, slot) != GUARD || data[0] != GUARD ||
+		    memcmp(data, data + 1, S - 1) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void guard(struct blk_rig *g, uint32_t queue)
+{
+	for (uint32_t i = 0; i < RESTLESS_SLOTS; i++) {
+		memset(blk_data(g, queue * RESTLESS_SLOTS + i), GUARD, S);
+		*blk_status(g, queue * RESTLESS_SLOTS + i) = GUARD;
+	}
+}
+
+/* Reads into some of the slots of @queue; what has come back is taken. */
+static int read_some(struct blk_rig *g, uint32_t queue, uint64_t *random)
+{
+	while (vd_get_used(&g->q[queue], NULL) >= 0)
+		;
+	for (uint64_t i = vd_random(random) % 30; i && g->q[queue].nr_free >= 3; i--) {
+		uint32_t slot = queue * RESTLESS_SLOTS +
+				(uint32_t)(vd_random(random) >> 32) % RESTLESS_SLOTS;
+
+		if (blk_read(g, queue, slot, slot, S) < 0)
+			return -1;
+	}
+	blk_kick(g, queue);
+	return 0;
+}
+
+static bool blk_queue_is_busy(struct blk_rig *g, uint32_t queue)
+{
+	struct virtq_driver *q = &g->q[queue];
+
+	return __atomic_load_n(&q->used->idx, __ATOMIC_ACQUIRE) != q->avail_idx;
+}
+
+/* At any instant of requests under way a reset, or a queue's end, gives the memory back. */
+TEST_F(host, memory_is_the_drivers_after_resets_at_any_instant)
 {
 	struct blk_rig *g = &self->g;
-	size_t size = virtio_mmio__state_size(g->t);
-	void *state = malloc(size);
+	uint64_t random = 12;
 
+	ASSERT_EQ(0, blk_start(g));
+	storage.slow_us = 100;
+	for (uint32_t round = 0; round < RESTLESS_ROUNDS; round++) {
+		uint32_t queue = (uint32_t)(vd_random(&random) >> 40) % 2, begun = storage.begun;
+		bool all = vd_random(&random) >> 62 == 0;
+
+		ASSERT_EQ(0, read_some(g, 0, &random));
+		ASSERT_EQ(0, read_some(g, 1, &random));
+		/* Half of the time with one that is at the storage. */
+		while (round % 2 && storage.begun == begun &&
+		       (blk_queue_is_busy(g, 0) || blk_queue_is_busy(g, 1)))
+			sched_yield();
+		if (all) {
+			blk_wr(g, VIRTIO_MMIO_STATUS, 0);
+		} else {
+			blk_wr(g, VIRTIO_MMIO_QUEUE_SEL, queue);
+			blk_wr(g, VIRTIO_MMIO_QUEUE_READY, 0);
+		}
+		guard(g, queue);
+		if (all)
+			guard(g, !queue);
+		usleep(round % 4 * 50);
+		ASSERT_TRUE(is_untouched(g, queue));
+		if (!all) {
+			blk_enable_queue(g, queue, BLK_RINGS_GPA + queue * 0x4000, VIRTQ_MAX_SIZE,
+					 true);
+			continue;
+		}
+		ASSERT_TRUE(is_untouched(g, !queue));
+		blk_probe(g, BLK_FEATURES_RW);
+	}
+	ASSERT_EQ(0, g->broken);
+	blk_probe(g, BLK_FEATURES_RW);
+	ASSERT_LE(0, blk_read(g, 0, 7, 7, S));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 7));
+}
+
+/* ---- Saving ---- */
+
+/* Another device on the same image, with the RAM and the state of @g. */
+static int copy_of(struct blk_rig *g, int image, struct virtio_blk_options options,
+		   const void *state, size_t size, struct blk_rig *copy)
+{
+	int err;
+
+	options.fd = dup(image);
+	err = blk_create(copy, &options);
+	if (err)
+		return err;
+	memcpy(gmem__ptr(&copy->mem, 0, BLK_RAM), gmem__ptr(&g->mem, 0, BLK_RAM), BLK_RAM);
+	copy->nr_queues = g->nr_queues;
+	for (uint32_t i = 0; i < g->nr_queues; i++) {
+		copy->q[i] = g->q[i];
+		copy->q[i].mem = &copy->mem;
+		copy->q[i].desc = gmem__ptr(&copy->mem, g->q[i].desc_gpa, 1);
+		copy->q[i].avail = gmem__ptr(&copy->mem, g->q[i].avail_gpa, 1);
+		copy->q[i].used = gmem__ptr(&copy->mem, g->q[i].used_gpa, 1);
+	}
+	return virtio_mmio__load(copy->t, state, size, NULL);
+}
+
+struct saver {
+	struct blk_rig *g;
+	void *state;
+	size_t size;
+	int result;
+};
+
+static void *save_thread(void *opaque)
+{
+	struct saver *s = opaque;
+
+	s->result = virtio_mmio__save(s->g->t, s->state, s->size, NULL);
+	return NULL;
+}
+
+/* With what the driver has sent and nobody has looked at: in the copy all of it has ended, once. */
+TEST_F(host, save_waits_for_what_is_in_flight)
+{
+	struct virtio_blk_options options = {
+		.sectors = SECTORS, .queues = 2, .engine = FILE_IO_THREADS};
+	struct saver s = {.g = &self->g, .size = virtio_mmio__state_size(self->g.t), .result = 1};
+	struct blk_rig *g = &self->g, copy;
+	pthread_t thread;
+
+	s.state = malloc(s.size);
+	ASSERT_EQ(0, blk_start(g));
 	storage.closed = true;
-	ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+	for (uint32_t i = 0; i < 20; i++)
+		ASSERT_LE(0, blk_read(g, i % 2, i, i, S));
 	blk_kick(g, 0);
-	blk_run(g);
-	EXPECT_EQ(-EBUSY, virtio_mmio__save(g->t, state, size, NULL));
+	blk_kick(g, 1);
+	wait_at_gate(16);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, save_thread, &s));
+	ASSERT_LE(0, blk_read(g, 0, 20, 20, S));
+	blk_kick(g, 0);
 	open_gate();
-	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
-	EXPECT_EQ(0, virtio_mmio__save(g->t, state, size, NULL));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_EQ(0, s.result);
+	ASSERT_EQ(0, copy_of(g, self->image, options, s.state, s.size, &copy));
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, blk_rd(&copy, VIRTIO_MMIO_INTERRUPT_STATUS));
+	EXPECT_EQ(1, blk_edges(&copy));
+	blk_run(&copy);
+	for (uint32_t i = 0; i < 21; i++) {
+		ASSERT_LE(0, blk_wait(&copy, i % 2, NULL));
+		EXPECT_EQ(i + 1, blk_data(&copy, i)[0]);
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&copy, i));
+	}
+	EXPECT_EQ(-EAGAIN, vd_get_used(&copy.q[0], NULL));
+	EXPECT_EQ(-EAGAIN, vd_get_used(&copy.q[1], NULL));
+	blk_destroy(&copy);
+	free(s.state);
+}
+
+/* An interrupt that is held back for more is one that the copy's driver has not had. */
+TEST_F(host, save_lets_no_interrupt_be_held)
+{
+	struct virtio_blk_options options = {
+		.sectors = SECTORS, .queues = 2, .engine = FILE_IO_THREADS};
+	size_t size = virtio_mmio__state_size(self->g.t);
+	struct blk_rig *g = &self->g, copy;
+	void *state = malloc(size);
+	bool held = false;
+
+	for (uint32_t i = 0; i < 10000 && !held; i++) {
+		blk_edges(g);
+		blk_wr(g, VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+		ASSERT_LE(0, blk_read(g, 0, 0, 0, S));
+		blk_kick(g, 0);
+		while (__atomic_load_n(&g->q[0].used->idx, __ATOMIC_ACQUIRE) == g->q[0].last_used)
+			loop__dispatch(virtio_blk__loop(g->b), -1);
+		held = !blk_rd(g, VIRTIO_MMIO_INTERRUPT_STATUS);
+		if (!held)
+			ASSERT_LE(0, vd_get_used(&g->q[0], NULL));
+	}
+	ASSERT_TRUE(held);
+	ASSERT_EQ(0, virtio_mmio__save(g->t, state, size, NULL));
+	ASSERT_EQ(0, copy_of(g, self->image, options, state, size, &copy));
+	EXPECT_EQ(VIRTIO_MMIO_INT_VRING, blk_rd(&copy, VIRTIO_MMIO_INTERRUPT_STATUS));
+	EXPECT_EQ(1, blk_edges(&copy));
+	blk_destroy(&copy);
+	free(state);
+}
+
+/* What waits for the throttle is done, and the copy pays for it. */
+TEST_F(host, save_does_not_wait_for_the_throttle)
+{
+	struct virtio_blk_options options = {.fd = dup(self->image),
+					     .sectors = SECTORS,
+					     .queues = 1,
+					     .engine = FILE_IO_THREADS,
+					     .operations = {.rate = 1, .burst = 2}};
+	struct blk_rig g, copy;
+	size_t size;
+	void *state;
+
+	ASSERT_EQ(0, blk_create(&g, &options));
+	size = virtio_mmio__state_size(g.t);
+	state = malloc(size);
+	blk_probe(&g, BLK_FEATURES_RW);
+	for (uint32_t i = 0; i < 80; i++)
+		ASSERT_LE(0, blk_read(&g, 0, i, i, S));
+	blk_kick(&g, 0);
+	blk_run(&g);
+	EXPECT_EQ(BLK_PENDING, *blk_status(&g, 79));
+	ASSERT_EQ(0, virtio_mmio__save(g.t, state, size, NULL));
+	for (uint32_t i = 0; i < 80; i++)
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, i));
+	/* 78 s are owed. */
+	ASSERT_EQ(0, copy_of(&g, self->image, options, state, size, &copy));
+	for (uint32_t i = 0; i < 80; i++)
+		ASSERT_LE(0, blk_wait(&copy, 0, NULL));
+	ASSERT_LE(0, blk_read(&copy, 0, 0, 0, S));
+	ASSERT_LE(0, blk_flush(&copy, 0, 1));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&copy, 1));
+	blk_run(&copy);
+	EXPECT_EQ(BLK_PENDING, *blk_status(&copy, 0));
+	blk_destroy(&copy);
+	blk_destroy(&g);
 	free(state);
 }
 
@@ -479,6 +737,42 @@ TEST_F(host, throttled_requests_wait_and_are_dropped_by_a_reset)
 	ASSERT_LE(0, blk_flush(&g, 0, 5));
 	EXPECT_EQ(VIRTIO_BLK_S_OK, blk_end(&g, 5));
 	EXPECT_EQ(0, g.broken);
+	blk_destroy(&g);
+}
+
+/* They are not waited for, as nothing of them has begun, and take no room any more. */
+TEST_F(host, throttled_requests_go_with_their_queue)
+{
+	struct virtio_blk_options options = {.fd = dup(self->image),
+					     .sectors = SECTORS,
+					     .queues = 2,
+					     .engine = FILE_IO_THREADS,
+					     .operations = {.rate = 1, .burst = 1}};
+	struct vd_buffer id = {blk_data_gpa(100), 20, true};
+	struct blk_rig g;
+
+	ASSERT_EQ(0, blk_create(&g, &options));
+	blk_probe(&g, BLK_FEATURES_RW);
+	ASSERT_LE(0, blk_read(&g, 1, 90, 90, S));
+	ASSERT_LE(0, blk_read(&g, 1, 91, 91, S));
+	ASSERT_LE(0, blk_wait(&g, 1, NULL));
+	for (uint32_t round = 0; round < 8; round++) {
+		for (uint32_t i = 0; i < 85; i++)
+			ASSERT_LE(0, blk_read(&g, 0, i, i, S));
+		blk_kick(&g, 0);
+		blk_run(&g);
+		blk_wr(&g, VIRTIO_MMIO_QUEUE_SEL, 0);
+		blk_wr(&g, VIRTIO_MMIO_QUEUE_READY, 0);
+		blk_enable_queue(&g, 0, BLK_RINGS_GPA + 0x40000, VIRTQ_MAX_SIZE, true);
+	}
+	ASSERT_LE(0, blk_add(&g, 0, 100, VIRTIO_BLK_T_GET_ID, 0, &id));
+	blk_kick(&g, 0);
+	blk_run(&g);
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, 100)); /* which costs nothing */
+	/* The other queue's is the only one that is left. */
+	ASSERT_LE(0, blk_wait(&g, 1, NULL));
+	EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(&g, 91));
+	EXPECT_EQ(BLK_PENDING, *blk_status(&g, 84));
 	blk_destroy(&g);
 }
 

@@ -76,8 +76,9 @@ static void counter_reset(struct virtio_device *dev)
 	to_counter(dev)->resets++;
 }
 
-static int counter_save(struct virtio_device *dev, void *state)
+static int counter_save(struct virtio_device *dev, void *state, struct ktstr_error *error)
 {
+	(void)error;
 	memcpy(state, &to_counter(dev)->value, sizeof(uint32_t));
 	return 0;
 }

@@ -400,6 +400,72 @@ TEST_F(bad, segment_with_headers_longer_than_any_are_dropped)
 	EXPECT_DROPPED(1060);
 }
 
+/* A segment is as long as the frames that it becomes, whoever cuts it. */
+TEST_F(bad, segment_of_frames_larger_than_the_mtu_does_not_arrive)
+{
+	static const struct virtio_net_options options[2] = {{.mtu = 0}, {.mtu = 1500}};
+
+	nd_destroy(&self->g);
+	ASSERT_EQ(0, nd_create(&self->g, options, 2));
+	for (uint32_t i = 0; i < 2; i++) {
+		nd_probe(&self->g.nics[i], ND_LINUX);
+		nd_fill(&self->g.nics[i], 0, 64, BUFFER);
+	}
+	nd_run(&self->g);
+	tcp_segment(self->out, &self->header);
+	self->header.gso_size = 1460;
+	EXPECT_PASSED(60000);
+	tcp_segment(self->out, &self->header);
+	self->header.gso_size = 1461;
+	ASSERT_LE(0, nd_send(&self->g.nics[0], 0, self->out, 60000, &self->header));
+	nd_run(&self->g);
+	EXPECT_EQ(-EAGAIN, nd_receive(&self->g.nics[1], 0, self->in, &self->header));
+	EXPECT_EQ(1, virtio_net__counts(self->g.nics[1].n)->rx_too_long);
+	EXPECT_EQ(1, nd_clean(&self->g.nics[0], 0));
+	self->header.gso_size = 1461;
+	EXPECT_PASSED(1514); /* the only one it becomes is shorter */
+}
+
+/* Each of them is 60000 frames for a receiver that cuts nothing. The others have their turn. */
+static void queue_tiny_segments(FIXTURE_DATA(bad) * self)
+{
+	nd_probe(&self->g.nics[1], ND_PLAIN);
+	tcp_segment(self->out, &self->header);
+	memset(self->out, 0xff, 6);
+	self->header.gso_size = 1;
+	for (uint32_t i = 0; i < 12; i++)
+		nd_queue(&self->g.nics[0], 0, self->out, 60054, &self->header);
+	nd_kick(&self->g.nics[0], 1);
+}
+
+TEST_F(bad, segments_that_are_much_work_are_few_at_a_time)
+{
+	queue_tiny_segments(self);
+	while (!nd_clean(&self->g.nics[0], 0))
+		ASSERT_LT(0, loop__dispatch(net_switch__loop(self->g.sw), 0));
+	EXPECT_EQ(60000, virtio_net__counts(self->g.nics[1].n)->rx_dropped);
+	nd_run(&self->g);
+	EXPECT_EQ(12 * 60000, virtio_net__counts(self->g.nics[1].n)->rx_dropped);
+}
+
+TEST_F(bad, segments_that_are_much_work_arrive_few_at_a_time)
+{
+	static const struct virtio_net_options options[2] = {{.delay_ns = 1}, {.delay_ns = 0}};
+	const struct ktstr_nic_counts *counts;
+
+	nd_destroy(&self->g);
+	ASSERT_EQ(0, nd_create(&self->g, options, 2));
+	nd_probe(&self->g.nics[0], ND_LINUX);
+	nd_run(&self->g);
+	queue_tiny_segments(self);
+	counts = virtio_net__counts(self->g.nics[1].n);
+	while (!counts->rx_dropped)
+		ASSERT_LT(0, loop__dispatch(net_switch__loop(self->g.sw), -1));
+	EXPECT_EQ(60000, counts->rx_dropped);
+	while (counts->rx_dropped < 12 * 60000)
+		ASSERT_LT(0, loop__dispatch(net_switch__loop(self->g.sw), -1));
+}
+
 TEST_F(bad, commands_that_are_not_known_or_cut_are_refused)
 {
 	struct nd_nic *nic = &self->g.nics[0];

@@ -79,7 +79,7 @@ struct virtio_blk {
 	bool hold_set;
 	bool flush_failed;
 	bool resetting, starved;
-	pthread_cond_t idle; /* nothing is being done */
+	pthread_cond_t idle; /* nothing is being done, or nothing of a queue */
 	pthread_t thread;
 	bool started;
 	struct blk_queue queues[VIRTIO_BLK_MAX_QUEUES];
@@ -397,7 +397,8 @@ static bool next_range(struct virtio_blk *b, struct request *r)
 
 static int ended(struct virtio_blk *b, struct request *r, struct ktstr_error *error)
 {
-	b->queues[r->queue].in_flight--;
+	if (!--b->queues[r->queue].in_flight)
+		pthread_cond_broadcast(&b->idle);
 	if (r->nr_ranges && !b->resetting && next_range(b, r))
 		return 0;
 	if (r->op.kind == FILE_IO_FLUSH && r->op.result)
@@ -430,8 +431,8 @@ static void drop_waiting(struct virtio_blk *b)
 		return_request(b, take_waiting(b));
 }
 
-/* Starts what may start, and sets the timer for the rest. */
-static void admit(struct virtio_blk *b)
+/* Starts what may start, or all, and sets the timer for the rest. */
+static void admit(struct virtio_blk *b, bool all)
 {
 	uint64_t now, wait = 0;
 
@@ -442,7 +443,7 @@ static void admit(struct virtio_blk *b)
 		struct request *r;
 
 		wait = throttle__wait_ns(&b->throttle, now);
-		if (wait)
+		if (wait && !all)
 			break;
 		r = take_waiting(b);
 		if (b->dev.queues[r->queue].epoch != r->epoch) {
@@ -469,7 +470,7 @@ static void start_throttled(struct virtio_blk *b, struct request *r)
 		wait_for_tokens(b, r);
 	} else if (throttle__wait_ns(&b->throttle, now)) {
 		wait_for_tokens(b, r);
-		admit(b);
+		admit(b, false);
 	} else {
 		throttle__take(&b->throttle, r->bytes, now, true);
 		start(b, r);
@@ -646,7 +647,7 @@ static void on_throttle_timer(void *opaque, uint32_t events)
 	if (read(b->throttle_fd, &count, sizeof(count)) < 0)
 		return; /* set anew in the meantime */
 	virtio_mmio__lock(b->dev.transport);
-	admit(b);
+	admit(b, false);
 	settle_or_fail(b);
 	virtio_mmio__unlock(b->dev.transport);
 }
@@ -685,6 +686,44 @@ static int blk_notify(struct virtio_device *dev, uint32_t queue, struct ktstr_er
 	return ret < 0 ? ret : err;
 }
 
+/* Lets something end. The lock, which is held once, is not held meanwhile. */
+static void wait_for_end(struct virtio_blk *b)
+{
+	if (b->started)
+		virtio_mmio__wait(b->dev.transport, &b->idle);
+	else
+		loop__dispatch(b->loop, -1);
+}
+
+static void wait_idle(struct virtio_blk *b)
+{
+	while (file_io__in_flight(b->io))
+		wait_for_end(b);
+}
+
+/* In a vCPU's thread, too. */
+static void blk_stop_queue(struct virtio_device *dev, uint32_t queue)
+{
+	struct virtio_blk *b = to_blk(dev);
+	struct request **link = &b->waiting;
+
+	while (*link) {
+		struct request *r = *link;
+
+		if (r->queue != queue) {
+			link = &r->next;
+			continue;
+		}
+		*link = r->next;
+		return_request(b, r);
+	}
+	b->waiting_end = link;
+	/* Now: another vCPU may give it anew before the wait is over. */
+	coalesce__told(&b->queues[queue].interrupts);
+	while (b->queues[queue].in_flight)
+		wait_for_end(b);
+}
+
 /* In a vCPU's thread: the guest may use its memory again when this returns. */
 static void blk_reset(struct virtio_device *dev)
 {
@@ -692,12 +731,7 @@ static void blk_reset(struct virtio_device *dev)
 
 	b->resetting = true;
 	drop_waiting(b);
-	while (file_io__in_flight(b->io)) {
-		if (b->started)
-			virtio_mmio__wait(dev->transport, &b->idle);
-		else
-			loop__dispatch(b->loop, -1);
-	}
+	wait_idle(b);
 	for (uint32_t i = 0; i < dev->nr_queues; i++)
 		coalesce__told(&b->queues[i].interrupts);
 	b->starved = false;
@@ -732,7 +766,25 @@ static uint64_t owed_ps(const struct throttle_bucket *b, uint64_t now_ps)
 	return b->full_ps > now_ps ? b->full_ps - now_ps : 0;
 }
 
-static int blk_save(struct virtio_device *dev, void *state)
+/* What waits for the throttle is done at once: its buckets owe that, here and in a copy. */
+static void blk_drain(struct virtio_device *dev)
+{
+	struct virtio_blk *b = to_blk(dev);
+
+	do {
+		admit(b, true);
+		file_io__commit(b->io);
+		wait_idle(b);
+		virtio_mmio__run_queues(dev->transport);
+	} while (b->nr_taken);
+	for (uint32_t i = 0; i < dev->nr_queues; i++)
+		if (b->queues[i].interrupts.held) {
+			coalesce__told(&b->queues[i].interrupts);
+			virtio_mmio__signal(dev->transport, i);
+		}
+}
+
+static int blk_save(struct virtio_device *dev, void *state, struct ktstr_error *error)
 {
 	struct virtio_blk *b = to_blk(dev);
 	uint64_t now_ps = now_ns(b) * 1000;
@@ -743,14 +795,7 @@ static int blk_save(struct virtio_device *dev, void *state)
 		.flush_failed = b->flush_failed,
 	};
 
-	if (b->nr_taken)
-		return -EBUSY;
-	/* An interrupt that is held is sent: it is the transport's state then. */
-	for (uint32_t i = 0; i < dev->nr_queues; i++)
-		if (b->queues[i].interrupts.held) {
-			coalesce__told(&b->queues[i].interrupts);
-			virtio_mmio__signal(dev->transport, i);
-		}
+	(void)error;
 	memcpy(state, &s, sizeof(s));
 	return 0;
 }
@@ -775,8 +820,10 @@ static const struct virtio_device_ops blk_ops = {
 	.id = VIRTIO_ID_BLOCK,
 	.read_config = blk_read_config,
 	.notify = blk_notify,
+	.stop_queue = blk_stop_queue,
 	.reset = blk_reset,
 	.state_size = sizeof(struct blk_state),
+	.drain = blk_drain,
 	.save = blk_save,
 	.load = blk_load,
 };

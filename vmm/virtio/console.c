@@ -672,13 +672,14 @@ static void console_read_config(struct virtio_device *dev, uint32_t offset, uint
 	virtio_device__copy_config(&config, sizeof(config), offset, data, length);
 }
 
-static int console_save(struct virtio_device *dev, void *state)
+static int console_save(struct virtio_device *dev, void *state, struct ktstr_error *error)
 {
 	struct virtio_console *c = to_console(dev);
 
 	for (uint32_t i = 0; i < KTSTR_PORTS; i++)
 		if (c->ports[i].late)
-			return -EBUSY;
+			return ktstr_error__set(error, EBUSY, "save", "virtio-console",
+						"output of port %u waits for its reader", i);
 	memcpy(state, &c->s, sizeof(c->s));
 	return 0;
 }

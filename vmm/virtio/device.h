@@ -46,11 +46,22 @@ struct virtio_device_ops {
 	 * comes when the driver is not ready; virtq__pop() returns nothing then.
 	 */
 	int (*notify)(struct virtio_device *dev, uint32_t queue, struct ktstr_error *error);
+	/*
+	 * * The driver took back @queue, which has been reset: when this returns, nothing of its
+	 * memory is used any more (§4.2.2.2). NULL: it never is outside of notify.
+	 */
+	void (*stop_queue)(struct virtio_device *dev, uint32_t queue);
 	/* * Before the queues are reset: what the driver gave is still there. May be NULL. */
 	void (*reset)(struct virtio_device *dev);
 	/* The device's own state as plain data. */
 	size_t state_size;
-	int (*save)(struct virtio_device *dev, void *state);	   /* -EBUSY: not at rest */
+	/*
+	 * Ends what is under way and ends on its own: it is waited for. What the driver is to be
+	 * told of is told. May be NULL.
+	 */
+	void (*drain)(struct virtio_device *dev);
+	/* -EBUSY: there is what is not state, and @error says what. */
+	int (*save)(struct virtio_device *dev, void *state, struct ktstr_error *error);
 	int (*load)(struct virtio_device *dev, const void *state); /* -EINVAL: cannot be */
 };
 

@@ -227,6 +227,8 @@ static void write_queue_ready(struct virtio_mmio *t, uint32_t value)
 
 	if (!(value & 1)) {
 		virtq__reset(q);
+		if (t->dev->ops->stop_queue)
+			t->dev->ops->stop_queue(t->dev, t->s.queue_sel);
 		return;
 	}
 	if (q->s.ready || !(t->s.status & VIRTIO_CONFIG_S_FEATURES_OK) ||
@@ -587,8 +589,10 @@ static int save_locked(struct virtio_mmio *t, uint8_t *p, struct ktstr_error *er
 		.nr_queues = t->dev->nr_queues,
 		.device_state_size = t->dev->ops->state_size,
 	};
-	int ret;
 
+	/* First: what it ends is state of the rings and of the registers. */
+	if (t->dev->ops->drain)
+		t->dev->ops->drain(t->dev);
 	t->s.interrupt_status = atomic_load(&t->interrupt_status);
 	p = (uint8_t *)mempcpy(p, &header, sizeof(header));
 	p = (uint8_t *)mempcpy(p, &t->s, sizeof(t->s));
@@ -600,10 +604,7 @@ static int save_locked(struct virtio_mmio *t, uint8_t *p, struct ktstr_error *er
 		qs.ring = t->dev->queues[i].s;
 		p = (uint8_t *)mempcpy(p, &qs, sizeof(qs));
 	}
-	ret = t->dev->ops->save ? t->dev->ops->save(t->dev, p) : 0;
-	if (ret)
-		return ktstr_error__set(error, -ret, "save", t->dev->ops->name, NULL);
-	return 0;
+	return t->dev->ops->save ? t->dev->ops->save(t->dev, p, error) : 0;
 }
 
 int virtio_mmio__save(struct virtio_mmio *t, void *buf, size_t size, struct ktstr_error *error)
@@ -647,7 +648,9 @@ static int load_locked(struct virtio_mmio *t, const uint8_t *p, struct ktstr_err
 	}
 	if (t->dev->ops->load && t->dev->ops->load(t->dev, p))
 		return bad_state(t, error);
-	/* A notification that was under way when the state was saved is not part of it. */
+	/* Edges and notifications that were under way when the state was saved are no part of it. */
+	if (t->s.interrupt_status)
+		signal_fd(t->irq_fd);
 	for (uint32_t i = 0; i < t->dev->nr_queues; i++)
 		virtio_mmio__kick(t, i);
 	return 0;

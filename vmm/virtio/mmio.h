@@ -61,10 +61,16 @@ void virtio_mmio__run_queue(struct virtio_mmio *t, uint32_t queue);
 void virtio_mmio__run_queues(struct virtio_mmio *t);
 
 /*
- * All state of the transport, its queues and its device as plain data of state_size() bytes. At
- * rest only: no vCPU runs and no queue does. save: -EBUSY when the device holds something that is
- * not state. load: -EINVAL when @size or the content is not of such a device; what was loaded until
- * then stays, so reset or destroy it. Guest RAM must be in place before.
+ * All state of the transport, its queues and its device as plain data of state_size() bytes. No
+ * vCPU may run, and no switch of NICs (net_switch__stop()).
+ *
+ * save: what a disk has taken is done first, at the speed of its storage: the used rings then show
+ * it, so RAM is saved after this. -EBUSY when the device holds something that is not state, such as
+ * frames on a link; @error says what.
+ *
+ * load: what the driver was interrupted for and has not acknowledged interrupts again. -EINVAL when
+ * @size or the content is not of such a device; what was loaded until then stays, so reset or
+ * destroy it. Guest RAM must be in place before, and nothing under way.
  */
 size_t virtio_mmio__state_size(const struct virtio_mmio *t);
 int virtio_mmio__save(struct virtio_mmio *t, void *buf, size_t size, struct ktstr_error *error);
@@ -76,8 +82,9 @@ int virtio_mmio__load(struct virtio_mmio *t, const void *buf, size_t size,
 void virtio_mmio__lock(struct virtio_mmio *t);
 void virtio_mmio__unlock(struct virtio_mmio *t);
 /*
- * For the reset op of a device that has to wait for its own thread: the lock, which is held once,
- * is not held meanwhile. Registers then read as before the reset, and writes to them are ignored.
+ * For the reset, stop_queue and drain ops of a device that has to wait for its own thread: the
+ * lock, which is held once, is not held meanwhile. During a reset registers then read as before it,
+ * and writes to them are ignored.
  */
 void virtio_mmio__wait(struct virtio_mmio *t, pthread_cond_t *condition);
 /* Publishes what was pushed on @queue, and interrupts the driver if it wants to be. Lock held. */

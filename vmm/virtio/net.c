@@ -28,6 +28,8 @@
 /* How many frames are sent before somebody is told, and before another queue has its turn. */
 #define BATCH 32u
 #define BUDGET 256u
+/* So many parts of a segment are as much work as a frame. Linux makes no more than 46 of one. */
+#define PARTS_OF_A_FRAME 64u
 
 #define NO_PAIR 0xff
 #define MAX_QUEUES (2 * VIRTIO_NET_MAX_PAIRS + 1)
@@ -42,7 +44,6 @@
 
 struct rx_queue {
 	bool pending;	/* frames were put into it that the driver was not told of */
-	bool armed;	/* the driver tells of new buffers */
 	uint64_t since; /* it had no room, ns; 0: it had */
 };
 
@@ -243,9 +244,6 @@ static enum net_delivery receive(struct virtio_net *n, const struct net_frame *f
 		outcome = BROKEN;
 	switch (outcome) {
 	case FILLED:
-		if (rx->armed)
-			virtq__disable_notify(q);
-		rx->armed = false;
 		rx->since = 0;
 		rx->pending = true;
 		n->counts.rx_frames++;
@@ -259,7 +257,6 @@ static enum net_delivery receive(struct virtio_net *n, const struct net_frame *f
 		while (fill.nr--)
 			virtq__unpop(q);
 	}
-	rx->armed |= may_hold;
 	if (outcome == NO_ROOM && may_wait(n, rx, q, may_hold))
 		return NET_HELD;
 	n->counts.rx_dropped++;
@@ -288,8 +285,14 @@ enum net_delivery virtio_net__receive(struct virtio_net *n, const struct net_fra
 	enum net_delivery delivery;
 
 	virtio_mmio__lock(n->dev.transport);
-	delivery = net_frame__fits(f, n->dev.negotiated) ? receive(n, f, may_hold)
-							 : receive_plain(n, f, plain, may_hold);
+	if (n->options.mtu && !net_frame__within(f, n->options.mtu)) {
+		n->counts.rx_too_long++;
+		delivery = NET_DELIVERED;
+	} else {
+		delivery = net_frame__fits(f, n->dev.negotiated)
+				   ? receive(n, f, may_hold)
+				   : receive_plain(n, f, plain, may_hold);
+	}
 	virtio_mmio__unlock(n->dev.transport);
 	return delivery;
 }
@@ -385,6 +388,11 @@ static void count_sent(struct virtio_net *n, uint32_t pair, const struct net_fra
 		n->steering[net_frame__flow(f)] = (uint8_t)pair;
 }
 
+static uint32_t work_of(const struct net_frame *f)
+{
+	return 1 + net_frame__parts(f) / PARTS_OF_A_FRAME;
+}
+
 static void tell(struct virtio_net *n, uint32_t pair)
 {
 	net_switch__flush(n->sw);
@@ -396,11 +404,11 @@ static int send_at_once(struct virtio_net *n, uint32_t pair, struct ktstr_error 
 {
 	struct virtq *q = &n->dev.queues[tx_index(pair)];
 	struct net_frame f = {.length = 0};
-	uint32_t sent;
+	uint32_t sent, work = 0;
 	int ret = 0;
 
 	virtq__disable_notify(q);
-	for (sent = 0; sent < BUDGET; sent++) {
+	for (sent = 0; work < BUDGET; sent++) {
 		ret = take_frame(n, pair, &f, error);
 		if (ret <= 0)
 			break;
@@ -412,13 +420,14 @@ static int send_at_once(struct virtio_net *n, uint32_t pair, struct ktstr_error 
 			break;
 		}
 		count_sent(n, pair, &f);
+		work += work_of(&f);
 		ret = virtq__push(q, n->sent.head, 0, error);
 		if (ret)
 			break;
 		if (sent % BATCH == BATCH - 1)
 			tell(n, pair);
 	}
-	if (sent == BUDGET)
+	if (work >= BUDGET)
 		virtio_mmio__kick(n->dev.transport, tx_index(pair));
 	if (!n->held)
 		set_timer(n, 0);
@@ -430,9 +439,11 @@ static void deliver_arrived(struct virtio_net *n, uint64_t now)
 {
 	struct net_frame f;
 	struct iovec iov;
-	uint32_t done = 0;
+	uint32_t done = 0, work = 0;
 
-	while (net_link__arrived(&n->link, now, &f, &iov)) {
+	/* For the rest the timer is due at once. */
+	while (work < BUDGET && net_link__arrived(&n->link, now, &f, &iov)) {
+		work += work_of(&f);
 		net_switch__forward(n->sw, (uint32_t)n->port, &f, false);
 		net_link__taken(&n->link);
 		if (++done % BATCH == 0)
@@ -587,9 +598,8 @@ static int net_notify(struct virtio_device *dev, uint32_t queue, struct ktstr_er
 	if (pair >= n->pairs)
 		return 0;
 	if (queue == rx_index(pair)) {
-		/* New buffers are of interest to those who wait for them alone. */
-		if (!n->rx[pair].armed)
-			virtq__disable_notify(&dev->queues[queue]);
+		/* New buffers are of interest to those who wait for them alone: they ask again. */
+		virtq__disable_notify(&dev->queues[queue]);
 		net_switch__room(n->sw);
 		return 0;
 	}
@@ -616,20 +626,28 @@ static void net_read_config(struct virtio_device *dev, uint32_t offset, uint8_t 
 	struct virtio_net_config config = {
 		.status = VIRTIO_NET_S_LINK_UP,
 		.max_virtqueue_pairs = (uint16_t)n->options.pairs,
+		.mtu = (uint16_t)n->options.mtu,
 	};
 
 	memcpy(config.mac, n->options.mac, sizeof(config.mac));
 	virtio_device__copy_config(&config, sizeof(config), offset, data, length);
 }
 
-static int net_save(struct virtio_device *dev, void *state)
+static void net_drain(struct virtio_device *dev)
+{
+	virtio_net__flush(to_net(dev));
+}
+
+/* A frame that waits for a receiver is still in its transmit queue. */
+static int net_save(struct virtio_device *dev, void *state, struct ktstr_error *error)
 {
 	struct virtio_net *n = to_net(dev);
 	struct net_state s = {.pairs = (uint16_t)n->pairs};
 
-	if (n->link.used || n->link.waiting)
-		return -EBUSY;
-	virtio_net__flush(n);
+	if (n->link.used)
+		return ktstr_error__set(error, EBUSY, "save", "virtio-net",
+					"frames are under way on its link (%u bytes)",
+					n->link.used);
 	memcpy(s.mac, n->options.mac, sizeof(s.mac));
 	memcpy(state, &s, sizeof(s));
 	return 0;
@@ -656,6 +674,7 @@ static const struct virtio_device_ops net_ops = {
 	.notify = net_notify,
 	.reset = net_reset,
 	.state_size = sizeof(struct net_state),
+	.drain = net_drain,
 	.save = net_save,
 	.load = net_load,
 };
@@ -687,10 +706,12 @@ int virtio_net__create(const struct virtio_net_options *options, struct net_swit
 
 	*nic = NULL;
 	if (!options->pairs || options->pairs > VIRTIO_NET_MAX_PAIRS || options->mac[0] & 1 ||
-	    options->delay_ns > VIRTIO_NET_MAX_DELAY_NS)
-		return ktstr_error__set(error, EINVAL, "virtio-net", NULL,
-					"%u queue pairs, a group's address or a long delay",
-					options->pairs);
+	    options->delay_ns > VIRTIO_NET_MAX_DELAY_NS || options->mtu > VIRTIO_NET_MAX_MTU ||
+	    (options->mtu && options->mtu < VIRTIO_NET_MIN_MTU))
+		return ktstr_error__set(
+			error, EINVAL, "virtio-net", NULL,
+			"%u queue pairs, a group's address, a long delay or an MTU of %u",
+			options->pairs, options->mtu);
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return ktstr_error__set(error, ENOMEM, "virtio-net", NULL, NULL);
@@ -703,7 +724,7 @@ int virtio_net__create(const struct virtio_net_options *options, struct net_swit
 	memset(n->steering, NO_PAIR, sizeof(n->steering));
 	n->dev = (struct virtio_device){
 		.ops = &net_ops,
-		.features = FEATURES,
+		.features = FEATURES | (options->mtu ? BIT64(VIRTIO_NET_F_MTU) : 0),
 		.nr_queues = 2 * options->pairs + 1,
 		.queue_sizes = queue_sizes,
 	};

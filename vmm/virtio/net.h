@@ -11,11 +11,15 @@
  * A link may have a rate and a delay, in the direction from the NIC to the switch. A rate holds
  * back what is to be sent in the transmit queues, as in real ones: nothing is lost by it. What has
  * been taken from there, for what the link can carry in the next LINK_AHEAD_NS and for its delay,
- * is kept in memory, LINK_BYTES at most; more is dropped.
+ * is kept in memory, LINK_BYTES at most; more is dropped. It is not a part of a NIC's saved state,
+ * which cannot be had meanwhile; all else that was not delivered is in the guest's queues.
  *
  * A frame for one receiver without enough buffers waits in the transmit queue, VIRTIO_NET_HOLD_NS
  * at most, as by the PAUSE frames of IEEE 802.3 annex 31B, and is dropped then; so are further ones
  * until there are buffers. Frames for many, and those that a link has held, do not wait.
+ *
+ * What reaches a port is for its driver, whatever the address: multicast and unknown addresses are
+ * flooded. VIRTIO_NET_F_CTRL_RX, by which a driver asks for less, or for all, is not offered.
  *
  * Checksums and segments that a sender leaves to others are passed on as they are to a receiver
  * that takes them, which within one machine costs nothing; for another they are done.
@@ -37,6 +41,9 @@ struct virtio_net;
 #define VIRTIO_NET_MAX_PAIRS 16u
 #define VIRTIO_NET_MAC_BYTES 6u
 #define VIRTIO_NET_HOLD_NS UINT64_C(20000000)
+/* §5.1.4: an IPv4 packet that can be cut into no less, and all that 16 bits say */
+#define VIRTIO_NET_MIN_MTU 68u
+#define VIRTIO_NET_MAX_MTU 65535u
 #define VIRTIO_NET_MAX_DELAY_NS UINT64_C(60000000000)
 
 struct virtio_net_options {
@@ -44,6 +51,7 @@ struct virtio_net_options {
 	uint32_t pairs;			   /* of queues: 1 to VIRTIO_NET_MAX_PAIRS */
 	uint64_t rate_bps;		   /* bits a second; 0: no limit */
 	uint64_t delay_ns;		   /* at most VIRTIO_NET_MAX_DELAY_NS */
+	uint32_t mtu;	  /* VIRTIO_NET_MIN_MTU to VIRTIO_NET_MAX_MTU; 0: any */
 	uint64_t hold_ns; /* how long frames for it may wait; 0: VIRTIO_NET_HOLD_NS */
 };
 
@@ -59,7 +67,10 @@ struct loop *net_switch__loop(struct net_switch *sw);
  * does its work. -EAGAIN: no thread.
  */
 int net_switch__start(struct net_switch *sw, struct ktstr_error *error);
-/* Ends the thread; what is under way is dropped. No vCPU may run. */
+/*
+ * Ends the thread; frames on links stay there, and may be late when it is started again. No vCPU
+ * may run.
+ */
 void net_switch__stop(struct net_switch *sw);
 
 /* ---- NIC ---- */

@@ -162,15 +162,28 @@ bool net_frame__fits(const struct net_frame *f, uint64_t features)
 	return (features & needed) == needed;
 }
 
+uint32_t net_frame__parts(const struct net_frame *f)
+{
+	return f->headers ? (f->length - f->headers + f->header.gso_size - 1) / f->header.gso_size
+			  : 1;
+}
+
+bool net_frame__within(const struct net_frame *f, uint32_t mtu)
+{
+	uint32_t largest = f->length;
+	uint16_t type = 0;
+
+	if (f->headers && f->headers + f->header.gso_size < largest)
+		largest = f->headers + f->header.gso_size;
+	if (largest <= mtu + ETH_HLEN)
+		return true;
+	return f->head_length >= ETH_HLEN + VLAN_BYTES &&
+	       largest <= mtu + network_offset(f->head, &type);
+}
+
 uint64_t net_frame__wire_bytes(const struct net_frame *f)
 {
-	uint32_t data, parts;
-
-	if (!f->headers)
-		return f->length;
-	data = f->length - f->headers;
-	parts = (data + f->header.gso_size - 1) / f->header.gso_size;
-	return data + (uint64_t)parts * f->headers;
+	return f->length + (net_frame__parts(f) - 1) * (uint64_t)f->headers;
 }
 
 /* The xor of 16-bit words is the same whichever address comes first. */

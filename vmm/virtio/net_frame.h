@@ -40,6 +40,12 @@ bool net_frame__init(struct net_frame *f, const struct virtio_net_hdr_v1 *header
 /* Whether a receiver that has negotiated @features takes it as it is. */
 bool net_frame__fits(const struct net_frame *f, uint64_t features);
 
+/* How many frames it is to become for a receiver that does nothing itself. */
+uint32_t net_frame__parts(const struct net_frame *f);
+
+/* Whether each of these has at most @mtu bytes behind its Ethernet header and a VLAN tag. */
+bool net_frame__within(const struct net_frame *f, uint32_t mtu);
+
 /* Bytes on a link: of all the frames that it is to become, each with its own headers. */
 uint64_t net_frame__wire_bytes(const struct net_frame *f);
 

@@ -146,6 +146,7 @@ int virtq__load(struct virtq *q, const struct virtq_state *state, struct ktstr_e
 					"saved queue is live and not ready");
 	}
 	q->s = *state;
+	q->epoch++;
 	return 0;
 }
 
