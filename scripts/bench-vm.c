@@ -205,6 +205,12 @@ static void print_result(const struct ktstr_result *r)
 		printf("exit_%s_%llx %llu\n", r->exits[i].reason,
 		       (unsigned long long)(r->exits[i].port + r->exits[i].address),
 		       (unsigned long long)r->exits[i].count);
+	for (size_t i = 0; i < r->nr_nics; i++) {
+		const struct ktstr_nic_counts *n = &r->nics[i];
+
+		printf("nic%zu_tx_frames %llu\nnic%zu_tx_bytes %llu\n", i,
+		       (unsigned long long)n->tx_frames, i, (unsigned long long)n->tx_bytes);
+	}
 }
 
 /* @devices: of describe_devices(); empty: a machine without. */
