@@ -561,6 +561,8 @@ static int cmd_follow(char **argv)
 
 	if (pipe2(fds, O_CLOEXEC))
 		return fail("pipe", strerror(errno));
+	/* Ends this process, and so that one, which hangs. */
+	alarm(TIME_LIMIT_S + 60);
 	pid = start(argv, fds[1]);
 	close(fds[1]);
 	out = fdopen(fds[0], "re");
