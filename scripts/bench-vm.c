@@ -5,11 +5,18 @@
  *
  *   bench-vm run            one machine; prints KEY VALUE lines and what left the guest
  *   bench-vm image FILE     writes the initramfs of such a machine; prints kernel and command line
+ *   bench-vm run SCRIPT PART SECONDS DISK[,OPTIONS]...
+ *   bench-vm image FILE SCRIPT PART SECONDS DISK...
+ *                           the same of a machine with disks (as for ktstr run) and two NICs on one
+ *                           network, in which busybox's sh runs SCRIPT with two arguments; what
+ *                           that prints is printed
  *   bench-vm start N        N machines at once, each in a process, up to where their vCPUs would
- * start; prints the times of the last one and the memory of all bench-vm cold PROGRAM   an
- * initramfs with PROGRAM and its closure, from an empty cache bench-vm time CMD...    runs CMD,
- * which prints something once its guest's /init speaks; prints KEY VALUE lines, then "output" and
- * what CMD printed
+ *                           start; prints the times of the last one and the memory of all
+ *   bench-vm cold PROGRAM   an initramfs with PROGRAM and its closure, from an empty cache
+ *   bench-vm time CMD...    runs CMD, which prints something once its guest's /init speaks; prints
+ *                           KEY VALUE lines, then "output" and what CMD printed
+ *   bench-vm follow CMD...  prints what CMD prints; behind each line that has "mark NAME", by what
+ *                           the host's KVM counted until then: "count NAME COUNTER N"
  *
  * Times are CLOCK_MONOTONIC, ns.
  */
@@ -32,11 +39,13 @@
 
 #include "initramfs/initramfs.h"
 #include "vmm/arch/x86/x86.h"
+#include "vmm/disk_options.h"
 #include "vmm/kernel.h"
 #include "vmm/vm.h"
 
 #define MEMORY_MB 512u
-#define TIME_LIMIT_S 300
+#define TIME_LIMIT_S 600
+#define MAX_DISKS 2
 /* Mappings of that size are guest RAM, in every monitor that is compared. */
 #define GUEST_RAM_KB (MEMORY_MB * 1024ul)
 #define KVM_STATS "/sys/kernel/debug/kvm"
@@ -113,6 +122,58 @@ static void on_progress(void *opaque, const char *step)
 	}
 }
 
+static void on_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	(void)opaque;
+	fwrite(data, 1, length, stream == KTSTR_OUT ? stdout : stderr);
+	fflush(stdout);
+}
+
+/* @args: SCRIPT PART SECONDS DISK..., and NULL */
+static int describe_devices(struct ktstr_vm_config *config, char **args)
+{
+	static const char *argv[] = {"/bin/busybox", "sh", "/script", NULL, NULL, NULL};
+	static struct ktstr_file files[] = {{.guest_path = "/script"},
+					    {.host_path = "/bin/busybox"},
+					    {.host_path = "/usr/bin/fio"},
+					    {.host_path = "/usr/bin/iperf3"}};
+	static const struct ktstr_nic nics[] = {{.network = "a"}, {.network = "a"}};
+	static struct ktstr_disk disks[MAX_DISKS];
+
+	files[0].host_path = *args++;
+	argv[3] = *args++;
+	argv[4] = *args++;
+	for (; *args; args++) {
+		char *options = strchr(*args, ',');
+		const char *wrong;
+
+		if (config->nr_disks == MAX_DISKS)
+			return fail(*args, "a disk too many");
+		if (options)
+			*options++ = '\0';
+		disks[config->nr_disks].path = *args;
+		wrong = options ? disk_options__parse(options, &disks[config->nr_disks]) : NULL;
+		if (wrong)
+			return fail(*args, wrong);
+		config->nr_disks++;
+	}
+	config->role = KTSTR_ROLE_COMMAND;
+	config->argv = argv;
+	config->files = files;
+	/* The last ones may be missing: the script does what it can. */
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (i < 2 || !access(files[i].host_path, X_OK))
+			files[config->nr_files++] = files[i];
+	config->root = KTSTR_ROOT_CPIO; /* every monitor boots it */
+	config->disks = disks;
+	config->nics = nics;
+	config->nr_nics = sizeof(nics) / sizeof(nics[0]);
+	config->timeout_s = TIME_LIMIT_S;
+	config->progress = NULL;
+	config->output = on_output;
+	return 0;
+}
+
 static void describe(struct ktstr_vm_config *config)
 {
 	static const char *const argv[] = {"bench-vm", NULL};
@@ -144,9 +205,16 @@ static void print_result(const struct ktstr_result *r)
 		printf("exit_%s_%llx %llu\n", r->exits[i].reason,
 		       (unsigned long long)(r->exits[i].port + r->exits[i].address),
 		       (unsigned long long)r->exits[i].count);
+	for (size_t i = 0; i < r->nr_nics; i++) {
+		const struct ktstr_nic_counts *n = &r->nics[i];
+
+		printf("nic%zu_tx_frames %llu\nnic%zu_tx_bytes %llu\n", i,
+		       (unsigned long long)n->tx_frames, i, (unsigned long long)n->tx_bytes);
+	}
 }
 
-static int cmd_run(void)
+/* @devices: of describe_devices(); empty: a machine without. */
+static int cmd_run(char **devices)
 {
 	struct ktstr_error error = {0};
 	struct ktstr_vm_config config;
@@ -156,6 +224,8 @@ static int cmd_run(void)
 	struct rss rss;
 
 	describe(&config);
+	if (*devices && describe_devices(&config, devices))
+		return 2;
 	if (ktstr_vm__create(&config, &vm, &error) || ktstr_vm__run(vm, &result, &error))
 		return fail_error(&error);
 	if (result.verdict != KTSTR_VERDICT_PASS)
@@ -180,7 +250,7 @@ static int write_file(const char *path, const void *data, size_t length)
 	return 0;
 }
 
-static int cmd_image(const char *path)
+static int cmd_image(const char *path, char **devices)
 {
 	struct ktstr_error error = {0};
 	struct ktstr_vm_config config;
@@ -193,6 +263,8 @@ static int cmd_image(const char *path)
 	int status;
 
 	describe(&config);
+	if (*devices && describe_devices(&config, devices))
+		return 2;
 	if (kernel__resolve(NULL, &kernel, &error) || ktstr_vm__create(&config, &public_vm, &error))
 		return fail_error(&error);
 	vm = (struct vm *)public_vm;
@@ -463,14 +535,61 @@ static int cmd_time(char **argv)
 	return err;
 }
 
+/* ---- follow ---- */
+
+static void print_counters(const char *line)
+{
+	const char *mark = strstr(line, "mark ");
+	struct spoken now;
+	char name[32];
+
+	if (!mark || sscanf(mark, "mark %31s", name) != 1)
+		return;
+	read_counters(&now);
+	for (size_t i = 0; i < sizeof(kvm_counters) / sizeof(kvm_counters[0]); i++)
+		if (now.counters[i] >= 0)
+			printf("count %s %s %lld\n", name, kvm_counters[i], now.counters[i]);
+}
+
+static int cmd_follow(char **argv)
+{
+	char *line = NULL;
+	size_t size = 0;
+	int fds[2], status;
+	FILE *out;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return fail("pipe", strerror(errno));
+	/* Ends this process, and so that one, which hangs. */
+	alarm(TIME_LIMIT_S + 60);
+	pid = start(argv, fds[1]);
+	close(fds[1]);
+	out = fdopen(fds[0], "re");
+	if (pid < 0 || !out)
+		return fail(argv[0], strerror(errno));
+	while (getline(&line, &size, out) > 0) {
+		fputs(line, stdout);
+		print_counters(line);
+		fflush(stdout);
+	}
+	free(line);
+	fclose(out);
+	if (waitpid(pid, &status, 0) != pid)
+		return fail("wait", strerror(errno));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+}
+
 int main(int argc, char **argv)
 {
 	if (ktstr_guest__is_guest())
 		return 0;
-	if (argc == 2 && !strcmp(argv[1], "run"))
-		return cmd_run();
-	if (argc == 3 && !strcmp(argv[1], "image"))
-		return cmd_image(argv[2]);
+	if ((argc == 2 || argc >= 6) && !strcmp(argv[1], "run"))
+		return cmd_run(argv + 2);
+	if ((argc == 3 || argc >= 7) && !strcmp(argv[1], "image"))
+		return cmd_image(argv[2], argv + 3);
+	if (argc >= 3 && !strcmp(argv[1], "follow"))
+		return cmd_follow(argv + 2);
 	if (argc >= 3 && !strcmp(argv[1], "time"))
 		return cmd_time(argv + 2);
 	if (argc == 3 && !strcmp(argv[1], "start"))
@@ -479,6 +598,7 @@ int main(int argc, char **argv)
 		return cmd_hold(argv[2], atoi(argv[3]));
 	if (argc == 3 && !strcmp(argv[1], "cold"))
 		return cmd_cold(argv[2]);
-	return fail("usage",
-		    "bench-vm run | start N | cold PROGRAM | image FILE | time CMD ARGS...");
+	return fail("usage", "bench-vm run [SCRIPT PART SECONDS DISK...] | "
+			     "image FILE [SCRIPT PART SECONDS DISK...] | start N | cold PROGRAM | "
+			     "time CMD... | follow CMD...");
 }
