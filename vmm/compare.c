@@ -368,13 +368,18 @@ static int join_metrics(const struct samples *a, const struct samples *b,
 
 /* ---- Tests ---- */
 
-static int compare_run_tests(const void *a, const void *b, void *opaque)
-{
-	const struct run *const *x = a, *const *y = b;
-	const struct compare_options *o = opaque;
+/* A run, its side and what it is joined by. */
+struct end {
+	const struct run *run;
+	const char *kernel;
+	bool of_b;
+};
 
-	return compare_tests(*x, o->by_kernel ? (*x)->kernel : "", *y,
-			     o->by_kernel ? (*y)->kernel : "");
+static int compare_ends(const void *a, const void *b)
+{
+	const struct end *x = a, *y = b;
+
+	return compare_tests(x->run, x->kernel, y->run, y->kernel);
 }
 
 static enum compare_status status_of_test(const struct compare_test *t,
@@ -398,56 +403,58 @@ static enum compare_status status_of_test(const struct compare_test *t,
 	return COMPARE_SAME;
 }
 
-static void count_runs(struct compare_test *t, const struct run *run, bool of_b)
+static void count_run(struct compare_test *t, const struct end *end)
 {
-	size_t *ends = of_b ? t->b : t->a;
+	size_t *ends = end->of_b ? t->b : t->a;
 
-	ends[run->end]++;
-	t->nr_a += !of_b;
-	t->nr_b += of_b;
-	if (of_b && (!t->verdict_b || run->end == RUN_FAIL))
-		t->verdict_b = run->verdict;
+	ends[end->run->end]++;
+	t->nr_a += !end->of_b;
+	t->nr_b += end->of_b;
+	if (end->of_b && (!t->verdict_b || end->run->end == RUN_FAIL))
+		t->verdict_b = end->run->verdict;
 }
 
-static size_t put_wanted(const struct run **to, const struct runs *runs,
+static size_t put_wanted(struct end *to, const struct runs *runs, bool of_b,
 			 const struct compare_options *o)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < runs->nr; i++)
 		if (is_wanted(&runs->list[i], o))
-			to[nr++] = &runs->list[i];
+			to[nr++] = (struct end){.run = &runs->list[i],
+						.kernel = o->by_kernel ? runs->list[i].kernel : "",
+						.of_b = of_b};
 	return nr;
 }
 
 static int join_tests(const struct runs *a, const struct runs *b, const struct compare_options *o,
 		      struct comparison *c, struct ktstr_error *error)
 {
-	const struct run **all = calloc(a->nr + b->nr + 1, sizeof(*all));
+	struct end *ends = calloc(a->nr + b->nr + 1, sizeof(*ends));
 	struct compare_test *t = NULL;
 	size_t nr;
 
 	c->tests = calloc(a->nr + b->nr + 1, sizeof(*c->tests));
-	if (!all || !c->tests) {
-		free(all);
+	if (!ends || !c->tests) {
+		free(ends);
 		return no_memory(error);
 	}
-	nr = put_wanted(all, a, o);
-	nr += put_wanted(all + nr, b, o);
-	qsort_r(all, nr, sizeof(*all), compare_run_tests, (void *)(uintptr_t)o);
+	nr = put_wanted(ends, a, false, o);
+	nr += put_wanted(ends + nr, b, true, o);
+	qsort(ends, nr, sizeof(*ends), compare_ends);
 	for (size_t i = 0; i < nr; i++) {
-		if (!i || compare_run_tests(&all[i - 1], &all[i], (void *)(uintptr_t)o)) {
+		if (!t || compare_ends(&ends[i - 1], &ends[i])) {
 			t = &c->tests[c->nr_tests++];
-			t->program = all[i]->program;
-			t->test = all[i]->test;
-			t->topology = all[i]->topology;
-			t->kernel = o->by_kernel ? all[i]->kernel : "";
+			*t = (struct compare_test){.program = ends[i].run->program,
+						   .test = ends[i].run->test,
+						   .topology = ends[i].run->topology,
+						   .kernel = ends[i].kernel};
 		}
-		count_runs(t, all[i], all[i] >= b->list && all[i] < b->list + b->nr);
+		count_run(t, &ends[i]);
 	}
 	for (size_t i = 0; i < c->nr_tests; i++)
 		c->tests[i].status = status_of_test(&c->tests[i], o);
-	free(all);
+	free(ends);
 	return 0;
 }
 
