@@ -254,14 +254,14 @@ static int make_body(struct lines *lines, const struct run_metrics *m, size_t *a
 	for (; *at < m->nr; (*at)++) {
 		fputs(*at == first ? "" : ", ", f);
 		put_metric(f, &m->list[*at]);
-		if (ftell(f) > (long)room)
+		if (ftell(f) > (long)room && *at > first)
 			break;
 		end = ftell(f);
 	}
 	if (fclose(f))
 		return -ENOMEM;
 	body->length = (size_t)end;
-	return *at == first && *at < m->nr ? -E2BIG : 0;
+	return 0;
 }
 
 /* "{"version": 1, "part": 12, "parts": 13, " at most */
@@ -277,10 +277,11 @@ static int make_lines(struct lines *lines, const struct run_metrics *m,
 	if (err)
 		return err;
 	fixed = lines->head.length + PART_HEAD_MAX + strlen(LINE_END);
-	if (fixed > RUN_METRICS_LINE_MAX)
+	if (fixed > RUN_METRICS_HEAD_MAX)
 		return -E2BIG;
 	do
-		err = make_body(lines, m, &at, RUN_METRICS_LINE_MAX - fixed);
+		err = make_body(lines, m, &at,
+				fixed < RUN_METRICS_LINE_MAX ? RUN_METRICS_LINE_MAX - fixed : 0);
 	while (!err && at < m->nr);
 	return err;
 }
@@ -309,8 +310,15 @@ static bool needs_newline(int fd, const struct stat *st)
 
 static int write_line(int fd, const char *line, size_t length)
 {
-	ssize_t n = write(fd, line, length);
+	void *page;
+	ssize_t n;
 
+	/* From the start of a page: over 9p, what crosses one can become two writes. */
+	if (posix_memalign(&page, RUN_METRICS_LINE_MAX, length))
+		return -ENOMEM;
+	memcpy(page, line, length);
+	n = write(fd, page, length);
+	free(page);
 	if (n < 0)
 		return -errno;
 	if ((size_t)n == length)

@@ -26,8 +26,12 @@
 /* The source of what the monitor measured; others are names of payloads. */
 #define RUN_METRICS_SOURCE "ktstr"
 
-/* Bytes of a line. A run with more metrics has several, its parts. */
-#define RUN_METRICS_LINE_MAX (256u << 10)
+/*
+ * Bytes of a line, unless it is longer with one metric. A run with more metrics has several, its
+ * parts: what is in one page goes over 9p in one piece.
+ */
+#define RUN_METRICS_LINE_MAX 4096u
+#define RUN_METRICS_HEAD_MAX (256u << 10)
 /* Of payloads, of one run: a guest could send them for ever. */
 #define RUN_METRICS_MAX 16384u
 
