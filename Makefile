@@ -30,6 +30,8 @@ KSRC ?= $(cache)/source/default
 ifdef KERNEL
   export KTSTR_KERNEL := $(KERNEL)
 endif
+# Of all test binaries that one make runs, in their lines of metrics.
+export KTSTR_RUN_ID := $(or $(KTSTR_RUN_ID),$(shell date -u +%Y%m%dT%H%M%SZ-$$$$))
 packages := libelf zlib
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror

@@ -3,8 +3,8 @@
  * The file that has a line for every test run, whoever wrote it: verdict, what was run, and its
  * metrics as a JSON object (ktstr-record(5)). Processes append to one file at once without relying
  * on locks, which a file of an emulated KVM host's 9p has not: a line is one write to a descriptor
- * with O_APPEND, and short enough to be one message of 9p (msize in vmm/emulated/agent.c), which
- * the server of QEMU appends with O_APPEND, too.
+ * with O_APPEND, with which QEMU's server of 9p opens the file, too, and within one page: longer
+ * ones have been seen to arrive in pieces of pages, with lines of others between them.
  */
 #ifndef KTSTR_VMM_RUN_METRICS_H
 #define KTSTR_VMM_RUN_METRICS_H
