@@ -76,7 +76,7 @@ json_is() {
 ok json_has_the_regression_with_its_runs json_is
 
 # Names are text, whatever they are.
-hostile='<script>alert(1)<\/script><\/td>\&\&amp;'"\\\\\\\\u001b[31m'"
+hostile='<script>alert(1)<\/script><\/td>\&\&amp;'"\\\\u001b[31m'"
 sed -e "s/\"test\": \"global.fio/\"test\": \"$hostile/" \
 	-e "s/\"name\": \"read_iops\"/\"name\": \"$hostile]]>\"/" \
 	-e "s/\"kernel\": \"/&$hostile/" "$before" >hostile.jsonl
