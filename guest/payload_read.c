@@ -401,6 +401,13 @@ static size_t put(char *buf, size_t at, const void *data, size_t length)
 	return at + length;
 }
 
+static uint32_t better_flag(enum ktstr_better better)
+{
+	return better == KTSTR_LOWER_IS_BETTER	  ? KTSTR_METRIC_LOWER_IS_BETTER
+	       : better == KTSTR_HIGHER_IS_BETTER ? KTSTR_METRIC_HIGHER_IS_BETTER
+						  : 0;
+}
+
 void *payload__encode(const struct ktstr_payload_result *result, uint64_t boot_ns, size_t *length)
 {
 	const struct ktstr_payload *payload = result->payload;
@@ -428,7 +435,7 @@ void *payload__encode(const struct ktstr_payload_result *result, uint64_t boot_n
 			.value = result->metrics[i].value,
 			.minimum = metric->minimum.is_set ? metric->minimum.value : (double)NAN,
 			.maximum = metric->maximum.is_set ? metric->maximum.value : (double)NAN,
-			.flags = result->metrics[i].flags,
+			.flags = result->metrics[i].flags | better_flag(metric->better),
 			.name_length = (uint16_t)strlen(metric->name),
 			.unit_length = (uint16_t)strlen(unit),
 		};

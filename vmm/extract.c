@@ -69,6 +69,7 @@ static int parse_metric(const char *command, const json_t *object, size_t index,
 		       json_string_length(name));
 	metrics__clean(metric->unit, sizeof(metric->unit), json_string_value(unit),
 		       json_string_length(unit));
+	metric->better = metric__better(json_string_value(json_object_get(object, "better")));
 	metric__check(metric);
 	return 0;
 }

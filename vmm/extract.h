@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Extractors: a command on the host that reads what a payload printed and prints metrics as JSON:
- *	{"metrics": [{"name": "p99", "value": 3.5, "unit": "us", "minimum": 1, "maximum": 10}]}
- * The last three may be missing or null. What else is there is ignored.
+ *	{"metrics": [{"name": "p99", "value": 3.5, "unit": "us", "minimum": 1, "maximum": 10,
+ *		      "better": "lower"}]}
+ * The last four may be missing or null; better: "lower" or "higher", for `ktstr compare`. What else is there is ignored.
  */
 #ifndef KTSTR_VMM_EXTRACT_H
 #define KTSTR_VMM_EXTRACT_H

@@ -10,6 +10,7 @@
 #include "harness_files.h"
 #include "profraw.h"
 #include "record.h"
+#include "run_metrics.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -488,6 +489,7 @@ struct streams {
 	struct harness_relay out, err;
 	struct harness_extract extract;
 	struct profraw profraw;
+	struct run_metrics metrics;
 	char lost[1500]; /* of profiles; "": nothing */
 };
 
@@ -498,6 +500,7 @@ static void take_frame(void *opaque, uint32_t type, uint32_t sequence, const voi
 
 	harness_extract__frame(&streams->extract, type, sequence, payload, length);
 	profraw__frame(&streams->profraw, type, sequence, payload, length);
+	run_metrics__frame(&streams->metrics, type, payload, length);
 }
 
 static void relay_output(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
@@ -523,27 +526,25 @@ static void show_stats(void *opaque, uint64_t at_ms, const char *json, size_t le
 	fflush(streams->out.out);
 }
 
-/* A run that could not be prepared or went wrong in the monitor. */
+/* A run that could not be prepared or went wrong in the monitor. @cause: room for the text of
+ * *result. */
 static void judge_host_error(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
-			     const struct ktstr_error *error, FILE *out,
-			     struct ktstr_test_outcome *outcome)
+			     const struct ktstr_error *error, FILE *out, char cause[1400],
+			     struct ktstr_result *result, struct ktstr_test_outcome *outcome)
 {
-	char cause[1400];
-	struct ktstr_result result = {.verdict = KTSTR_VERDICT_HOST_ERROR, .cause = cause};
-
-	ktstr_error__format(error, cause, sizeof(cause));
-	harness__judge(id, attrs, &result, false, out, outcome);
+	*result = (struct ktstr_result){.verdict = KTSTR_VERDICT_HOST_ERROR, .cause = cause};
+	ktstr_error__format(error, cause, 1400);
+	harness__judge(id, attrs, result, false, out, outcome);
 }
 
 /* It was stopped before it had a machine. */
 static void judge_queued(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
-			 FILE *out, struct ktstr_test_outcome *outcome)
+			 FILE *out, struct ktstr_result *result, struct ktstr_test_outcome *outcome)
 {
-	const struct ktstr_result result = {
+	*result = (struct ktstr_result){
 		.verdict = KTSTR_VERDICT_INTERRUPTED,
 		.cause = "stopped by the caller while it waited for other machines"};
-
-	harness__judge(id, attrs, &result, false, out, outcome);
+	harness__judge(id, attrs, result, false, out, outcome);
 }
 
 /* What the process that stands for the test will end with, in a word. */
@@ -618,6 +619,28 @@ static struct record *start_record(const struct harness_record *where,
 	return record;
 }
 
+/* Every test has its line in the file of all runs, whatever became of it. */
+static void append_metrics(const char *path, struct streams *streams,
+			   const struct ktstr_vm_config *config, const struct ktstr_result *result,
+			   const struct run_about *about, FILE *out)
+{
+	struct ktstr_error error = {.err = 0};
+	char line[1400];
+
+	if (!path)
+		return;
+	for (size_t i = 0; i < streams->extract.nr; i++) {
+		const struct harness_raw_output *raw = &streams->extract.outputs[i];
+
+		for (size_t j = 0; j < raw->extracted.nr; j++)
+			run_metrics__add(&streams->metrics, raw->name, &raw->extracted.metrics[j]);
+	}
+	if (!run_metrics__append(&streams->metrics, path, config, result, about, &error))
+		return;
+	ktstr_error__format(&error, line, sizeof(line));
+	harness__say(out, false, "no metrics: %s", line);
+}
+
 /* The program that is to be the scheduler, beside the test's binary unless its path is whole. */
 static int find_scheduler(const char *name, const char *binary_dir, char path[PATH_MAX],
 			  struct ktstr_error *error)
@@ -688,7 +711,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		       const struct harness_record *where, int cancel_fd, FILE *out,
 		       struct ktstr_test_outcome *outcome)
 {
-	char name[512], scheduler[PATH_MAX];
+	char name[512], scheduler[PATH_MAX], cause[1400];
 	/* The guest finds its test by kselftest's own options. */
 	const char *const argv[] = {id->test, "-r", name, id->debug ? "-d" : NULL, NULL};
 	struct ktstr_vm_config config;
@@ -697,7 +720,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	struct ktstr_vm *vm = NULL;
 	struct harness_files files = {.nr = 0};
 	struct harness_disks disks = {.nr = 0};
-	struct streams *streams = malloc(sizeof(*streams));
+	struct streams *streams = calloc(1, sizeof(*streams));
 	struct record *record = NULL;
 	struct harness_admission admission = {.armed = false};
 	const struct harness_admit admit = {
@@ -706,12 +729,19 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		.id = id,
 		.limit_ms = 1000ull * ktstr_test_attrs__limit_s(attrs),
 	};
+	struct run_about about = {
+		.program = where ? where->program : NULL,
+		.test = name,
+		.scheduler = attrs->scheduler,
+		.scheduler_args = attrs->scheduler_args,
+	};
 	int err;
 
+	clock_gettime(CLOCK_REALTIME, &about.started);
 	*outcome = (struct ktstr_test_outcome){.exit_code = EXIT_FAIL};
 	if (!streams) {
 		ktstr_error__set(&error, ENOMEM, "allocate", "output lines", NULL);
-		judge_host_error(id, attrs, &error, out, outcome);
+		judge_host_error(id, attrs, &error, out, cause, &result, outcome);
 		return;
 	}
 	harness_relay__init(&streams->out, out, attrs->expect_cause);
@@ -723,8 +753,11 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		 id->variant, id->test);
 	err = describe_machine(attrs, binary_dir, scheduler, &files, &disks, &config, out, outcome,
 			       &error);
-	if (err > 0)
+	if (err > 0) {
+		result = (struct ktstr_result){.verdict = KTSTR_VERDICT_SKIP,
+					       .cause = outcome->reason};
 		goto out;
+	}
 	if (err)
 		goto failed;
 	config.role = KTSTR_ROLE_TEST;
@@ -738,7 +771,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	if (ops->admit)
 		err = ops->admit(&admit, out, &admission, &error);
 	if (err == -ECANCELED) {
-		judge_queued(id, attrs, out, outcome);
+		judge_queued(id, attrs, out, &result, outcome);
 		goto out;
 	}
 	if (err)
@@ -774,12 +807,15 @@ failed:
 	/* There is no machine to record; what an earlier run left is not of this failure. */
 	if (record && !where->keep)
 		record__remove(where->dir);
-	judge_host_error(id, attrs, &error, out, outcome);
+	judge_host_error(id, attrs, &error, out, cause, &result, outcome);
 out:
+	about.judged = judged(id, outcome);
+	append_metrics(where ? where->metrics : NULL, streams, &config, &result, &about, out);
 	record__destroy(record);
 	ops->destroy(vm);
 	harness_admit__end(&admission);
 	harness_extract__free(&streams->extract);
+	run_metrics__free(&streams->metrics);
 	harness_files__free(&files);
 	harness_disks__free(&disks);
 	free(streams);

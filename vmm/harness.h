@@ -27,6 +27,7 @@ struct harness_record {
 	const char *dir;     /* NULL: nowhere */
 	bool keep;	     /* whatever the end */
 	const char *program; /* the test's binary */
+	const char *metrics; /* the file of all runs (run_metrics.h); NULL: none */
 };
 
 /* ktstr_harness__run_test() with its surroundings: @cancel_fd as in struct ktstr_vm_config. @where

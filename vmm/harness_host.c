@@ -3,6 +3,7 @@
 #include "emulated/emulated.h"
 #include "harness.h"
 #include "harness_signals.h"
+#include "run_metrics.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -34,6 +35,19 @@ static bool record_path(const char *binary, const struct ktstr_test_id *id, char
 	return asked && *asked;
 }
 
+/* KTSTR_METRICS, or the directory of records that were asked for; NULL: nowhere. */
+static const char *metrics_path(char *buf, size_t size)
+{
+	const char *file = getenv(RUN_METRICS_VARIABLE), *dir = getenv("KTSTR_ARTIFACTS");
+
+	if (file && *file)
+		return file;
+	if (!dir || !*dir)
+		return NULL;
+	snprintf(buf, size, "%s/" RUN_METRICS_FILE, dir);
+	return buf;
+}
+
 void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_test_attrs *attrs,
 			     struct ktstr_test_outcome *outcome)
 {
@@ -44,7 +58,7 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 		.destroy = ktstr_vm__destroy,
 		.admit = harness_admit__wait,
 	};
-	char binary[PATH_MAX], directory[PATH_MAX], record[2 * PATH_MAX];
+	char binary[PATH_MAX], directory[PATH_MAX], record[2 * PATH_MAX], metrics[2 * PATH_MAX];
 	struct harness_record where = {.dir = record, .program = binary};
 	int cancel_fd;
 	ssize_t length;
@@ -54,6 +68,7 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 	binary[length < 0 ? 0 : length] = '\0';
 	memcpy(directory, binary, sizeof(directory));
 	dirname(directory);
+	where.metrics = metrics_path(metrics, sizeof(metrics));
 	where.keep = record_path(binary, id, record, sizeof(record));
 	harness__run_test(&ops, id, attrs, directory, &where, cancel_fd, stdout, outcome);
 	harness_signals__close(cancel_fd);

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run_metrics.h"
+
 #define MAX_JOBS 1024u
 
-static bool is_directory(const char *value)
+static bool is_path(const char *value)
 {
 	return *value;
 }
@@ -37,7 +39,8 @@ static const struct option {
 	const char *name, *variable, *needs;
 	bool (*is_valid)(const char *value);
 } options[] = {
-	{"--artifacts", "KTSTR_ARTIFACTS", "needs a directory", is_directory},
+	{"--artifacts", "KTSTR_ARTIFACTS", "needs a directory", is_path},
+	{"--metrics", RUN_METRICS_VARIABLE, "needs a file", is_path},
 	{"--jobs", "KTSTR_JOBS", "takes a number from 1 to 1024", is_jobs},
 };
 
@@ -57,6 +60,7 @@ int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *erro
 {
 	int kept = 1;
 
+	run_metrics__name_run();
 	for (int i = 1; i < *argc; i++) {
 		const struct option *option = find(argv[i]);
 		const char *value;

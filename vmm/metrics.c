@@ -86,6 +86,21 @@ void metric__check(struct metric *metric)
 		metric->flags |= KTSTR_METRIC_TOO_HIGH;
 }
 
+const char *metric__better_name(enum ktstr_better better)
+{
+	return better == KTSTR_LOWER_IS_BETTER	  ? "lower"
+	       : better == KTSTR_HIGHER_IS_BETTER ? "higher"
+						  : NULL;
+}
+
+enum ktstr_better metric__better(const char *name)
+{
+	return !name || (strcmp(name, "lower") != 0 && strcmp(name, "higher") != 0)
+		       ? KTSTR_BETTER_UNKNOWN
+	       : *name == 'l' ? KTSTR_LOWER_IS_BETTER
+			      : KTSTR_HIGHER_IS_BETTER;
+}
+
 void metric__describe(const struct metric *metric, char *text, size_t size)
 {
 	bool low = !isnan(metric->minimum), high = !isnan(metric->maximum);
@@ -172,6 +187,9 @@ bool metrics__next(struct metrics *metrics, struct metric *metric)
 	metric->value = record.flags & KTSTR_METRIC_MISSING ? (double)NAN : record.value;
 	metric->minimum = record.minimum;
 	metric->maximum = record.maximum;
+	metric->better = record.flags & KTSTR_METRIC_LOWER_IS_BETTER	? KTSTR_LOWER_IS_BETTER
+			 : record.flags & KTSTR_METRIC_HIGHER_IS_BETTER ? KTSTR_HIGHER_IS_BETTER
+									: KTSTR_BETTER_UNKNOWN;
 	metric__check(metric);
 	metrics->at = text + record.name_length + record.unit_length;
 	metrics->nr_left--;

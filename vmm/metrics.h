@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ktstr/payload.h>
+
 #define METRIC_NAME_SIZE 256u
 #define METRIC_UNIT_SIZE 64u
 
@@ -21,7 +23,8 @@ struct metric {
 	char unit[METRIC_UNIT_SIZE]; /* "": none */
 	double value;		     /* finite, or NaN: missing */
 	double minimum, maximum;     /* finite, or NaN: no limit */
-	uint32_t flags;		     /* KTSTR_METRIC_*, as the numbers say it */
+	uint32_t flags;		     /* TOO_LOW, TOO_HIGH, MISSING, as the numbers say it */
+	enum ktstr_better better;
 };
 
 /* One run of a payload, and where the walk through its metrics is. */
@@ -40,6 +43,10 @@ bool metrics__next(struct metrics *metrics, struct metric *metric);
 
 /* Gives flags their values; what is not finite becomes NaN. */
 void metric__check(struct metric *metric);
+
+/* "lower", "higher", or NULL when that is not known, and back; any other text is unknown. */
+const char *metric__better_name(enum ktstr_better better);
+enum ktstr_better metric__better(const char *name);
 
 /* "1234.5 1/s (at least 1000)", "missing (at most 3)": one line for a person. */
 void metric__describe(const struct metric *metric, char *text, size_t size);

@@ -35,7 +35,7 @@ enum { FRAMES, EVENTS, OUT, ERR, KERNEL, SCHEDULER, MONITOR, STATS, METRICS, NR_
 static const char *const sink_names[NR_SINKS] = {
 	[FRAMES] = "frames.bin",     [EVENTS] = "events.jsonl", [OUT] = "stdout.txt",
 	[ERR] = "stderr.txt",	     [KERNEL] = "kernel.txt",	[SCHEDULER] = "scheduler.txt",
-	[MONITOR] = "monitor.jsonl", [STATS] = "stats.jsonl",	[METRICS] = "metrics.jsonl",
+	[MONITOR] = "monitor.jsonl", [STATS] = "stats.jsonl",	[METRICS] = "payload-metrics.jsonl",
 };
 /* The others that a record can have, beside raw-N.txt and profile-N.profraw. */
 static const char *const other_names[] = {
@@ -367,8 +367,8 @@ static bool is_on_9p(const char *path)
 	return found;
 }
 
-/* In an emulated KVM host, only what is mounted from the outside outlives it. */
-static int check_outlives(const char *path, struct ktstr_error *error)
+/* There, only what is mounted from the outside outlives it. */
+int record__check_outlives(const char *path, struct ktstr_error *error)
 {
 	int err;
 
@@ -391,7 +391,7 @@ static int prepare(struct record *r, struct ktstr_error *error)
 					 "KTSTR_ARTIFACTS");
 		return err;
 	}
-	err = check_outlives(r->dir, error);
+	err = record__check_outlives(r->dir, error);
 	if (!err)
 		empty(r->dir);
 	return err;

@@ -44,7 +44,7 @@ int record__create(const char *dir, bool keep, struct record **record, struct kt
 /* Puts itself before the callbacks of @config, which are still called. */
 void record__attach(struct record *record, struct ktstr_vm_config *config);
 
-/* Metrics that were not the guest's: of an extractor. For metrics.jsonl, before the record is
+/* Metrics that were not the guest's: of an extractor. For payload-metrics.jsonl, before the record is
  * written. */
 void record__metrics(struct record *record, const char *payload, const struct metric *metrics,
 		     size_t nr);
@@ -62,6 +62,9 @@ void record__destroy(struct record *record);
 
 /* An old record, of a test that no longer fails: its files, and @dir when nothing else is in it. */
 void record__remove(const char *dir);
+
+/* -EXDEV: @path, which is there, is inside an emulated KVM host and would be lost with it. */
+int record__check_outlives(const char *path, struct ktstr_error *error);
 
 /* result.json alone. @about may be NULL. */
 void record__result(FILE *f, const struct ktstr_vm_config *config,

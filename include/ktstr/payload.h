@@ -57,6 +57,13 @@ enum ktstr_metric_pick {
 	KTSTR_PICK_MEAN,
 };
 
+/* Which way a metric is to go, for `ktstr compare`. */
+enum ktstr_better {
+	KTSTR_BETTER_UNKNOWN = 0,
+	KTSTR_LOWER_IS_BETTER,
+	KTSTR_HIGHER_IS_BETTER,
+};
+
 struct ktstr_limit {
 	bool is_set;
 	double value;
@@ -80,6 +87,7 @@ struct ktstr_metric {
 	enum ktstr_metric_pick pick;
 	double scale; /* 0: 1 */
 	struct ktstr_limit minimum, maximum;
+	enum ktstr_better better;
 };
 /* For .metrics: ends the list by itself. */
 #define KTSTR_METRICS(...) ((const struct ktstr_metric[]){__VA_ARGS__, {.name = NULL}})

@@ -149,6 +149,10 @@ struct ktstr_metrics_payload {
 #define KTSTR_METRIC_TOO_HIGH (1u << 1) /* above its upper limit */
 #define KTSTR_METRIC_MISSING (1u << 2)	/* declared, but not in the output; @value means nothing */
 
+/* What the payload's author says of it; at most one of them */
+#define KTSTR_METRIC_LOWER_IS_BETTER (1u << 3)
+#define KTSTR_METRIC_HIGHER_IS_BETTER (1u << 4)
+
 /* One metric. Unaligned in the frame. */
 struct ktstr_metric_record {
 	double value;	      /* IEEE 754 binary64, as all here */

@@ -148,9 +148,10 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 			     struct ktstr_test_outcome *outcome);
 
 /*
- * Takes ktstr's own options out of the command line, before kselftest reads it: --artifacts DIR
- * and --jobs N, kept as KTSTR_ARTIFACTS and KTSTR_JOBS in the environment, where an emulated KVM
- * host finds them, too. -EINVAL: without a directory, or N is not 1 to 1024.
+ * Takes ktstr's own options out of the command line, before kselftest reads it: --artifacts
+ * DIR, --metrics FILE and --jobs N, kept as KTSTR_ARTIFACTS, KTSTR_METRICS and KTSTR_JOBS in the
+ * environment, where an emulated KVM host finds them, too, and the run's name, KTSTR_RUN_ID, which
+ * it gets here. -EINVAL: without a directory or file, or N is not 1 to 1024.
  */
 int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *error);
 

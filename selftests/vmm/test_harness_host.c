@@ -847,6 +847,57 @@ TEST_F(harness, a_record_that_cannot_be_written_is_said_and_changes_nothing)
 	EXPECT_NE(NULL, strstr(printed(self), "# no record: /proc/no/record: "));
 }
 
+/* Runs of the file of all runs with @text in them. */
+static int lines_with(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "r");
+	char line[8192];
+	int nr = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		nr += strstr(line, text) != NULL;
+	if (f)
+		fclose(f);
+	return nr;
+}
+
+TEST_F(harness, every_test_has_its_line_whatever_became_of_it)
+{
+	char path[] = "/tmp/ktstr-metrics-XXXXXX";
+	struct harness_record where = {.program = "/bin/dir/t", .metrics = path};
+	int fd = mkstemp(path);
+
+	ASSERT_LE(0, fd);
+	close(fd);
+	self->where = &where;
+	run(self, "", false);
+	EXPECT_EQ(1, lines_with(path, "\"program\": \"t\", \"test\": \"fix.name\""));
+	EXPECT_EQ(1, lines_with(path, "\"verdict\": \"PASS\", \"cause\": null, "
+				      "\"judged\": \"pass\""));
+	self->attrs.memory_mb = 1;
+	run(self, "", false);
+	EXPECT_EQ(1, lines_with(path, "\"verdict\": \"KERNEL_PANIC\""));
+	self->attrs.kernel = "/no/kernel";
+	run(self, "", false);
+	EXPECT_EQ(1, lines_with(path, "\"verdict\": \"HOST_ERROR\", \"cause\": \"/no/kernel: "));
+	self->attrs.files = KTSTR_FILES("no-such-program-of-ktstr");
+	run(self, "", false);
+	EXPECT_EQ(1, lines_with(path, "\"verdict\": \"SKIP\", \"cause\": "
+				      "\"payload program not installed\", \"judged\": \"skip\""));
+	EXPECT_EQ(4, lines_with(path, "\"version\": 1"));
+	unlink(path);
+}
+
+TEST_F(harness, metrics_that_cannot_be_written_are_said_and_change_nothing)
+{
+	struct harness_record where = {.metrics = "/dev/full"};
+
+	self->where = &where;
+	run(self, "", false);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "\n# no metrics: /dev/full: write: No space left"));
+}
+
 TEST_F(harness, run_that_cannot_start_fails_with_the_reason)
 {
 	self->attrs.kernel = "/no/kernel";

@@ -349,7 +349,7 @@ TEST_F(record, metrics_are_numbers_or_null)
 	ASSERT_EQ(0, create(self, true));
 	send_frame(&self->config, KTSTR_FRAME_PAYLOAD_METRICS, 1, &frame, sizeof(frame));
 	ASSERT_EQ(0, write_record(self));
-	text = read_file(self->dir, "metrics.jsonl", &length);
+	text = read_file(self->dir, "payload-metrics.jsonl", &length);
 	ASSERT_NE(NULL, text);
 	EXPECT_STREQ(
 		"{\"payload\": \"fio\", \"name\": \"la\\\"t\", \"value\": 1.5, \"unit\": \"us\", "

@@ -21,6 +21,7 @@ static void usage(FILE *to)
 	      "  shell [OPTIONS]                 boot a VM with a shell on the terminal\n"
 	      "  rerun DIR                       run again what left the record DIR\n"
 	      "  topo [OPTIONS]                  show a topology, and what a guest is told of it\n"
+	      "  compare [OPTIONS] A B           what changed between two sets of tests' runs\n"
 	      "  probe                           say what this host's KVM can do\n"
 	      "  cache list|clean                what is kept to start machines faster\n"
 	      "  kernel list|fetch|build|path    kernels to test with\n"
@@ -122,7 +123,8 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{"run", cli_run},	{"shell", cli_shell},
 		{"rerun", cli_rerun},	{"topo", cli_topo},
-		{"cache", cli_cache},	{"probe", cmd_probe},
+		{"cache", cli_cache},	{"compare", cli_compare},
+		{"probe", cmd_probe},
 		{"kernel", cmd_kernel}, {"emulated-host", emulated_host__main},
 	};
 
