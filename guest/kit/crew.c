@@ -21,20 +21,11 @@
 
 #include "cgroup.h"
 #include "procfs.h"
+#include "sched_attr.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define CALIBRATION_LOOPS 200000u
 #define STACK_SIZE (256u << 10) /* of a worker that is a thread */
-
-/* include/uapi/linux/sched/types.h; glibc has it since 2.41 alone */
-struct kernel_sched_attr {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
 
 /* ---- Memory ---- */
 
@@ -140,7 +131,8 @@ static void __attribute__((noreturn)) lead(const struct crew *c, uint32_t set)
 		err = pthread_create(&thread, &attr, thread_main, &workers[i]);
 	}
 	if (err) {
-		c->shared[c->state->sets[set].first].err = -err;
+		for (uint32_t i = 0; i < nr; i++)
+			c->shared[c->state->sets[set].first + i].err = -err;
 		_exit(1);
 	}
 	for (;;)
@@ -148,12 +140,15 @@ static void __attribute__((noreturn)) lead(const struct crew *c, uint32_t set)
 }
 
 /* In the new process */
-static void __attribute__((noreturn)) be_worker(const struct crew *c, uint32_t set, uint32_t index)
+static void __attribute__((noreturn))
+be_worker(const struct crew *c, uint32_t set, uint32_t index, pid_t runner)
 {
 	struct ktstr_worker w = worker_of(c, set, index);
 	int err;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != runner)
+		_exit(1);
 	err = cgroup__enter(home_of(c, set), 0);
 	if (err) {
 		w.me->err = err;
@@ -173,6 +168,7 @@ static uint32_t nr_processes(const struct crew *c, uint32_t set)
 static int fork_workers(struct crew *c, uint32_t set)
 {
 	struct crew_worker *w = &c->workers[c->state->sets[set].first];
+	pid_t runner = getpid();
 
 	for (uint32_t i = 0; i < nr_processes(c, set); i++) {
 		pid_t pid = fork();
@@ -180,7 +176,7 @@ static int fork_workers(struct crew *c, uint32_t set)
 		if (pid < 0)
 			return -errno;
 		if (!pid)
-			be_worker(c, set, i);
+			be_worker(c, set, i, runner);
 		w[i].pid = pid;
 		w[i].pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 		if (w[i].pidfd < 0)
@@ -256,6 +252,28 @@ static int set_attributes(struct crew *c, uint32_t set)
 	return err;
 }
 
+/* It may have been there before: what its work shared then is gone, and is no progress now. */
+static void reset(struct crew *c, uint32_t set)
+{
+	const struct set_state *s = &c->state->sets[set];
+	struct set_shared *shared = &c->sets[set];
+
+	for (uint32_t i = 0; i < s->nr; i++) {
+		struct crew_worker *w = &c->workers[s->first + i];
+		struct worker_shared *me = &c->shared[s->first + i];
+
+		w->has_ended = false;
+		w->idle_ns = 0;
+		w->seen_units = me->units;
+		me->children_ns = me->stamp_ns = me->passed = 0;
+		me->turn = 0;
+		me->state = KIT_WORKER_NONE;
+		me->tid = me->err = 0;
+	}
+	shared->go = shared->round = shared->done = 0;
+	shared->next = shared->serving = shared->protected = shared->stamp_ns = 0;
+}
+
 int crew__start(struct crew *c, uint32_t set, char *why)
 {
 	const struct set_state *s = &c->state->sets[set];
@@ -264,22 +282,7 @@ int crew__start(struct crew *c, uint32_t set, char *why)
 	uint64_t end_ns = kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS;
 	int err = 0;
 
-	/* It may have been there before: nothing of that counts as this one's progress. */
-	for (uint32_t i = 0; i < s->nr; i++) {
-		struct crew_worker *w = &c->workers[s->first + i];
-
-		w->has_ended = false;
-		w->idle_ns = 0;
-		w->seen_units = c->shared[s->first + i].units;
-		atomic_store(&c->shared[s->first + i].children_ns, 0);
-		atomic_store(&c->shared[s->first + i].tid, 0);
-		atomic_store(&c->shared[s->first + i].state, KIT_WORKER_NONE);
-	}
-	atomic_store(&c->sets[set].go, 0);
-	atomic_store(&c->sets[set].next, 0);
-	atomic_store(&c->sets[set].serving, 0);
-	atomic_store(&c->sets[set].round, 0);
-	atomic_store(&c->sets[set].done, 0);
+	reset(c, set);
 	own->nr_fds = ops->nr_fds ? ops->nr_fds(s->nr) : 0;
 	if (own->nr_fds) {
 		own->fds = calloc(own->nr_fds, sizeof(*own->fds));
@@ -345,16 +348,20 @@ int crew__set_cpus(struct crew *c, uint32_t set, const struct cpu_bits *cpus)
 	return for_each(c, set, change_cpus, cpus);
 }
 
+/* Its nice value stays what it is. */
 static int change_policy(pid_t tid, const void *to)
 {
-	return (int)syscall(SYS_sched_setattr, tid, to, 0);
+	struct kernel_sched_attr attr = *(const struct kernel_sched_attr *)to;
+
+	errno = 0;
+	attr.nice = getpriority(PRIO_PROCESS, (id_t)tid);
+	return errno || sched_attr__set(tid, &attr) ? -1 : 0;
 }
 
 int crew__set_policy(struct crew *c, uint32_t set, int policy, int priority)
 {
 	const struct ktstr_workers *spec = c->state->sets[set].spec;
-	struct kernel_sched_attr attr = {
-		.size = sizeof(attr), .policy = (uint32_t)policy, .nice = spec->nice};
+	struct kernel_sched_attr attr = {.policy = (uint32_t)policy};
 
 	if (policy == SCHED_FIFO || policy == SCHED_RR)
 		attr.priority = (uint32_t)(priority ? priority : 1);
@@ -428,7 +435,8 @@ void crew__look(struct crew *c)
 			since_ns = now_ns - c->own[set].since_ns;
 		counts_ns = since_ns < most_ns ? since_ns : most_ns;
 		for (uint32_t i = 0; i < s->nr; i++)
-			if (!has_ended(process_of(c, set, i)))
+			if (c->shared[s->first + i].state != KIT_WORKER_FAILED &&
+			    !has_ended(process_of(c, set, i)))
 				look_at(c, s->first + i, since_ns, counts_ns);
 	}
 	c->looked_ns = now_ns;
