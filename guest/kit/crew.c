@@ -300,12 +300,14 @@ int crew__start(struct crew *c, uint32_t set, char *why)
 		err = set_attributes(c, set);
 		snprintf(why, 256, "%s: CPUs, policy or nice value: %s", s->name, strerror(-err));
 	}
-	if (err)
-		return err;
-	own->since_ns = kit__now_ns();
+	return err;
+}
+
+void crew__go(struct crew *c, uint32_t set)
+{
+	c->own[set].since_ns = kit__now_ns();
 	atomic_store(&c->sets[set].go, 1);
-	kit__futex_wake(&c->sets[set].go, UINT32_MAX / 2);
-	return 0;
+	kit__futex_wake(&c->sets[set].go, INT32_MAX);
 }
 
 /* ---- Changing ---- */

@@ -51,8 +51,10 @@ int crew__create(struct crew *crew, struct scenario_state *state);
 /* Ends whoever is left. */
 void crew__destroy(struct crew *crew);
 
-/* The set's workers as they were declared, in the state's cgroup; @why has 256 bytes. -errno. */
+/* The set's workers as declared, in the state's cgroup, ready; @why has 256 bytes. -errno. */
 int crew__start(struct crew *crew, uint32_t set, char *why);
+/* They work from now on. */
+void crew__go(struct crew *crew, uint32_t set);
 /* Reads what is only there while they live, and kills them. */
 void crew__stop(struct crew *crew, uint32_t set);
 

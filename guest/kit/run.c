@@ -97,6 +97,7 @@ static int perform(struct run *r, const struct ktstr_op *op, char *why)
 	int32_t group = state__find_cgroup(s, op->name), set = state__find_set(s, op->name);
 	const struct cgroup_state *g = &s->cgroups[group < 0 ? 0 : group];
 	uint32_t index = set < 0 ? 0 : (uint32_t)set;
+	int err;
 
 	switch (op->kind) {
 	case KTSTR_OP_ADD_CGROUP:
@@ -114,7 +115,10 @@ static int perform(struct run *r, const struct ktstr_op *op, char *why)
 	case KTSTR_OP_THAW:
 		return thaw(r, op->name);
 	case KTSTR_OP_START:
-		return crew__start(&r->crew, index, why);
+		err = crew__start(&r->crew, index, why);
+		if (!err)
+			crew__go(&r->crew, index);
+		return err;
 	case KTSTR_OP_STOP:
 		crew__stop(&r->crew, index);
 		return 0;
@@ -224,6 +228,15 @@ static int set_up(struct run *r)
 	return 0;
 }
 
+/* All at once: who was started first would have the machine for itself until the last one is. */
+static void begin_work(struct run *r)
+{
+	r->crew.kit->start_ns = r->result->start_ns;
+	for (uint32_t set = 0; set < r->state.nr_sets; set++)
+		if (r->state.sets[set].is_running)
+			crew__go(&r->crew, set);
+}
+
 /* What the host did to the machine meanwhile, and whether it makes limits meaningless. */
 static void judge_host(struct run *r)
 {
@@ -273,9 +286,10 @@ static int run_all(struct run *r, const char *name)
 	procfs__cpu_time(&r->before);
 	err = set_up(r);
 	result->start_ns = kit__now_ns();
-	if (r->crew.kit)
-		r->crew.kit->start_ns = result->start_ns;
-	err = err ? err : go_through_steps(r);
+	if (!err) {
+		begin_work(r);
+		err = go_through_steps(r);
+	}
 	result->end_ns = kit__now_ns();
 	if (r->crew.state) {
 		judge_host(r);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Every kind of work at once, as processes and as threads, while what they may use changes. */
+#include <ktstr/harness.h>
+#include <ktstr/scenario.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compute(struct ktstr_worker *worker, void *arg)
+{
+	ktstr_worker__compute(worker, *(const uint32_t *)arg);
+	return 0;
+}
+static uint32_t custom_us = 50;
+
+/* A nice value of 19, and SCHED_IDLE, among so many others is little. */
+static const struct ktstr_checks patient = {
+	.off = KTSTR_CHECK(GAP),
+	.limit = {[KTSTR_CHECK_STARVATION] = 5000},
+};
+
+/* Processes, and as many threads and more. */
+#define BOTH(kind, number, ...)                                                                \
+	{.work = KTSTR_WORK_##kind, .nr = (number), __VA_ARGS__},                              \
+	{                                                                                      \
+		.name = #kind "-threads", .work = KTSTR_WORK_##kind, .nr = 2, .threads = true, \
+		__VA_ARGS__                                                                    \
+	}
+
+static const struct ktstr_scenario all_kinds = {
+	.cgroups = KTSTR_CGROUPS({.name = "half", .cpus = CPUS_RANGE(0, 50)}),
+	.workers = KTSTR_WORKERS(
+		{.work = KTSTR_WORK_SPIN, .nr = 1}, {.work = KTSTR_WORK_YIELD, .nr = 1},
+		{.work = KTSTR_WORK_BURST, .nr = 1}, {.work = KTSTR_WORK_CACHE, .nr = 1},
+		{.work = KTSTR_WORK_PERIODIC, .nr = 1},
+		{.work = KTSTR_WORK_CUSTOM, .nr = 1, .unit = compute, .arg = &custom_us},
+		BOTH(PIPE, 2), BOTH(FUTEX, 2), BOTH(FANOUT, 3), BOTH(MUTEX, 2), BOTH(IO, 1),
+		BOTH(FORK, 1), BOTH(FAULT, 1), BOTH(NICE, 1, .checks = &patient),
+		BOTH(AFFINITY, 1, .cgroup = "half"), BOTH(POLICY, 1, .checks = &patient)),
+	.steps = KTSTR_STEPS(
+		{.hold_ms = 700},
+		{.name = "others start where they were",
+		 .ops = KTSTR_OPS(OP_STOP("pipe"), OP_STOP("FANOUT-threads"),
+				  OP_STOP("MUTEX-threads"), OP_STOP("fork"), OP_START("pipe"),
+				  OP_START("FANOUT-threads"), OP_START("MUTEX-threads"),
+				  OP_START("fork")),
+		 .hold_ms = 500},
+		{.name = "elsewhere",
+		 .ops = KTSTR_OPS(OP_CGROUP_CPUS("half", CPUS_RANGE(50, 100)),
+				  OP_CPUS("mutex", CPUS_LIST("1"))),
+		 .hold_ms = 300},
+		{.name = "one CPU less", .ops = KTSTR_OPS(OP_CPU_OFF(3)), .hold_ms = 300},
+		{.name = "as it was", .ops = KTSTR_OPS(OP_CPU_ON(3)), .hold_ms = 300}),
+	/* So many on an emulated CPU wait for long. */
+	.checks = {.off = KTSTR_CHECK(GAP), .limit = {[KTSTR_CHECK_STARVATION] = 3000}},
+};
+
+static const char *const wakes[] = {"burst", "pipe", "futex", "fanout", "mutex", "periodic"};
+
+static bool is_woken(const char *set)
+{
+	for (size_t i = 0; i < sizeof(wakes) / sizeof(wakes[0]); i++)
+		if (!strncasecmp(set, wakes[i], strlen(wakes[i])))
+			return true;
+	return false;
+}
+
+static void do_all(struct __test_metadata *_metadata)
+{
+	struct ktstr_scenario_result *result = malloc(sizeof(*result));
+
+	ASSERT_NE(NULL, result);
+	ktstr_scenario__run(&all_kinds, _metadata->name, result);
+	EXPECT_EQ(KTSTR_SCENARIO_PASSED, result->verdict)
+	TH_LOG("%s%s", result->problem, result->nr_failures ? result->failures[0].text : "");
+	EXPECT_EQ(41, result->nr_workers);
+	for (uint32_t i = 0; i < result->nr_workers; i++) {
+		const struct ktstr_worker_report *w = &result->workers[i];
+
+		EXPECT_GT(w->units, 0)
+		TH_LOG("worker %u of %s did nothing", w->index, w->workers);
+		EXPECT_GT(w->cpu_ns, 0)
+		TH_LOG("worker %u of %s had no CPU time", w->index, w->workers);
+		EXPECT_EQ(is_woken(w->workers), w->wake.count > 0)
+		TH_LOG("worker %u of %s was woken %ju times", w->index, w->workers,
+		       (uintmax_t)w->wake.count);
+	}
+	ktstr_scenario_result__free(result);
+	free(result);
+}
+
+KTSTR_TEST(all_kinds_of_work, .topology = TOPO(1, 1, 4, 1))
+{
+	do_all(_metadata);
+}
+
+KTSTR_TEST(all_kinds_of_work_under_a_scheduler, .topology = TOPO(1, 1, 4, 1),
+	   .scheduler = "scx_ktstr", .scheduler_ops = "ktstr")
+{
+	do_all(_metadata);
+}
+
+KTSTR_HARNESS_MAIN
