@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -44,6 +43,19 @@ static double calibrate(void)
 	return CALIBRATION_LOOPS * 1e3 / (double)least_ns;
 }
 
+/* A worker may take a descriptor for itself and two for its work, as long as the crew is there. */
+static void allow_files(struct crew *c)
+{
+	struct rlimit enough;
+
+	getrlimit(RLIMIT_NOFILE, &c->files);
+	enough = c->files;
+	enough.rlim_cur += c->state->nr_workers * 3;
+	if (enough.rlim_max < enough.rlim_cur)
+		enough.rlim_max = enough.rlim_cur;
+	setrlimit(RLIMIT_NOFILE, &enough);
+}
+
 int crew__create(struct crew *c, struct scenario_state *state)
 {
 	size_t sets_at = (sizeof(struct kit_shared) + 63) / 64 * 64;
@@ -69,6 +81,7 @@ int crew__create(struct crew *c, struct scenario_state *state)
 		c->workers[i].idle.cpu = -1;
 		c->shared[i].gap.cpu = c->shared[i].first_outside.cpu = -1;
 	}
+	allow_files(c);
 	c->kit->loops_per_us = calibrate();
 	c->kit->start_ns = c->looked_ns = kit__now_ns();
 	return 0;
@@ -80,6 +93,7 @@ void crew__destroy(struct crew *c)
 		return;
 	for (uint32_t set = 0; set < c->state->nr_sets; set++)
 		crew__stop(c, set);
+	setrlimit(RLIMIT_NOFILE, &c->files);
 	munmap(c->kit, c->mapped);
 	free(c->workers);
 	*c = (struct crew){.state = NULL};
@@ -194,7 +208,7 @@ static bool has_ended(struct crew_worker *w)
 		return w->has_ended;
 	if (waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
 		return false;
-	w->has_ended = true;
+	w->has_ended = w->ended_by_itself = true;
 	if (info.si_code == CLD_EXITED)
 		w->exit_code = info.si_status;
 	else
@@ -544,4 +558,8 @@ void crew__report(const struct crew *c, uint32_t set, uint32_t index, struct kts
 	};
 	memcpy(r->why, shared->why, sizeof(r->why));
 	r->why[sizeof(r->why) - 1] = '\0';
+	if (process->ended_by_itself && !r->lost && !r->exit_code && !r->exit_signal) {
+		r->lost = 1;
+		snprintf(r->why, sizeof(r->why), "it ended by itself");
+	}
 }

@@ -6,6 +6,7 @@
 #ifndef KTSTR_KIT_CREW_H
 #define KTSTR_KIT_CREW_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "state.h"
@@ -27,6 +28,7 @@ struct crew_worker {
 	struct ktstr_worker_event idle;	    /* when that was */
 	int32_t exit_code, exit_signal;	    /* before it was told to end */
 	bool has_ended, is_stuck, was_late; /* it was not ready in time */
+	bool ended_by_itself;
 };
 
 struct crew_set {
@@ -43,7 +45,8 @@ struct crew {
 	struct crew_worker *workers;
 	struct crew_set own[KTSTR_SCENARIO_MAX_SETS];
 	size_t mapped;
-	uint64_t looked_ns; /* when progress was last looked at */
+	struct rlimit files; /* as it was */
+	uint64_t looked_ns;  /* when progress was last looked at */
 };
 
 /* Memory for all, and the speed of computing. 0 or -errno. */

@@ -81,14 +81,15 @@ static int set_up_cgroup(const struct cgroup_state *g)
 	return err;
 }
 
-/* Thaws: before anybody runs again, workers can see that they could not run until now. */
-static int thaw(struct run *r, const char *name)
+static uint32_t active_sets(const struct scenario_state *s)
 {
-	for (uint32_t set = 0; set < r->state.nr_sets; set++)
-		if (state__is_active(&r->state, set))
-			crew__thaw(&r->crew, set);
-	return cgroup__freeze(name, false, CREW_TIMEOUT_MS);
+	uint32_t active = 0;
+
+	for (uint32_t set = 0; set < s->nr_sets; set++)
+		active |= (uint32_t)state__is_active(s, set) << set;
+	return active;
 }
+_Static_assert(KTSTR_SCENARIO_MAX_SETS <= 32, "a bit of uint32_t each");
 
 /* Does what the state already says. */
 static int perform(struct run *r, const struct ktstr_op *op, char *why)
@@ -113,7 +114,7 @@ static int perform(struct run *r, const struct ktstr_op *op, char *why)
 	case KTSTR_OP_FREEZE:
 		return cgroup__freeze(op->name, true, CREW_TIMEOUT_MS);
 	case KTSTR_OP_THAW:
-		return thaw(r, op->name);
+		return cgroup__freeze(op->name, false, CREW_TIMEOUT_MS);
 	case KTSTR_OP_START:
 		err = crew__start(&r->crew, index, why);
 		if (!err)
@@ -148,9 +149,16 @@ static int do_step(struct run *r, const struct ktstr_step *step, uint32_t number
 	int err;
 
 	for (const struct ktstr_op *op = step->ops; op && op->kind != KTSTR_OP_NONE; op++) {
+		uint32_t were_active = active_sets(&r->state), active;
+
 		why[0] = '\0';
 		state__describe(&r->state, op, text, sizeof(text));
 		err = state__apply(&r->state, op, why, sizeof(why));
+		/* Before they run again, workers can see that they could not until now. */
+		active = active_sets(&r->state) & ~were_active;
+		for (uint32_t set = 0; set < r->state.nr_sets; set++)
+			if (active >> set & 1)
+				crew__thaw(&r->crew, set);
 		err = err ? err : perform(r, op, why);
 		if (err)
 			return fail(r, err, "step %u, %s: %s", number, text,

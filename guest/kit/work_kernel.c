@@ -152,12 +152,16 @@ const struct work_ops work_io = {.name = "io", .init = io_init, .unit = io_unit}
 /* ---- Processes ---- */
 
 /* It has to go with its parent, which may have been killed before it could say so. */
-static void __attribute__((noreturn)) be_child(struct ktstr_worker *w, pid_t parent, int code)
+static void __attribute__((noreturn))
+be_child(struct ktstr_worker *w, pid_t parent, uint32_t epoch, int code)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(0);
 	w->last_cpu = -1;
+	/* Whoever changes later what its parent may use does not know of it. */
+	w->in_one_epoch = true;
+	w->epoch = epoch;
 	ktstr_worker__compute(w, worker__or(w->spec->run_us, FORK_RUN_US));
 	_exit(code);
 }
@@ -167,6 +171,7 @@ static int fork_unit(struct ktstr_worker *w)
 {
 	int code = (int)(++w->number % 100), status;
 	pid_t parent = getpid(), child, waited;
+	uint32_t epoch = worker__epoch(w);
 	struct rusage used;
 	uint64_t us;
 
@@ -175,7 +180,7 @@ static int fork_unit(struct ktstr_worker *w)
 	if (child < 0)
 		return -errno;
 	if (!child)
-		be_child(w, parent, code);
+		be_child(w, parent, epoch, code);
 	do
 		waited = wait4(child, &status, 0, &used);
 	while (waited < 0 && errno == EINTR);
@@ -314,7 +319,7 @@ static int bind_to_next(struct ktstr_worker *w)
 		w->number = (uint32_t)cpu;
 		if (err)
 			return err == -EINVAL ? 0 : err;
-		w->bound_epoch = epoch;
+		w->epoch = epoch;
 		if (seen != cpu)
 			worker__lost(w, "bound to CPU %d, it runs on CPU %d", cpu, seen);
 		return 0;
@@ -324,7 +329,7 @@ static int bind_to_next(struct ktstr_worker *w)
 static int affinity_init(struct ktstr_worker *w)
 {
 	w->number = KTSTR_MAX_CPUS - 1;
-	w->binds_itself = true;
+	w->in_one_epoch = true;
 	return 0;
 }
 

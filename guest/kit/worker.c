@@ -73,7 +73,7 @@ static int32_t note_cpu(struct ktstr_worker *w, uint64_t now_ns)
 
 	if (cpu_bits__has(&w->set->allowed, (uint32_t)cpu) || !worker__is_unchanged(w, epoch))
 		return cpu;
-	if (w->binds_itself && w->bound_epoch != epoch)
+	if (w->in_one_epoch && w->epoch != epoch)
 		return cpu;
 	if (!w->me->outside)
 		w->me->first_outside = event_now(w, cpu, now_ns);

@@ -71,9 +71,12 @@ struct ktstr_worker {
 	uint64_t random;
 	uint64_t number; /* of the work's last token, round or the like; 0 at its start */
 	void *data;	 /* of the work */
-	/* It changes its affinity itself, last in that epoch: in others it may be elsewhere. */
-	bool binds_itself;
-	uint32_t bound_epoch;
+	/*
+	 * It binds itself, or is a child of a worker: what it may use is set_shared.allowed in this
+	 * epoch alone.
+	 */
+	bool in_one_epoch;
+	uint32_t epoch;
 };
 
 struct work_ops {

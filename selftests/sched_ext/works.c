@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int compute(struct ktstr_worker *worker, void *arg)
 {
@@ -28,7 +29,7 @@ static const struct ktstr_checks patient = {
 	}
 
 static const struct ktstr_scenario all_kinds = {
-	.cgroups = KTSTR_CGROUPS({.name = "half", .cpus = CPUS_RANGE(0, 50)}),
+	.cgroups = KTSTR_CGROUPS({.name = "half", .cpus = CPUS_LIST("0-1")}),
 	.workers = KTSTR_WORKERS(
 		{.work = KTSTR_WORK_SPIN, .nr = 1}, {.work = KTSTR_WORK_YIELD, .nr = 1},
 		{.work = KTSTR_WORK_BURST, .nr = 1}, {.work = KTSTR_WORK_CACHE, .nr = 1},
@@ -38,7 +39,7 @@ static const struct ktstr_scenario all_kinds = {
 		BOTH(FORK, 1), BOTH(FAULT, 1), BOTH(NICE, 1, .checks = &patient),
 		BOTH(AFFINITY, 1, .cgroup = "half"), BOTH(POLICY, 1, .checks = &patient)),
 	.steps = KTSTR_STEPS(
-		{.hold_ms = 700},
+		{.hold_ms = 500},
 		{.name = "others start where they were",
 		 .ops = KTSTR_OPS(OP_STOP("pipe"), OP_STOP("FANOUT-threads"),
 				  OP_STOP("MUTEX-threads"), OP_STOP("fork"), OP_START("pipe"),
@@ -46,11 +47,11 @@ static const struct ktstr_scenario all_kinds = {
 				  OP_START("fork")),
 		 .hold_ms = 500},
 		{.name = "elsewhere",
-		 .ops = KTSTR_OPS(OP_CGROUP_CPUS("half", CPUS_RANGE(50, 100)),
+		 .ops = KTSTR_OPS(OP_CGROUP_CPUS("half", CPUS_LIST("1-2")),
 				  OP_CPUS("mutex", CPUS_LIST("1"))),
-		 .hold_ms = 300},
-		{.name = "one CPU less", .ops = KTSTR_OPS(OP_CPU_OFF(3)), .hold_ms = 300},
-		{.name = "as it was", .ops = KTSTR_OPS(OP_CPU_ON(3)), .hold_ms = 300}),
+		 .hold_ms = 200},
+		{.name = "one CPU less", .ops = KTSTR_OPS(OP_CPU_OFF(2)), .hold_ms = 200},
+		{.name = "as it was", .ops = KTSTR_OPS(OP_CPU_ON(2)), .hold_ms = 200}),
 	/* So many on an emulated CPU wait for long. */
 	.checks = {.off = KTSTR_CHECK(GAP), .limit = {[KTSTR_CHECK_STARVATION] = 3000}},
 };
@@ -89,15 +90,69 @@ static void do_all(struct __test_metadata *_metadata)
 	free(result);
 }
 
-KTSTR_TEST(all_kinds_of_work, .topology = TOPO(1, 1, 4, 1))
+KTSTR_TEST(all_kinds_of_work, .topology = TOPO(1, 1, 3, 1), .timeout_s = 300)
 {
 	do_all(_metadata);
 }
 
-KTSTR_TEST(all_kinds_of_work_under_a_scheduler, .topology = TOPO(1, 1, 4, 1),
+KTSTR_TEST(all_kinds_of_work_under_a_scheduler, .topology = TOPO(1, 1, 3, 1), .timeout_s = 300,
 	   .scheduler = "scx_ktstr", .scheduler_ops = "ktstr")
 {
 	do_all(_metadata);
+}
+
+static int end_by_itself(struct ktstr_worker *worker, void *arg)
+{
+	(void)arg;
+	ktstr_worker__compute(worker, 1000);
+	if (ktstr_worker__index(worker))
+		_exit(0);
+	return 0;
+}
+
+static const struct ktstr_scenario deserters = {
+	.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CUSTOM, .nr = 2, .unit = end_by_itself}),
+	.steps = KTSTR_STEPS({.hold_ms = 200}),
+	.checks = {.off = KTSTR_CHECK(GAP)},
+};
+
+/* Nothing is wrong with its exit code, but it was to work until it is killed. */
+KTSTR_TEST(a_worker_that_ends_by_itself_is_lost, .topology = TOPO(1, 1, 2, 1))
+{
+	struct ktstr_scenario_result *result = malloc(sizeof(*result));
+
+	ASSERT_NE(NULL, result);
+	ktstr_scenario__run(&deserters, NULL, result);
+	EXPECT_EQ(KTSTR_SCENARIO_FAILED, result->verdict);
+	ASSERT_EQ(1, result->nr_failures);
+	EXPECT_EQ(KTSTR_CHECK_LOST_WORK, result->failures[0].kind);
+	EXPECT_EQ(1, result->failures[0].worker);
+	ktstr_scenario_result__free(result);
+	free(result);
+}
+
+/* A set that was moved out of a frozen cgroup could not run until then: that is no gap. */
+static const struct ktstr_scenario out_of_the_cold = {
+	.cgroups = KTSTR_CGROUPS({.name = "cold"}, {.name = "warm"}),
+	.workers = KTSTR_WORKERS({.work = KTSTR_WORK_SPIN, .nr = 2, .cgroup = "cold"}),
+	.steps = KTSTR_STEPS({.hold_ms = 200},
+			     {.ops = KTSTR_OPS(OP_FREEZE("cold")), .hold_ms = 4000},
+			     {.ops = KTSTR_OPS(OP_MOVE("spin", "warm")), .hold_ms = 200}),
+};
+
+KTSTR_TEST(moved_out_of_a_frozen_cgroup, .topology = TOPO(1, 1, 2, 1))
+{
+	struct ktstr_scenario_result *result = malloc(sizeof(*result));
+
+	ASSERT_NE(NULL, result);
+	EXPECT_EQ(0, ktstr_scenario__run(&out_of_the_cold, NULL, result))
+	TH_LOG("%s", result->problem);
+	for (uint32_t i = 0; i < result->nr_workers; i++) {
+		EXPECT_LT(result->workers[i].longest_gap_ns, UINT64_C(3500000000));
+		EXPECT_GT(result->workers[i].units, 0);
+	}
+	ktstr_scenario_result__free(result);
+	free(result);
 }
 
 KTSTR_HARNESS_MAIN

@@ -731,6 +731,44 @@ TEST_F(broken, affinity_follows_what_it_may_use)
 	EXPECT_GT(t->shared->set.computed[1], 0);
 }
 
+/* As when a worker is moved: its child in flight stays behind, and nobody blames it. */
+TEST_F(broken, fork_does_not_blame_a_child_that_stays_behind)
+{
+	struct team *t = &self->team;
+
+	team__create(t, KTSTR_WORK_FORK, 1, false);
+	if (!has_cpus(t, 3))
+		SKIP(return, "needs CPUs 0 and 1");
+	t->spec.run_us = 2000;
+	team__start(t);
+	for (uint32_t i = 0; i < 100; i++) {
+		struct cpu_bits cpus = {.words = {i % 2 + 1}};
+
+		atomic_fetch_add(&t->shared->kit.epoch, 1);
+		syscall(SYS_sched_setaffinity, t->pids[0], sizeof(cpus), &cpus);
+		t->shared->set.allowed = cpus;
+		atomic_fetch_add(&t->shared->kit.epoch, 1);
+		ASSERT_TRUE(team__work(t, 1));
+		nap();
+	}
+	EXPECT_EQ(t->shared->workers[0].outside, 0);
+	EXPECT_EQ(team__lost(t), 0);
+}
+
+/* But where it may not be at all, it is seen. */
+TEST_F(broken, fork_sees_where_its_children_are)
+{
+	struct team *t = &self->team;
+
+	team__create(t, KTSTR_WORK_FORK, 1, false);
+	t->shared->set.allowed = (struct cpu_bits){.words = {0}};
+	t->spec.run_us = 2000;
+	team__start(t);
+	ASSERT_TRUE(team__work(t, 3));
+	/* A worker's own ticks are two a unit; 100 of each child are its chunks. */
+	EXPECT_GT(t->shared->workers[0].outside, 200);
+}
+
 /* ---- The end of one ---- */
 
 static int fail_first(struct ktstr_worker *w, void *arg)
