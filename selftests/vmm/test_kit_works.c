@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -471,6 +472,29 @@ TEST_F(broken, io_notices_other_data)
 	team__start(t);
 	ASSERT_TRUE(team__notices(t, overwrite_file));
 	EXPECT_WHY(t, "were read otherwise");
+}
+
+/* A ramfs can't write past the page cache, and has nothing else. */
+TEST_F(broken, io_works_where_there_is_no_direct_io)
+{
+	struct team *t = &self->team;
+	char directory[] = "/tmp/ktstr-io-XXXXXX";
+
+	ASSERT_NE(NULL, mkdtemp(directory));
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", directory, "ramfs", 0, NULL)) {
+		rmdir(directory);
+		SKIP(return, "needs the right to mount");
+	}
+	team__create(t, KTSTR_WORK_IO, 2, true);
+	t->spec.path = directory;
+	t->spec.size_kb = 1;
+	team__start(t);
+	EXPECT_TRUE(team__work(t, 20));
+	EXPECT_EQ(team__lost(t), 0);
+	team__stop(t);
+	EXPECT_EQ(umount(directory), 0);
+	EXPECT_EQ(rmdir(directory), 0);
 }
 
 /* A child of process @parent, or 0. */
