@@ -91,8 +91,7 @@ void crew__destroy(struct crew *c)
 {
 	if (!c->state)
 		return;
-	for (uint32_t set = 0; set < c->state->nr_sets; set++)
-		crew__stop(c, set);
+	crew__stop_all(c);
 	setrlimit(RLIMIT_NOFILE, &c->files);
 	munmap(c->kit, c->mapped);
 	free(c->workers);
@@ -495,26 +494,56 @@ static void reap(struct crew_worker *w, uint64_t end_ns)
 	w->pidfd = -1;
 }
 
-void crew__stop(struct crew *c, uint32_t set)
+static void read_set(struct crew *c, uint32_t set)
 {
 	const struct set_state *s = &c->state->sets[set];
-	struct crew_set *own = &c->own[set];
-	uint64_t end_ns;
 
 	for (uint32_t i = 0; i < s->nr; i++)
 		if (process_of(c, set, i)->pid && !has_ended(process_of(c, set, i)) &&
 		    c->shared[s->first + i].tid)
 			read_last(c, s->first + i);
+}
+
+static void kill_set(struct crew *c, uint32_t set)
+{
+	const struct set_state *s = &c->state->sets[set];
+
 	for (uint32_t i = 0; i < s->nr; i++)
 		if (c->workers[s->first + i].pid)
 			kill(c->workers[s->first + i].pid, SIGKILL);
-	end_ns = kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS;
+}
+
+static void reap_set(struct crew *c, uint32_t set, uint64_t end_ns)
+{
+	const struct set_state *s = &c->state->sets[set];
+	struct crew_set *own = &c->own[set];
+
 	for (uint32_t i = 0; i < s->nr; i++)
 		reap(&c->workers[s->first + i], end_ns);
 	for (uint32_t i = 0; i < own->nr_fds; i++)
 		close(own->fds[i]);
 	free(own->fds);
 	*own = (struct crew_set){.fds = NULL};
+}
+
+void crew__stop(struct crew *c, uint32_t set)
+{
+	read_set(c, set);
+	kill_set(c, set);
+	reap_set(c, set, kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS);
+}
+
+void crew__stop_all(struct crew *c)
+{
+	uint64_t end_ns;
+
+	for (uint32_t set = 0; set < c->state->nr_sets; set++)
+		read_set(c, set);
+	for (uint32_t set = 0; set < c->state->nr_sets; set++)
+		kill_set(c, set);
+	end_ns = kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS;
+	for (uint32_t set = 0; set < c->state->nr_sets; set++)
+		reap_set(c, set, end_ns);
 }
 
 void crew__thaw(struct crew *c, uint32_t set)

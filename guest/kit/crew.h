@@ -60,6 +60,8 @@ int crew__start(struct crew *crew, uint32_t set, char *why);
 void crew__go(struct crew *crew, uint32_t set);
 /* Reads what is only there while they live, and kills them. */
 void crew__stop(struct crew *crew, uint32_t set);
+/* Of all sets: nobody has the machine for themselves meanwhile. */
+void crew__stop_all(struct crew *crew);
 
 /* It runs again in an instant: what passed until now was not its time. */
 void crew__thaw(struct crew *crew, uint32_t set);

@@ -301,8 +301,7 @@ static int run_all(struct run *r, const char *name)
 	result->end_ns = kit__now_ns();
 	if (r->crew.state) {
 		judge_host(r);
-		for (uint32_t set = 0; set < r->state.nr_sets; set++)
-			crew__stop(&r->crew, set);
+		crew__stop_all(&r->crew);
 		err = err ? err : collect(r);
 		if (!err)
 			check__judge(&r->state, r->measures, result);

@@ -40,12 +40,6 @@ static const struct ktstr_scenario all_kinds = {
 		BOTH(AFFINITY, 1, .cgroup = "half"), BOTH(POLICY, 1, .checks = &patient)),
 	.steps = KTSTR_STEPS(
 		{.hold_ms = 500},
-		{.name = "others start where they were",
-		 .ops = KTSTR_OPS(OP_STOP("pipe"), OP_STOP("FANOUT-threads"),
-				  OP_STOP("MUTEX-threads"), OP_STOP("fork"), OP_START("pipe"),
-				  OP_START("FANOUT-threads"), OP_START("MUTEX-threads"),
-				  OP_START("fork")),
-		 .hold_ms = 500},
 		{.name = "elsewhere",
 		 .ops = KTSTR_OPS(OP_CGROUP_CPUS("half", CPUS_LIST("1-2")),
 				  OP_CPUS("mutex", CPUS_LIST("1"))),
@@ -100,6 +94,26 @@ KTSTR_TEST(all_kinds_of_work_under_a_scheduler, .topology = TOPO(1, 1, 3, 1), .t
 {
 	do_all(_metadata);
 }
+
+/*
+ * Killed while they have a token, a mutex, a round or a child, they start as if they had not been
+ * there. A worker that waited for what the one before it had would starve.
+ */
+static const struct ktstr_scenario again = {
+	.workers = KTSTR_WORKERS({.work = KTSTR_WORK_PIPE, .nr = 2},
+				 {.work = KTSTR_WORK_FUTEX, .nr = 2, .threads = true},
+				 {.work = KTSTR_WORK_FANOUT, .nr = 3},
+				 {.work = KTSTR_WORK_MUTEX, .nr = 2, .threads = true},
+				 {.work = KTSTR_WORK_FORK, .nr = 2, .threads = true}),
+	.steps = KTSTR_STEPS({.hold_ms = 100},
+			     {.ops = KTSTR_OPS(OP_STOP("pipe"), OP_STOP("futex"), OP_STOP("fanout"),
+					       OP_STOP("mutex"), OP_STOP("fork"), OP_START("pipe"),
+					       OP_START("futex"), OP_START("fanout"),
+					       OP_START("mutex"), OP_START("fork")),
+			      .hold_ms = 2500}),
+	.checks = {.off = KTSTR_CHECK(GAP), .limit = {[KTSTR_CHECK_STARVATION] = 2000}},
+};
+KTSTR_SCENARIO_TEST(workers_that_start_again_start_clean, again, .topology = TOPO(1, 1, 2, 1))
 
 static int end_by_itself(struct ktstr_worker *worker, void *arg)
 {
