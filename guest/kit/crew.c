@@ -53,6 +53,9 @@ static void allow_files(struct crew *c)
 	enough.rlim_cur += c->state->nr_workers * 3;
 	if (enough.rlim_max < enough.rlim_cur)
 		enough.rlim_max = enough.rlim_cur;
+	if (!setrlimit(RLIMIT_NOFILE, &enough))
+		return;
+	enough.rlim_cur = enough.rlim_max = c->files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &enough);
 }
 

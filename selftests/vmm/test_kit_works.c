@@ -20,7 +20,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "guest/kit/crew.h"
 #include "guest/kit/sched_attr.h"
+#include "guest/kit/state.h"
 #include "guest/kit/works.h"
 
 #define MAX_WORKERS 64u
@@ -791,6 +793,31 @@ TEST_F(broken, fork_sees_where_its_children_are)
 	ASSERT_TRUE(team__work(t, 3));
 	/* A worker's own ticks are two a unit; 100 of each child are its chunks. */
 	EXPECT_GT(t->shared->workers[0].outside, 200);
+}
+
+/* ---- Many ---- */
+
+TEST(many_workers_may_have_their_descriptors)
+{
+	struct scenario_state *state = calloc(1, sizeof(*state));
+	struct crew *crew = calloc(1, sizeof(*crew));
+	struct rlimit few, now;
+
+	ASSERT_NE(NULL, state);
+	ASSERT_NE(NULL, crew);
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &few));
+	few.rlim_cur = 64;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+	state->nr_workers = 1000;
+	ASSERT_EQ(0, crew__create(crew, state));
+	getrlimit(RLIMIT_NOFILE, &now);
+	EXPECT_GE(now.rlim_cur, few.rlim_max < 3064 ? few.rlim_max : 3064);
+	crew__destroy(crew);
+	getrlimit(RLIMIT_NOFILE, &now);
+	EXPECT_EQ(now.rlim_cur, 64);
+	EXPECT_EQ(now.rlim_max, few.rlim_max);
+	free(crew);
+	free(state);
 }
 
 /* ---- The end of one ---- */
