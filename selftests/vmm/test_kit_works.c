@@ -257,8 +257,8 @@ TEST_F(kind, does_its_units_and_loses_none)
 	for (uint32_t i = 0; i < t->nr; i++) {
 		const struct worker_shared *w = &t->shared->workers[i];
 
-		EXPECT_EQ(w->outside, 0);
-		EXPECT_EQ(w->state, KIT_WORKER_READY);
+		EXPECT_EQ((int64_t)w->outside, 0);
+		EXPECT_EQ((int64_t)w->state, KIT_WORKER_READY);
 		EXPECT_LE(w->wake.count, w->units + 1);
 		EXPECT_LT(w->wake.max_ns, DEADLINE_NS);
 	}
@@ -322,8 +322,8 @@ TEST_F(broken, pipe_notices_another_token)
 	ASSERT_EQ(write(t->fds[3], token, sizeof(token)), sizeof(token));
 	ASSERT_TRUE(team__work(t, 10));
 	/* The second gives back what it got; from then on both count from there. */
-	EXPECT_EQ(t->shared->workers[0].lost, 1);
-	EXPECT_EQ(t->shared->workers[1].lost, 1);
+	EXPECT_EQ((int64_t)t->shared->workers[0].lost, 1);
+	EXPECT_EQ((int64_t)t->shared->workers[1].lost, 1);
 	EXPECT_WHY(t, "came instead of");
 }
 
@@ -425,8 +425,10 @@ TEST_F(broken, mutex_adds_up)
 	team__stop(t);
 	EXPECT_EQ(team__lost(t), 0);
 	for (uint32_t i = 0; i < t->nr; i++) {
-		EXPECT_GE(t->shared->workers[i].passed, t->shared->workers[i].units);
-		EXPECT_LE(t->shared->workers[i].passed, t->shared->workers[i].units + 1);
+		EXPECT_GE((int64_t)t->shared->workers[i].passed,
+			  (int64_t)t->shared->workers[i].units);
+		EXPECT_LE((int64_t)t->shared->workers[i].passed,
+			  (int64_t)t->shared->workers[i].units + 1);
 		t->shared->workers[i].turn = t->shared->workers[i].state = 0;
 	}
 	t->shared->workers[1].passed--;
@@ -508,7 +510,7 @@ static pid_t child_of(pid_t parent)
 
 	while (dir && !found && (entry = readdir(dir))) {
 		char path[300], text[512], *at;
-		pid_t pid = atoi(entry->d_name), ppid;
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10), ppid;
 		ssize_t n;
 		int fd;
 
@@ -746,15 +748,15 @@ TEST_F(broken, affinity_follows_what_it_may_use)
 	EXPECT_EQ(team__lost(t), 0)
 	TH_LOG("%s", team__why(t));
 	for (uint32_t i = 0; i < t->nr; i++)
-		EXPECT_EQ(t->shared->workers[i].outside, 0);
+		EXPECT_EQ((int64_t)t->shared->workers[i].outside, 0);
 	t->shared->kit.epoch++;
 	t->shared->set.allowed = (struct cpu_bits){.words = {2}};
 	t->shared->kit.epoch++;
 	ASSERT_TRUE(team__work(t, 2));
 	memset(t->shared->set.computed, 0, sizeof(t->shared->set.computed));
 	ASSERT_TRUE(team__work(t, 100));
-	EXPECT_EQ(t->shared->set.computed[0], 0);
-	EXPECT_GT(t->shared->set.computed[1], 0);
+	EXPECT_EQ((int64_t)t->shared->set.computed[0], 0);
+	EXPECT_GT((int64_t)t->shared->set.computed[1], 0);
 }
 
 /* As when a worker is moved: its child in flight stays behind, and nobody blames it. */
@@ -777,7 +779,7 @@ TEST_F(broken, fork_does_not_blame_a_child_that_stays_behind)
 		ASSERT_TRUE(team__work(t, 1));
 		nap();
 	}
-	EXPECT_EQ(t->shared->workers[0].outside, 0);
+	EXPECT_EQ((int64_t)t->shared->workers[0].outside, 0);
 	EXPECT_EQ(team__lost(t), 0);
 }
 
@@ -792,7 +794,7 @@ TEST_F(broken, fork_sees_where_its_children_are)
 	team__start(t);
 	ASSERT_TRUE(team__work(t, 3));
 	/* A worker's own ticks are two a unit; 100 of each child are its chunks. */
-	EXPECT_GT(t->shared->workers[0].outside, 200);
+	EXPECT_GT((int64_t)t->shared->workers[0].outside, 200);
 }
 
 /* ---- Many ---- */
@@ -841,9 +843,9 @@ TEST_F(broken, lost_work_of_a_thread_ends_that_one_alone)
 	for (uint64_t units = t->shared->workers[2].units;
 	     t->shared->workers[2].units < units + 100;)
 		nap();
-	EXPECT_EQ(t->shared->workers[0].lost, 1);
-	EXPECT_EQ(t->shared->workers[0].err, -EIO);
-	EXPECT_EQ(t->shared->workers[1].lost, 0);
+	EXPECT_EQ((int64_t)t->shared->workers[0].lost, 1);
+	EXPECT_EQ((int64_t)t->shared->workers[0].err, -EIO);
+	EXPECT_EQ((int64_t)t->shared->workers[1].lost, 0);
 	EXPECT_WHY(t, "its work: Input/output error");
 }
 
