@@ -411,13 +411,15 @@ static void count_under_it(struct team *t)
 {
 	atomic_fetch_add(&t->shared->set.protected, 1);
 	atomic_fetch_add(&t->shared->workers[0].passed, 1);
+	nap();
 }
 
 TEST_F(broken, mutex_notices_a_count_by_another)
 {
 	struct team *t = &self->team;
 
-	team__create(t, KTSTR_WORK_MUTEX, 3, true);
+	/* So many that the sum is rarely looked at. */
+	team__create(t, KTSTR_WORK_MUTEX, 60, true);
 	t->spec.run_us = 1000;
 	team__start(t);
 	ASSERT_TRUE(team__notices(t, count_under_it));
