@@ -590,7 +590,7 @@ static void expect_no_orphan(struct __test_metadata *_metadata, struct team *t, 
 	pid_t child;
 
 	team__create(t, KTSTR_WORK_FORK, 1, threads);
-	t->spec.run_us = 4000000;
+	t->spec.run_us = UINT32_MAX;
 	team__start(t);
 	while (!(child = child_of(t->pids[0])))
 		nap();
@@ -599,7 +599,8 @@ static void expect_no_orphan(struct __test_metadata *_metadata, struct team *t, 
 	/* It computes: it has said by now that it goes with its parent, or sees that it has gone.
 	 */
 	team__stop(t);
-	EXPECT_EQ(poll(&pfd, 1, 1000), 1);
+	EXPECT_EQ(poll(&pfd, 1, 5000), 1);
+	syscall(SYS_pidfd_send_signal, pfd.fd, SIGKILL, NULL, 0);
 	close(pfd.fd);
 }
 
