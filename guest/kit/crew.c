@@ -321,6 +321,15 @@ int crew__start(struct crew *c, uint32_t set, char *why)
 
 void crew__go(struct crew *c, uint32_t set)
 {
+	const struct set_state *s = &c->state->sets[set];
+
+	for (uint32_t i = 0; i < s->nr; i++) {
+		struct crew_worker *w = &c->workers[s->first + i];
+
+		w->set_up_cpu_ns = w->set_up_delay_ns = 0;
+		procfs__schedstat(c->shared[s->first + i].tid, &w->set_up_cpu_ns,
+				  &w->set_up_delay_ns);
+	}
 	c->own[set].since_ns = kit__now_ns();
 	atomic_store(&c->sets[set].go, 1);
 	kit__futex_wake(&c->sets[set].go, INT32_MAX);
@@ -471,8 +480,8 @@ static void read_last(struct crew *c, uint32_t index)
 	int32_t cpu = procfs__last_cpu(shared->tid);
 
 	if (!procfs__schedstat(shared->tid, &cpu_ns, &delay_ns)) {
-		w->cpu_ns += cpu_ns + shared->children_ns;
-		w->delay_ns += delay_ns;
+		w->cpu_ns += cpu_ns - w->set_up_cpu_ns + shared->children_ns;
+		w->delay_ns += delay_ns - w->set_up_delay_ns;
 	}
 	if (cpu >= 0 && cpu < (int32_t)KTSTR_MAX_CPUS)
 		procfs__pages(shared->tid, c->state->machine->node_of[cpu], &w->pages,

@@ -23,7 +23,8 @@ struct crew_worker {
 	pid_t pid; /* its process, or its leader's; 0: none */
 	int pidfd; /* -1: none */
 	uint64_t active_ns, cpu_ns, delay_ns, pages, local_pages;
-	uint64_t seen_units, idle_ns; /* since it was last seen to have done one */
+	uint64_t set_up_cpu_ns, set_up_delay_ns; /* of this life, before it was to work */
+	uint64_t seen_units, idle_ns;		 /* since it was last seen to have done one */
 	uint64_t longest_idle_ns;
 	struct ktstr_worker_event idle;	    /* when that was */
 	int32_t exit_code, exit_signal;	    /* before it was told to end */
