@@ -372,6 +372,7 @@ static void count_one_more(struct team *t)
 {
 	atomic_fetch_add(&t->shared->set.done, 1);
 	kit__futex_wake(&t->shared->set.done, 1);
+	nap();
 }
 
 TEST_F(broken, fanout_waits_for_each)
@@ -380,7 +381,9 @@ TEST_F(broken, fanout_waits_for_each)
 
 	team__create(t, KTSTR_WORK_FANOUT, 8, false);
 	team__start(t);
-	ASSERT_TRUE(team__notices(t, count_one_more));
+	ASSERT_TRUE(team__notices(t, count_one_more))
+	TH_LOG("round %u, %u done, least units %ju", t->shared->set.round, t->shared->set.done,
+	       (uintmax_t)least_units(t));
 	EXPECT_WHY(t, "round");
 }
 
