@@ -14,27 +14,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cgroup.h"
 #include "procfs.h"
+#include "sched_attr.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define CALIBRATION_LOOPS 200000u
 #define STACK_SIZE (256u << 10) /* of a worker that is a thread */
-
-/* include/uapi/linux/sched/types.h; glibc has it since 2.41 alone */
-struct kernel_sched_attr {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
 
 /* ---- Memory ---- */
 
@@ -51,6 +41,22 @@ static double calibrate(void)
 		least_ns = ns && ns < least_ns ? ns : least_ns;
 	}
 	return CALIBRATION_LOOPS * 1e3 / (double)least_ns;
+}
+
+/* A worker may take a descriptor for itself and two for its work, as long as the crew is there. */
+static void allow_files(struct crew *c)
+{
+	struct rlimit enough;
+
+	getrlimit(RLIMIT_NOFILE, &c->files);
+	enough = c->files;
+	enough.rlim_cur += c->state->nr_workers * 3;
+	if (enough.rlim_max < enough.rlim_cur)
+		enough.rlim_max = enough.rlim_cur;
+	if (!setrlimit(RLIMIT_NOFILE, &enough))
+		return;
+	enough.rlim_cur = enough.rlim_max = c->files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &enough);
 }
 
 int crew__create(struct crew *c, struct scenario_state *state)
@@ -78,6 +84,7 @@ int crew__create(struct crew *c, struct scenario_state *state)
 		c->workers[i].idle.cpu = -1;
 		c->shared[i].gap.cpu = c->shared[i].first_outside.cpu = -1;
 	}
+	allow_files(c);
 	c->kit->loops_per_us = calibrate();
 	c->kit->start_ns = c->looked_ns = kit__now_ns();
 	return 0;
@@ -87,8 +94,8 @@ void crew__destroy(struct crew *c)
 {
 	if (!c->state)
 		return;
-	for (uint32_t set = 0; set < c->state->nr_sets; set++)
-		crew__stop(c, set);
+	crew__stop_all(c);
+	setrlimit(RLIMIT_NOFILE, &c->files);
 	munmap(c->kit, c->mapped);
 	free(c->workers);
 	*c = (struct crew){.state = NULL};
@@ -140,7 +147,8 @@ static void __attribute__((noreturn)) lead(const struct crew *c, uint32_t set)
 		err = pthread_create(&thread, &attr, thread_main, &workers[i]);
 	}
 	if (err) {
-		c->shared[c->state->sets[set].first].err = -err;
+		for (uint32_t i = 0; i < nr; i++)
+			c->shared[c->state->sets[set].first + i].err = -err;
 		_exit(1);
 	}
 	for (;;)
@@ -148,12 +156,15 @@ static void __attribute__((noreturn)) lead(const struct crew *c, uint32_t set)
 }
 
 /* In the new process */
-static void __attribute__((noreturn)) be_worker(const struct crew *c, uint32_t set, uint32_t index)
+static void __attribute__((noreturn))
+be_worker(const struct crew *c, uint32_t set, uint32_t index, pid_t runner)
 {
 	struct ktstr_worker w = worker_of(c, set, index);
 	int err;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != runner)
+		_exit(1);
 	err = cgroup__enter(home_of(c, set), 0);
 	if (err) {
 		w.me->err = err;
@@ -173,6 +184,7 @@ static uint32_t nr_processes(const struct crew *c, uint32_t set)
 static int fork_workers(struct crew *c, uint32_t set)
 {
 	struct crew_worker *w = &c->workers[c->state->sets[set].first];
+	pid_t runner = getpid();
 
 	for (uint32_t i = 0; i < nr_processes(c, set); i++) {
 		pid_t pid = fork();
@@ -180,7 +192,7 @@ static int fork_workers(struct crew *c, uint32_t set)
 		if (pid < 0)
 			return -errno;
 		if (!pid)
-			be_worker(c, set, i);
+			be_worker(c, set, i, runner);
 		w[i].pid = pid;
 		w[i].pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 		if (w[i].pidfd < 0)
@@ -198,7 +210,7 @@ static bool has_ended(struct crew_worker *w)
 		return w->has_ended;
 	if (waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid)
 		return false;
-	w->has_ended = true;
+	w->has_ended = w->ended_by_itself = true;
 	if (info.si_code == CLD_EXITED)
 		w->exit_code = info.si_status;
 	else
@@ -256,6 +268,28 @@ static int set_attributes(struct crew *c, uint32_t set)
 	return err;
 }
 
+/* It may have been there before: what its work shared then is gone, and is no progress now. */
+static void reset(struct crew *c, uint32_t set)
+{
+	const struct set_state *s = &c->state->sets[set];
+	struct set_shared *shared = &c->sets[set];
+
+	for (uint32_t i = 0; i < s->nr; i++) {
+		struct crew_worker *w = &c->workers[s->first + i];
+		struct worker_shared *me = &c->shared[s->first + i];
+
+		w->has_ended = false;
+		w->idle_ns = 0;
+		w->seen_units = me->units;
+		me->children_ns = me->stamp_ns = me->passed = 0;
+		me->turn = 0;
+		me->state = KIT_WORKER_NONE;
+		me->tid = me->err = 0;
+	}
+	shared->go = shared->round = shared->done = 0;
+	shared->next = shared->serving = shared->protected = shared->stamp_ns = 0;
+}
+
 int crew__start(struct crew *c, uint32_t set, char *why)
 {
 	const struct set_state *s = &c->state->sets[set];
@@ -264,22 +298,7 @@ int crew__start(struct crew *c, uint32_t set, char *why)
 	uint64_t end_ns = kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS;
 	int err = 0;
 
-	/* It may have been there before: nothing of that counts as this one's progress. */
-	for (uint32_t i = 0; i < s->nr; i++) {
-		struct crew_worker *w = &c->workers[s->first + i];
-
-		w->has_ended = false;
-		w->idle_ns = 0;
-		w->seen_units = c->shared[s->first + i].units;
-		atomic_store(&c->shared[s->first + i].children_ns, 0);
-		atomic_store(&c->shared[s->first + i].tid, 0);
-		atomic_store(&c->shared[s->first + i].state, KIT_WORKER_NONE);
-	}
-	atomic_store(&c->sets[set].go, 0);
-	atomic_store(&c->sets[set].next, 0);
-	atomic_store(&c->sets[set].serving, 0);
-	atomic_store(&c->sets[set].round, 0);
-	atomic_store(&c->sets[set].done, 0);
+	reset(c, set);
 	own->nr_fds = ops->nr_fds ? ops->nr_fds(s->nr) : 0;
 	if (own->nr_fds) {
 		own->fds = calloc(own->nr_fds, sizeof(*own->fds));
@@ -297,12 +316,23 @@ int crew__start(struct crew *c, uint32_t set, char *why)
 		err = set_attributes(c, set);
 		snprintf(why, 256, "%s: CPUs, policy or nice value: %s", s->name, strerror(-err));
 	}
-	if (err)
-		return err;
-	own->since_ns = kit__now_ns();
+	return err;
+}
+
+void crew__go(struct crew *c, uint32_t set)
+{
+	const struct set_state *s = &c->state->sets[set];
+
+	for (uint32_t i = 0; i < s->nr; i++) {
+		struct crew_worker *w = &c->workers[s->first + i];
+
+		w->set_up_cpu_ns = w->set_up_delay_ns = 0;
+		procfs__schedstat(c->shared[s->first + i].tid, &w->set_up_cpu_ns,
+				  &w->set_up_delay_ns);
+	}
+	c->own[set].since_ns = kit__now_ns();
 	atomic_store(&c->sets[set].go, 1);
-	kit__futex_wake(&c->sets[set].go, UINT32_MAX / 2);
-	return 0;
+	kit__futex_wake(&c->sets[set].go, INT32_MAX);
 }
 
 /* ---- Changing ---- */
@@ -345,16 +375,20 @@ int crew__set_cpus(struct crew *c, uint32_t set, const struct cpu_bits *cpus)
 	return for_each(c, set, change_cpus, cpus);
 }
 
+/* Its nice value stays what it is. */
 static int change_policy(pid_t tid, const void *to)
 {
-	return (int)syscall(SYS_sched_setattr, tid, to, 0);
+	struct kernel_sched_attr attr = *(const struct kernel_sched_attr *)to;
+
+	errno = 0;
+	attr.nice = getpriority(PRIO_PROCESS, (id_t)tid);
+	return errno || sched_attr__set(tid, &attr) ? -1 : 0;
 }
 
 int crew__set_policy(struct crew *c, uint32_t set, int policy, int priority)
 {
 	const struct ktstr_workers *spec = c->state->sets[set].spec;
-	struct kernel_sched_attr attr = {
-		.size = sizeof(attr), .policy = (uint32_t)policy, .nice = spec->nice};
+	struct kernel_sched_attr attr = {.policy = (uint32_t)policy};
 
 	if (policy == SCHED_FIFO || policy == SCHED_RR)
 		attr.priority = (uint32_t)(priority ? priority : 1);
@@ -428,7 +462,8 @@ void crew__look(struct crew *c)
 			since_ns = now_ns - c->own[set].since_ns;
 		counts_ns = since_ns < most_ns ? since_ns : most_ns;
 		for (uint32_t i = 0; i < s->nr; i++)
-			if (!has_ended(process_of(c, set, i)))
+			if (c->shared[s->first + i].state != KIT_WORKER_FAILED &&
+			    !has_ended(process_of(c, set, i)))
 				look_at(c, s->first + i, since_ns, counts_ns);
 	}
 	c->looked_ns = now_ns;
@@ -445,8 +480,8 @@ static void read_last(struct crew *c, uint32_t index)
 	int32_t cpu = procfs__last_cpu(shared->tid);
 
 	if (!procfs__schedstat(shared->tid, &cpu_ns, &delay_ns)) {
-		w->cpu_ns += cpu_ns + shared->children_ns;
-		w->delay_ns += delay_ns;
+		w->cpu_ns += cpu_ns - w->set_up_cpu_ns + shared->children_ns;
+		w->delay_ns += delay_ns - w->set_up_delay_ns;
 	}
 	if (cpu >= 0 && cpu < (int32_t)KTSTR_MAX_CPUS)
 		procfs__pages(shared->tid, c->state->machine->node_of[cpu], &w->pages,
@@ -471,26 +506,56 @@ static void reap(struct crew_worker *w, uint64_t end_ns)
 	w->pidfd = -1;
 }
 
-void crew__stop(struct crew *c, uint32_t set)
+static void read_set(struct crew *c, uint32_t set)
 {
 	const struct set_state *s = &c->state->sets[set];
-	struct crew_set *own = &c->own[set];
-	uint64_t end_ns;
 
 	for (uint32_t i = 0; i < s->nr; i++)
 		if (process_of(c, set, i)->pid && !has_ended(process_of(c, set, i)) &&
 		    c->shared[s->first + i].tid)
 			read_last(c, s->first + i);
+}
+
+static void kill_set(struct crew *c, uint32_t set)
+{
+	const struct set_state *s = &c->state->sets[set];
+
 	for (uint32_t i = 0; i < s->nr; i++)
 		if (c->workers[s->first + i].pid)
 			kill(c->workers[s->first + i].pid, SIGKILL);
-	end_ns = kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS;
+}
+
+static void reap_set(struct crew *c, uint32_t set, uint64_t end_ns)
+{
+	const struct set_state *s = &c->state->sets[set];
+	struct crew_set *own = &c->own[set];
+
 	for (uint32_t i = 0; i < s->nr; i++)
 		reap(&c->workers[s->first + i], end_ns);
 	for (uint32_t i = 0; i < own->nr_fds; i++)
 		close(own->fds[i]);
 	free(own->fds);
 	*own = (struct crew_set){.fds = NULL};
+}
+
+void crew__stop(struct crew *c, uint32_t set)
+{
+	read_set(c, set);
+	kill_set(c, set);
+	reap_set(c, set, kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS);
+}
+
+void crew__stop_all(struct crew *c)
+{
+	uint64_t end_ns;
+
+	for (uint32_t set = 0; set < c->state->nr_sets; set++)
+		read_set(c, set);
+	for (uint32_t set = 0; set < c->state->nr_sets; set++)
+		kill_set(c, set);
+	end_ns = kit__now_ns() + CREW_TIMEOUT_MS * NS_PER_MS;
+	for (uint32_t set = 0; set < c->state->nr_sets; set++)
+		reap_set(c, set, end_ns);
 }
 
 void crew__thaw(struct crew *c, uint32_t set)
@@ -534,4 +599,8 @@ void crew__report(const struct crew *c, uint32_t set, uint32_t index, struct kts
 	};
 	memcpy(r->why, shared->why, sizeof(r->why));
 	r->why[sizeof(r->why) - 1] = '\0';
+	if (process->ended_by_itself && !r->lost && !r->exit_code && !r->exit_signal) {
+		r->lost = 1;
+		snprintf(r->why, sizeof(r->why), "it ended by itself");
+	}
 }

@@ -6,6 +6,7 @@
 #ifndef KTSTR_KIT_CREW_H
 #define KTSTR_KIT_CREW_H
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "state.h"
@@ -22,11 +23,13 @@ struct crew_worker {
 	pid_t pid; /* its process, or its leader's; 0: none */
 	int pidfd; /* -1: none */
 	uint64_t active_ns, cpu_ns, delay_ns, pages, local_pages;
-	uint64_t seen_units, idle_ns; /* since it was last seen to have done one */
+	uint64_t set_up_cpu_ns, set_up_delay_ns; /* of this life, before it was to work */
+	uint64_t seen_units, idle_ns;		 /* since it was last seen to have done one */
 	uint64_t longest_idle_ns;
 	struct ktstr_worker_event idle;	    /* when that was */
 	int32_t exit_code, exit_signal;	    /* before it was told to end */
 	bool has_ended, is_stuck, was_late; /* it was not ready in time */
+	bool ended_by_itself;
 };
 
 struct crew_set {
@@ -43,7 +46,8 @@ struct crew {
 	struct crew_worker *workers;
 	struct crew_set own[KTSTR_SCENARIO_MAX_SETS];
 	size_t mapped;
-	uint64_t looked_ns; /* when progress was last looked at */
+	struct rlimit files; /* as it was */
+	uint64_t looked_ns;  /* when progress was last looked at */
 };
 
 /* Memory for all, and the speed of computing. 0 or -errno. */
@@ -51,10 +55,14 @@ int crew__create(struct crew *crew, struct scenario_state *state);
 /* Ends whoever is left. */
 void crew__destroy(struct crew *crew);
 
-/* The set's workers as they were declared, in the state's cgroup; @why has 256 bytes. -errno. */
+/* The set's workers as declared, in the state's cgroup, ready; @why has 256 bytes. -errno. */
 int crew__start(struct crew *crew, uint32_t set, char *why);
+/* They work from now on. */
+void crew__go(struct crew *crew, uint32_t set);
 /* Reads what is only there while they live, and kills them. */
 void crew__stop(struct crew *crew, uint32_t set);
+/* Of all sets: nobody has the machine for themselves meanwhile. */
+void crew__stop_all(struct crew *crew);
 
 /* It runs again in an instant: what passed until now was not its time. */
 void crew__thaw(struct crew *crew, uint32_t set);

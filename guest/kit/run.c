@@ -81,14 +81,15 @@ static int set_up_cgroup(const struct cgroup_state *g)
 	return err;
 }
 
-/* Thaws: before anybody runs again, workers can see that they could not run until now. */
-static int thaw(struct run *r, const char *name)
+static uint32_t active_sets(const struct scenario_state *s)
 {
-	for (uint32_t set = 0; set < r->state.nr_sets; set++)
-		if (state__is_active(&r->state, set))
-			crew__thaw(&r->crew, set);
-	return cgroup__freeze(name, false, CREW_TIMEOUT_MS);
+	uint32_t active = 0;
+
+	for (uint32_t set = 0; set < s->nr_sets; set++)
+		active |= (uint32_t)state__is_active(s, set) << set;
+	return active;
 }
+_Static_assert(KTSTR_SCENARIO_MAX_SETS <= 32, "a bit of uint32_t each");
 
 /* Does what the state already says. */
 static int perform(struct run *r, const struct ktstr_op *op, char *why)
@@ -97,6 +98,7 @@ static int perform(struct run *r, const struct ktstr_op *op, char *why)
 	int32_t group = state__find_cgroup(s, op->name), set = state__find_set(s, op->name);
 	const struct cgroup_state *g = &s->cgroups[group < 0 ? 0 : group];
 	uint32_t index = set < 0 ? 0 : (uint32_t)set;
+	int err;
 
 	switch (op->kind) {
 	case KTSTR_OP_ADD_CGROUP:
@@ -112,9 +114,12 @@ static int perform(struct run *r, const struct ktstr_op *op, char *why)
 	case KTSTR_OP_FREEZE:
 		return cgroup__freeze(op->name, true, CREW_TIMEOUT_MS);
 	case KTSTR_OP_THAW:
-		return thaw(r, op->name);
+		return cgroup__freeze(op->name, false, CREW_TIMEOUT_MS);
 	case KTSTR_OP_START:
-		return crew__start(&r->crew, index, why);
+		err = crew__start(&r->crew, index, why);
+		if (!err)
+			crew__go(&r->crew, index);
+		return err;
 	case KTSTR_OP_STOP:
 		crew__stop(&r->crew, index);
 		return 0;
@@ -144,9 +149,16 @@ static int do_step(struct run *r, const struct ktstr_step *step, uint32_t number
 	int err;
 
 	for (const struct ktstr_op *op = step->ops; op && op->kind != KTSTR_OP_NONE; op++) {
+		uint32_t were_active = active_sets(&r->state), active;
+
 		why[0] = '\0';
 		state__describe(&r->state, op, text, sizeof(text));
 		err = state__apply(&r->state, op, why, sizeof(why));
+		/* Before they run again, workers can see that they could not until now. */
+		active = active_sets(&r->state) & ~were_active;
+		for (uint32_t set = 0; set < r->state.nr_sets; set++)
+			if (active >> set & 1)
+				crew__thaw(&r->crew, set);
 		err = err ? err : perform(r, op, why);
 		if (err)
 			return fail(r, err, "step %u, %s: %s", number + 1, text,
@@ -224,6 +236,15 @@ static int set_up(struct run *r)
 	return 0;
 }
 
+/* All at once: who was started first would have the machine for itself until the last one is. */
+static void begin_work(struct run *r)
+{
+	r->crew.kit->start_ns = r->result->start_ns;
+	for (uint32_t set = 0; set < r->state.nr_sets; set++)
+		if (r->state.sets[set].is_running)
+			crew__go(&r->crew, set);
+}
+
 /* What the host did to the machine meanwhile, and whether it makes limits meaningless. */
 static void judge_host(struct run *r)
 {
@@ -273,14 +294,14 @@ static int run_all(struct run *r, const char *name)
 	procfs__cpu_time(&r->before);
 	err = set_up(r);
 	result->start_ns = kit__now_ns();
-	if (r->crew.kit)
-		r->crew.kit->start_ns = result->start_ns;
-	err = err ? err : go_through_steps(r);
+	if (!err) {
+		begin_work(r);
+		err = go_through_steps(r);
+	}
 	result->end_ns = kit__now_ns();
 	if (r->crew.state) {
 		judge_host(r);
-		for (uint32_t set = 0; set < r->state.nr_sets; set++)
-			crew__stop(&r->crew, set);
+		crew__stop_all(&r->crew);
 		err = err ? err : collect(r);
 		if (!err)
 			check__judge(&r->state, r->measures, result);

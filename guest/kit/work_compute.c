@@ -75,8 +75,7 @@ static int cache(struct ktstr_worker *w)
 
 	for (uint32_t i = 0; i < 64; i++)
 		memory[worker__random(w) % size]++;
-	worker__tick(w);
-	atomic_fetch_add_explicit(&w->set->computed[w->last_cpu], 1, memory_order_relaxed);
+	worker__computed(w);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,20 +65,15 @@ static struct ktstr_worker_event event_now(const struct ktstr_worker *w, int32_t
 		.at_ns = ns - w->kit->start_ns};
 }
 
-/*
- * Whether it may be on this CPU. What is allowed is changed only while the epoch is odd: a CPU that
- * was read in an even one, which is still the same when it is not found allowed, was never allowed
- * in it.
- */
+/* Whether it may be on this CPU. */
 static int32_t note_cpu(struct ktstr_worker *w, uint64_t now_ns)
 {
-	uint32_t epoch = atomic_load_explicit(&w->kit->epoch, memory_order_acquire);
+	uint32_t epoch = worker__epoch(w);
 	int32_t cpu = sched_getcpu();
 
-	if (epoch % 2 || cpu_bits__has(&w->set->allowed, (uint32_t)cpu))
+	if (cpu_bits__has(&w->set->allowed, (uint32_t)cpu) || !worker__is_unchanged(w, epoch))
 		return cpu;
-	atomic_thread_fence(memory_order_acquire);
-	if (atomic_load_explicit(&w->kit->epoch, memory_order_relaxed) != epoch)
+	if (w->in_one_epoch && w->epoch != epoch)
 		return cpu;
 	if (!w->me->outside)
 		w->me->first_outside = event_now(w, cpu, now_ns);
@@ -134,6 +130,12 @@ void ktstr_worker__woken(struct ktstr_worker *w, uint64_t due_ns)
 	worker__tick(w);
 }
 
+void worker__computed(struct ktstr_worker *w)
+{
+	worker__tick(w);
+	atomic_fetch_add_explicit(&w->set->computed[w->last_cpu], 1, memory_order_relaxed);
+}
+
 void ktstr_worker__compute(struct ktstr_worker *w, uint32_t us)
 {
 	do {
@@ -141,16 +143,24 @@ void ktstr_worker__compute(struct ktstr_worker *w, uint32_t us)
 
 		works__loop((uint32_t)(chunk * w->kit->loops_per_us) + 1);
 		us -= chunk;
-		worker__tick(w);
-		atomic_fetch_add_explicit(&w->set->computed[w->last_cpu], 1, memory_order_relaxed);
+		worker__computed(w);
 	} while (us);
+}
+
+void worker__lost(struct ktstr_worker *w, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	if (!w->me->lost)
+		vsnprintf(w->me->why, sizeof(w->me->why), fmt, args);
+	va_end(args);
+	add(&w->me->lost, 1);
 }
 
 void ktstr_worker__lost(struct ktstr_worker *w, const char *why)
 {
-	if (!w->me->lost)
-		snprintf(w->me->why, sizeof(w->me->why), "%s", why);
-	add(&w->me->lost, 1);
+	worker__lost(w, "%s", why);
 }
 
 uint32_t ktstr_worker__index(const struct ktstr_worker *w)
@@ -191,6 +201,7 @@ static int set_memory_policy(const struct ktstr_workers *spec)
 	return syscall(SYS_set_mempolicy, mode[spec->memory], &nodes, 65ul) ? -errno : 0;
 }
 
+/* A thread of several leaves the others alone, unless none of them has started. */
 static void __attribute__((noreturn)) end(struct ktstr_worker *w, int err, const char *what)
 {
 	if (!w->me->why[0])
@@ -198,6 +209,8 @@ static void __attribute__((noreturn)) end(struct ktstr_worker *w, int err, const
 	atomic_store(&w->me->err, err);
 	atomic_store(&w->me->state, KIT_WORKER_FAILED);
 	kit__futex_wake(&w->me->state, 1);
+	if (w->spec->threads && atomic_load(&w->set->go))
+		syscall(SYS_exit, 1);
 	_exit(1);
 }
 

@@ -31,17 +31,22 @@ struct worker_shared {
 	struct ktstr_worker_event gap, first_outside;
 	struct ktstr_latencies wake;
 	char why[KIT_WHY_SIZE]; /* of the first loss, or of KIT_WORKER_FAILED */
+	/* What others gave it; 0 at its start. */
+	_Atomic uint32_t turn;	   /* futex: FUTEX's token, FANOUT's round, a slot of MUTEX */
+	_Atomic uint64_t stamp_ns; /* when it was about to be woken for that */
+	_Atomic uint64_t passed;   /* MUTEX: times that it had the lock; written under it */
 } __attribute__((aligned(64)));
 
 /* What a set of workers has in common. In shared memory. */
 struct set_shared {
-	_Atomic uint32_t go;		/* futex: 1 from the start on */
-	_Atomic uint64_t thawed_ns;	/* when it was last; what passed before is no gap */
-	struct cpu_bits allowed;	/* changes only while kit_shared.epoch is odd */
-	_Atomic uint32_t next, serving; /* tickets of MUTEX's lock; serving is a futex */
-	_Atomic uint64_t protected;	/* counted under the lock, not atomically */
-	_Atomic uint32_t round, done;	/* of FANOUT; futexes */
-	_Atomic uint64_t stamp_ns;	/* when the last wake-up was sent */
+	_Atomic uint32_t go;	    /* futex: 1 from the start on */
+	_Atomic uint64_t thawed_ns; /* when it was last; what passed before is no gap */
+	struct cpu_bits allowed;    /* changes only while kit_shared.epoch is odd */
+	/* What follows is 0 at the set's start. */
+	_Atomic uint64_t next, serving;		   /* tickets of MUTEX's lock */
+	_Atomic uint64_t protected;		   /* counted under the lock, not atomically */
+	_Atomic uint32_t round, done;		   /* of FANOUT; futexes */
+	_Atomic uint64_t stamp_ns;		   /* when the round began */
 	_Atomic uint32_t computed[KTSTR_MAX_CPUS]; /* chunks of computing, by CPU */
 } __attribute__((aligned(64)));
 
@@ -59,12 +64,19 @@ struct ktstr_worker {
 	const struct kit_shared *kit;
 	struct set_shared *set;
 	struct worker_shared *me, *all; /* @all: of the set, [nr] */
-	const int *fds;			/* of the set, made by .prepare() */
+	const int *fds;			/* of the set, made by .open() */
 	uint32_t index, nr;
 	uint64_t last_ns; /* when it last ran, as far as it knows */
 	int32_t last_cpu; /* -1: not known */
 	uint64_t random;
-	void *data; /* of the work */
+	uint64_t number; /* of the work's last token, round or the like; 0 at its start */
+	void *data;	 /* of the work */
+	/*
+	 * It binds itself, or is a child of a worker: what it may use is set_shared.allowed in this
+	 * epoch alone.
+	 */
+	bool in_one_epoch;
+	uint32_t epoch;
 };
 
 struct work_ops {
@@ -110,6 +122,27 @@ static inline uint32_t worker__or(uint32_t value, uint32_t otherwise)
 	return value ? value : otherwise;
 }
 uint64_t worker__random(struct ktstr_worker *w);
+/* ktstr_worker__lost(), formatted */
+void worker__lost(struct ktstr_worker *w, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* It has computed, or touched memory, for about 20 us: worker__tick(), counted for its CPU. */
+void worker__computed(struct ktstr_worker *w);
+
+/*
+ * What a worker may do, and its attributes, are changed from outside only while the epoch is odd:
+ * what was read in an epoch that is even, and is the same afterwards, is its own doing.
+ */
+static inline uint32_t worker__epoch(const struct ktstr_worker *w)
+{
+	return atomic_load_explicit(&w->kit->epoch, memory_order_acquire);
+}
+
+static inline bool worker__is_unchanged(const struct ktstr_worker *w, uint32_t epoch)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return epoch % 2 == 0 &&
+	       atomic_load_explicit(&w->kit->epoch, memory_order_relaxed) == epoch;
+}
 
 /* Body of a worker's process or thread: set-up, start, units. Does not return. */
 void worker__main(struct ktstr_worker *w) __attribute__((noreturn));

@@ -15,9 +15,10 @@ enum ktstr_work_kind {
 	KTSTR_WORK_SPIN = 0, /* computes for .run_us (100), never sleeps */
 	KTSTR_WORK_YIELD,    /* computes for .run_us (20), sched_yield() */
 	KTSTR_WORK_BURST,    /* computes for .run_us (1000), sleeps for .sleep_us (2000) */
-	KTSTR_WORK_IO,	  /* writes .size_kb (16) to a file in .path ("/tmp"), waits for the disk */
-	KTSTR_WORK_PIPE,  /* pairs: a token goes to and fro over two pipes */
-	KTSTR_WORK_FUTEX, /* pairs: likewise over futexes */
+	KTSTR_WORK_IO, /* writes .size_kb (16) to a file of its own in .path ("/tmp"), past the page
+			* cache (O_DIRECT) or with fdatasync(), and reads it back */
+	KTSTR_WORK_PIPE,     /* pairs: a token goes to and fro over two pipes */
+	KTSTR_WORK_FUTEX,    /* pairs: likewise over futexes */
 	KTSTR_WORK_FANOUT,   /* the first wakes all others at once, and waits for each of them */
 	KTSTR_WORK_MUTEX,    /* all contend one mutex, and compute for .run_us (50) in it */
 	KTSTR_WORK_CACHE,    /* walks through .size_kb (1024) of its own memory, at random */
@@ -25,8 +26,8 @@ enum ktstr_work_kind {
 	KTSTR_WORK_FAULT,    /* maps .size_kb (256), touches each page, unmaps it */
 	KTSTR_WORK_NICE,     /* as SPIN; each unit with the next nice value, -20 to 19 */
 	KTSTR_WORK_AFFINITY, /* as SPIN; each unit bound to the next of the CPUs that it may use */
-	KTSTR_WORK_POLICY, /* as SPIN; each unit with the next of NORMAL, BATCH, IDLE, EXT, FIFO, RR
-			    */
+	KTSTR_WORK_POLICY, /* as SPIN; each unit with the next of NORMAL, BATCH, IDLE, EXT (if there
+			    * is any), FIFO, RR; with the last two at most 1000 us */
 	KTSTR_WORK_PERIODIC, /* every .period_us (20000) computes for .run_us (2000); a deadline
 				each */
 	KTSTR_WORK_CUSTOM,   /* .unit() */
