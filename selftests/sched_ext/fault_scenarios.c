@@ -31,7 +31,7 @@ const struct ktstr_scenario faults_calm = {
 const struct ktstr_scenario faults_wakes = {
 	.workers = KTSTR_WORKERS({.work = KTSTR_WORK_BURST, .nr = 2}),
 	.steps = STEPS,
-	.checks.limit = {[KTSTR_CHECK_WAKE_P99] = 120000},
+	.checks.limit = {[KTSTR_CHECK_WAKE_P99] = 400000, [KTSTR_CHECK_STARVATION] = 3000},
 };
 
 const struct ktstr_scenario faults_confined = {

@@ -24,7 +24,7 @@
 #define SCENARIO_CGROUP "/sys/fs/cgroup/ktstr-scenario" /* guest/kit/cgroup.c */
 #define WIDEN_MS 100					/* they may come later, and be changed */
 #define STARVE_PERCENT 60u /* of the watchdog's time, which it looks at at each half of it */
-#define SLOW_WAKE_MS 200u
+#define SLOW_WAKE_MS 500u
 
 struct options {
 	unsigned long slice_us;
@@ -70,7 +70,7 @@ static const char help[] =
 	"  leak                 drop one in 64 that are queued, for good\n"
 	"  starve               run one of them only before the kernel's watchdog sees it\n"
 	"  unfair               charge one of them for an eighth of what it uses\n"
-	"  slow-wake            run them 200 ms after they woke\n"
+	"  slow-wake            run them 500 ms after they woke\n"
 	"  migrate              move them to another CPU after each slice\n"
 	"  remote               run them in other LLCs than the one where they were\n"
 	"  pile                 run all on the first CPU that they may use\n"
