@@ -23,7 +23,7 @@ const struct ktstr_scenario faults_busy = {
 };
 
 const struct ktstr_scenario faults_calm = {
-	.workers = KTSTR_WORKERS({.work = KTSTR_WORK_SPIN, .nr = 2}),
+	.workers = KTSTR_WORKERS({.work = KTSTR_WORK_YIELD, .nr = 2}),
 	.steps = STEPS,
 	.checks.limit = {[KTSTR_CHECK_MIGRATIONS] = 50},
 };

@@ -11,7 +11,7 @@
 #define FAULT_TOPOLOGY TOPO(2, 2, 1, 1)
 
 extern const struct ktstr_scenario faults_busy;	    /* "spin": more tasks than CPUs */
-extern const struct ktstr_scenario faults_calm;	    /* "spin": as many as CPUs */
+extern const struct ktstr_scenario faults_calm;	    /* "yield": as many as CPUs */
 extern const struct ktstr_scenario faults_wakes;    /* "burst": wake up often */
 extern const struct ktstr_scenario faults_confined; /* "spin": in a cgroup of one LLC's CPUs */
 extern const struct ktstr_scenario faults_local;    /* "cache": on the node of its memory */

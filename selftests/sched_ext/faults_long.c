@@ -34,7 +34,7 @@ KTSTR_TEST(without_a_fault_all_scenarios_pass, UNDER_SCX_KTSTR)
 }
 
 /* Workers that never run again can't be killed either. */
-KTSTR_TEST(stall_is_seen_as_starvation_and_stall, FAULT("stall", "--fault-comm", "spin"))
+KTSTR_TEST(stall_is_seen_as_starvation_and_stall, FAULT("stall", "--fault-comm", "yield"))
 {
 	EXPECT_TRUE(
 		fault_scenario__fails(&faults_calm, KTSTR_CHECK(STARVATION) | KTSTR_CHECK(STALL)));
@@ -48,11 +48,6 @@ KTSTR_TEST(unfair_is_seen_as_unfairness, FAULT("unfair", "--fault-comm", "spin")
 KTSTR_TEST(pile_is_seen_as_imbalance, FAULT("pile", "--fault-comm", "spin"))
 {
 	EXPECT_TRUE(fault_scenario__fails(&faults_busy, KTSTR_CHECK(IMBALANCE)));
-}
-
-KTSTR_TEST(migrate_is_seen_as_migrations, FAULT("migrate", "--fault-comm", "spin"))
-{
-	EXPECT_TRUE(fault_scenario__fails(&faults_calm, KTSTR_CHECK(MIGRATIONS)));
 }
 
 KTSTR_TEST(slow_wake_is_seen_as_wake_up_latency, FAULT("slow-wake", "--fault-comm", "burst"))
