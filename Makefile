@@ -205,7 +205,7 @@ long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard 
 ifdef SLICE
   long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
 endif
-do-check-long: all
+do-check-long: all sched_ext
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(call max_cpus,4096,64) $(PROVE) --exec '' \
 		$(long_tests))
 

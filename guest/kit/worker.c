@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -219,6 +220,8 @@ void worker__main(struct ktstr_worker *w)
 	const struct work_ops *ops = works__ops(w->spec->work);
 	int err;
 
+	/* Schedulers, and the kernel's messages about tasks, call it as its set. */
+	prctl(PR_SET_NAME, w->spec->name ?: ktstr_work__name(w->spec->work));
 	w->last_cpu = -1;
 	w->random = w->index + 1;
 	err = set_memory_policy(w->spec);

@@ -5,7 +5,6 @@
  */
 #include <ktstr/harness.h>
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/prctl.h>
 
@@ -16,26 +15,6 @@ static void __attribute__((noreturn)) wait_for_the_end(void)
 {
 	for (;;)
 		pause();
-}
-
-/* The first process of this name; 0: there is none. */
-static pid_t find_process(const char *name)
-{
-	DIR *proc = opendir("/proc");
-	struct dirent *entry;
-	pid_t pid = 0;
-
-	while (proc && !pid && (entry = readdir(proc))) {
-		char path[300], comm[32];
-
-		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
-		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
-		    !file__read(path, comm, sizeof(comm)) && !strcmp(comm, name))
-			pid = (pid_t)strtol(entry->d_name, NULL, 10);
-	}
-	if (proc)
-		closedir(proc);
-	return pid;
 }
 
 KTSTR_TEST(scheduler_that_exits_by_itself, .scheduler = "scx_ktstr",
@@ -64,7 +43,7 @@ KTSTR_TEST(scheduler_that_stalls_a_task, .scheduler = "scx_ktstr",
 
 	ASSERT_GE(pid, 0);
 	if (!pid) {
-		prctl(PR_SET_NAME, KTSTR_SCX_STALL_COMM);
+		prctl(PR_SET_NAME, KTSTR_SCX_FAULT_COMM);
 		/* It stalls when it wakes. */
 		for (;;)
 			sleep_ms(1);
@@ -83,7 +62,7 @@ KTSTR_TEST(scheduler_that_sysrq_takes_off, .scheduler = "scx_ktstr",
 KTSTR_TEST(scheduler_that_is_killed, .scheduler = "scx_ktstr",
 	   .expect_sched_exit = KTSTR_SCX_EXIT_UNREG, .expect_cause = "killed by signal 9")
 {
-	pid_t pid = find_process("scheduler");
+	pid_t pid = process__find("scheduler");
 
 	ASSERT_LT(1, pid);
 	ASSERT_EQ(0, kill(pid, SIGKILL));

@@ -2,6 +2,7 @@
 /* Load and measurement for scheduler tests; see workload.h. */
 #include "workload.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -190,6 +191,25 @@ int process__cpu_ns(pid_t pid, uint64_t *ns)
 		return err;
 	*ns = strtoull(text, NULL, 10);
 	return 0;
+}
+
+pid_t process__find(const char *name)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	pid_t pid = 0;
+
+	while (proc && !pid && (entry = readdir(proc))) {
+		char path[300], comm[32];
+
+		snprintf(path, sizeof(path), "/proc/%s/comm", entry->d_name);
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    !file__read(path, comm, sizeof(comm)) && !strcmp(comm, name))
+			pid = (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	if (proc)
+		closedir(proc);
+	return pid;
 }
 
 void sleep_ms(unsigned int ms)

@@ -38,6 +38,9 @@ void spinners__stop(struct spinners *spinners);
 /* CPU time of one process in nanoseconds (/proc/PID/schedstat). 0 or -errno. */
 int process__cpu_ns(pid_t pid, uint64_t *ns);
 
+/* The first process of this name; 0: there is none. The scheduler's is "scheduler". */
+pid_t process__find(const char *name);
+
 /* Sleeps until @ms of the machine's monotonic clock have gone by, whatever interrupts. */
 void sleep_ms(unsigned int ms);
 
