@@ -66,6 +66,8 @@ fuzz_bin := $(fuzz_names:%=$(out)/selftests/fuzz/fuzz_%)
 replay_bin := $(fuzz_names:%=$(out)/selftests/fuzz/replay_%)
 sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS [:+]= //p' \
 	selftests/sched_ext/Makefile))
+long_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^LONG_TESTS := //p' \
+	selftests/sched_ext/Makefile))
 cli_tests := $(wildcard selftests/cli/*.t)
 # Golden outputs; long-*.t are of more CPUs, and of both CPU vendors.
 topology_tests := $(wildcard selftests/topology/shapes-*.t)
@@ -194,11 +196,12 @@ do-check: all unit check-debug sched_ext $(mixed)
 		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
-long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t))
+long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t)) \
+	$(long_bin)
 ifdef SLICE
   long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
 endif
-do-check-long: all
+do-check-long: all sched_ext
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(call max_cpus,4096,64) $(PROVE) --exec '' \
 		$(long_tests))
 
