@@ -6,7 +6,7 @@
 . "$(dirname "$0")/tap.sh"
 
 mib=1048576
-gone_mib=24
+gone_mib=8
 
 # In the guest, which expands it: FS DISK of each. nodiscard: fstrim alone gives back.
 # shellcheck disable=SC2016
@@ -23,7 +23,7 @@ make='"mkfs.$fs" -q "$disk"; mount -t "$fs" -o nodiscard "$disk" .; cd .
 	md5sum 1 '$gone_mib' >sums; cd /; umount "/on/$fs"; echo "made $fs"'
 # shellcheck disable=SC2016
 trim='mount -t "$fs" -o nodiscard "$disk" .; cd "/on/$fs"; md5sum -c sums >/dev/null; echo "kept $fs"
-	rm '$gone_mib'; sync; fstrim -v . ; echo 3 >/proc/sys/vm/drop_caches
+	rm '$gone_mib'; sync; fstrim -v "/on/$fs"; echo 3 >/proc/sys/vm/drop_caches
 	grep " 1\$" sums | md5sum -c >/dev/null; echo "still $fs"; cd /; umount "/on/$fs"'
 
 # A machine with the images, and with fresh disks that bring the modules of the file systems.
