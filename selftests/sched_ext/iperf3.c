@@ -12,8 +12,8 @@
 #include "payloads.h"
 #include "workload.h"
 
-/* So slow that no host is slower: a frame takes 6 ms. */
-#define RATE_BPS 2000000.0
+/* So slow that no host is slower: a frame takes 12 ms. */
+#define RATE_BPS 1000000.0
 #define LINKS                                                                 \
 	KTSTR_NICS(NIC(.network = "free"), NIC(.network = "free"),            \
 		   NIC(.network = "limited", .rate_bps = (uint64_t)RATE_BPS), \
@@ -23,8 +23,11 @@
 /* Of a full frame (Ethernet, IP, and TCP with time stamps, or UDP), 1448 bytes are the stream's. */
 #define TCP_SHARE (1448.0 / 1514.0)
 #define UDP_SHARE (1448.0 / 1490.0)
-/* Of what the link has for a stream: its start and end are in the time, and two clocks. */
-#define LEAST 0.9
+/*
+ * Of what the link has for a stream. A slow CPU begins late, which is in iperf3's time: network.c
+ * measures the rate from the first datagram to the last. Half the rate is still too little.
+ */
+#define LEAST 0.7
 #define MOST 1.03
 
 /* A server of its own namespace, until the pipe is closed. NULL: none. */
@@ -94,7 +97,7 @@ static void run_streams(struct __test_metadata *_metadata)
 	    RATE_BPS * TCP_SHARE);
 	/* More than the link has: what is too much waits in the sender. */
 	run(_metadata, server, &payload_iperf3_udp,
-	    KTSTR_ARGS("iperf3", "--client", LIMITED_ADDRESS, "--udp", "--bitrate=4M",
+	    KTSTR_ARGS("iperf3", "--client", LIMITED_ADDRESS, "--udp", "--bitrate=2M",
 		       "--length=1448", "--time=5", "--json"),
 	    RATE_BPS * UDP_SHARE);
 }
