@@ -71,6 +71,8 @@ sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS [:+
 # Not inside an emulated host: they boot nothing, or compile.
 host_tests := selftests/topology/tools.t selftests/topology/tables.t selftests/cli/example.t
 cli_tests := $(filter-out $(host_tests),$(wildcard selftests/cli/*.t))
+long_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^LONG_TESTS := //p' \
+	selftests/sched_ext/Makefile))
 # Golden outputs; long-*.t are of more CPUs, and of both CPU vendors.
 topology_tests := $(wildcard selftests/topology/shapes-*.t)
 
@@ -201,7 +203,8 @@ do-check: all unit check-debug sched_ext $(mixed)
 		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
-long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t))
+long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t)) \
+	$(long_bin)
 ifdef SLICE
   long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
 endif

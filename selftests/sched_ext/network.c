@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <linux/if_packet.h>
-#include <linux/rtnetlink.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -16,14 +15,17 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "byte_stream.h"
+#include "netns.h"
 #include "workload.h"
 
 #define MIB (1u << 20)
 #define PORT 4000
+#define NEAR "10.0.0.1"
+#define FAR "10.0.0.2"
 #define STREAM_BYTES (16 * MIB)
 
 /* So slow that no host is slower: a datagram takes 12 ms. */
@@ -47,63 +49,6 @@ static uint64_t now_us(void)
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
-/* ---- Interfaces and namespaces; 0 or -errno ---- */
-
-/* Moves @name of this namespace to that of @pid (rtnetlink(7)). */
-static int move_interface(const char *name, pid_t pid)
-{
-	struct {
-		struct nlmsghdr nh;
-		struct ifinfomsg info;
-		struct rtattr attribute;
-		uint32_t pid;
-	} request = {
-		.nh = {.nlmsg_len = sizeof(request),
-		       .nlmsg_type = RTM_NEWLINK,
-		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
-		.info = {.ifi_family = AF_UNSPEC, .ifi_index = (int)if_nametoindex(name)},
-		.attribute = {.rta_len = RTA_LENGTH(sizeof(uint32_t)), .rta_type = IFLA_NET_NS_PID},
-		.pid = (uint32_t)pid,
-	};
-	struct {
-		struct nlmsghdr nh;
-		struct nlmsgerr error;
-	} answer;
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), err = 0;
-
-	if (fd < 0 || send(fd, &request, sizeof(request), 0) != sizeof(request) ||
-	    recv(fd, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer))
-		err = -errno;
-	else
-		err = answer.error.error;
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-static int set_up(const char *name, const char *address)
-{
-	struct ifreq ifr = {.ifr_flags = 0};
-	struct sockaddr_in *in = (struct sockaddr_in *)(void *)&ifr.ifr_addr;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	in->sin_family = AF_INET;
-	if (address) {
-		inet_pton(AF_INET, address, &in->sin_addr);
-		err = ioctl(fd, SIOCSIFADDR, &ifr);
-		inet_pton(AF_INET, "255.255.255.0", &in->sin_addr);
-		err = err ? err : ioctl(fd, SIOCSIFNETMASK, &ifr);
-	}
-	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
-	err = err ? err : ioctl(fd, SIOCSIFFLAGS, &ifr);
-	err = err ? -errno : 0;
-	close(fd);
-	return err;
-}
-
 static bool has_mac(const char *name, const char *mac)
 {
 	char path[128], text[64];
@@ -120,31 +65,7 @@ static struct sockaddr_in address_of(const char *text)
 	return in;
 }
 
-/* ---- The other namespace: a child that serves there ---- */
-
-/* What a stream has at its byte @at: no two parts of a packet's size are the same. */
-static uint8_t stream_byte(uint64_t at)
-{
-	return (uint8_t)(at * 31 + (at >> 8) * 7 + (at >> 16));
-}
-
-/* Sends @bytes to whoever connects, once. */
-static int serve_stream(int listener, uint64_t bytes)
-{
-	static uint8_t buf[65536];
-	int fd = accept(listener, NULL, NULL);
-
-	for (uint64_t at = 0; at < bytes;) {
-		uint64_t n = bytes - at < sizeof(buf) ? bytes - at : sizeof(buf);
-
-		for (uint64_t i = 0; i < n; i++)
-			buf[i] = stream_byte(at + i);
-		if (send(fd, buf, n, MSG_NOSIGNAL) != (ssize_t)n)
-			return -1;
-		at += n;
-	}
-	return close(fd);
-}
+/* ---- The other namespace: children that serve there ---- */
 
 /*
  * Answers each datagram; one of a single byte by large ones, as fast as they go: more than
@@ -167,80 +88,21 @@ static int serve_datagrams(int fd)
 	}
 }
 
-/* In the child: @ready is written when the sockets are there, @go is read when the interface is. */
-static int serve(const char *name, const char *address, uint64_t bytes, int ready, int go)
+/* Starts a child that answers datagrams until the test ends. */
+static bool answer_datagrams(const struct netns_pair *pair)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(PORT)};
-	int tcp, udp, one = 1;
-	char c = 0;
-	pid_t datagrams;
+	int fd = netns__enter(pair->far) ? -1 : socket(AF_INET, SOCK_DGRAM, 0);
+	pid_t pid = -1;
 
-	if (unshare(CLONE_NEWNET) || write(ready, &c, 1) != 1 || read(go, &c, 1) != 1 ||
-	    set_up("lo", NULL) || set_up(name, address))
-		return 1;
-	tcp = socket(AF_INET, SOCK_STREAM, 0);
-	udp = socket(AF_INET, SOCK_DGRAM, 0);
-	setsockopt(tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(tcp, (struct sockaddr *)&in, sizeof(in)) || listen(tcp, 1) ||
-	    bind(udp, (struct sockaddr *)&in, sizeof(in)))
-		return 1;
-	datagrams = fork();
-	if (!datagrams) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(serve_datagrams(udp) ? 1 : 0);
-	}
-	if (write(ready, &c, 1) != 1)
-		return 1;
-	return serve_stream(tcp, bytes) ? 1 : 0;
-}
-
-/* Starts it, with interface @name moved there. Its process; negative: it did not start. */
-static pid_t start_peer(const char *name, const char *address, uint64_t bytes)
-{
-	int ready[2], go[2];
-	pid_t pid;
-	char c = 0;
-
-	if (pipe(ready) || pipe(go))
-		return -1;
-	pid = fork();
+	if (fd >= 0 && !netns__enter(pair->near) && !bind(fd, (struct sockaddr *)&in, sizeof(in)))
+		pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(serve(name, address, bytes, ready[1], go[0]));
-	}
-	close(ready[1]);
-	if (pid < 0 || read(ready[0], &c, 1) != 1 || move_interface(name, pid) ||
-	    write(go[1], &c, 1) != 1 || read(ready[0], &c, 1) != 1)
-		return -1;
-	close(ready[0]);
-	close(go[0]);
-	close(go[1]);
-	return pid;
-}
-
-/* ---- This namespace ---- */
-
-struct stream {
-	uint64_t bytes, wrong;
-};
-
-static int read_stream(const char *address, struct stream *s)
-{
-	static uint8_t buf[65536];
-	struct sockaddr_in in = address_of(address);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	ssize_t n;
-
-	*s = (struct stream){.bytes = 0};
-	if (fd < 0 || connect(fd, (struct sockaddr *)&in, sizeof(in)))
-		return -errno;
-	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
-		for (ssize_t i = 0; i < n; i++)
-			s->wrong += buf[i] != stream_byte(s->bytes + (uint64_t)i);
-		s->bytes += (uint64_t)n;
+		_exit(serve_datagrams(fd) ? 1 : 0);
 	}
 	close(fd);
-	return n < 0 ? -errno : 0;
+	return pid > 0;
 }
 
 /* Shortest of @nr round trips of a datagram, us; 0: one was lost. */
@@ -299,26 +161,24 @@ KTSTR_TEST(namespaces_talk_over_a_switch, .timeout_s = 120,
 {
 	struct sockaddr_ll ll = {.sll_family = AF_PACKET, .sll_protocol = htons(ETHERTYPE_TEST)};
 	uint8_t frame[1200], back[2048];
-	struct stream stream;
-	int fd, status;
-	pid_t peer;
+	struct netns_pair pair;
+	struct byte_stream stream;
+	int fd;
 
 	EXPECT_TRUE(has_mac("eth0", "02:6b:74:73:74:00"));
 	EXPECT_TRUE(has_mac("eth1", "02:6b:74:73:74:01"));
 	EXPECT_TRUE(has_mac("eth2", "02:00:00:00:00:42"));
 
-	ASSERT_EQ(0, set_up("eth0", "10.0.0.1"));
-	peer = start_peer("eth1", "10.0.0.2", STREAM_BYTES);
-	ASSERT_LT(0, peer);
-	EXPECT_NE(0, round_trip_us("10.0.0.2", 10));
-	ASSERT_EQ(0, read_stream("10.0.0.2", &stream));
+	ASSERT_EQ(0, netns_pair__create(&pair));
+	ASSERT_EQ(0, netns_pair__connect(&pair, "eth0", NEAR, "eth1", FAR));
+	ASSERT_TRUE(answer_datagrams(&pair));
+	EXPECT_NE(0, round_trip_us(FAR, 10));
+	ASSERT_EQ(0, byte_stream__pass(&pair, FAR, STREAM_BYTES, &stream));
 	EXPECT_EQ(STREAM_BYTES, stream.bytes);
-	EXPECT_EQ(0, stream.wrong);
-	ASSERT_EQ(peer, waitpid(peer, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_TRUE(stream.is_right);
 
 	/* Alone on its network, it gets back what it sends, as it is. */
-	ASSERT_EQ(0, set_up("eth2", NULL));
+	ASSERT_EQ(0, interface__set_up("eth2", NULL));
 	fd = socket(AF_PACKET, SOCK_RAW, htons(ETHERTYPE_TEST));
 	ASSERT_LE(0, fd);
 	ll.sll_ifindex = (int)if_nametoindex("eth2");
@@ -341,18 +201,18 @@ KTSTR_TEST(links_have_their_rate_and_delay, .timeout_s = 120,
 			      NIC(.network = "a", .rate_bps = RATE_BPS)))
 {
 	uint64_t trip_us;
+	struct netns_pair pair;
 	double rate_bps;
-	pid_t peer;
 
-	ASSERT_EQ(0, set_up("eth0", "10.0.0.1"));
-	peer = start_peer("eth1", "10.0.0.2", 0);
-	ASSERT_LT(0, peer);
-	trip_us = round_trip_us("10.0.0.2", 20);
+	ASSERT_EQ(0, netns_pair__create(&pair));
+	ASSERT_EQ(0, netns_pair__connect(&pair, "eth0", NEAR, "eth1", FAR));
+	ASSERT_TRUE(answer_datagrams(&pair));
+	trip_us = round_trip_us(FAR, 20);
 	TH_LOG("shortest round trip: %lu us", (unsigned long)trip_us);
 	EXPECT_LE(DELAY_US, trip_us);
 	EXPECT_GE(DELAY_US * 3 / 2, trip_us);
 	/* There is something to be sent all the time. */
-	rate_bps = datagram_rate("10.0.0.2");
+	rate_bps = datagram_rate(FAR);
 	TH_LOG("%.0f bit/s on the link", rate_bps);
 	EXPECT_LE(0.97 * (double)RATE_BPS, rate_bps);
 	EXPECT_GE(1.03 * (double)RATE_BPS, rate_bps);
@@ -409,13 +269,13 @@ KTSTR_TEST(each_cpu_has_its_queues_for_jumbo_frames, .topology = TOPO(1, 1, 4, 1
 	   .nics = KTSTR_NICS(NIC(.network = "a", .queues = CPUS, .mtu = MTU),
 			      NIC(.network = "a", .queues = CPUS, .mtu = MTU)))
 {
-	struct sockaddr_in in = address_of("10.0.0.2");
+	struct sockaddr_in in = address_of(FAR);
 	int queues[CPUS] = {0}, fd, whole = IP_PMTUDISC_DO, pipes[CPUS][2];
 	struct ifreq ifr = {.ifr_mtu = MTU + 1};
 	static uint8_t data[MTU];
-	struct stream stream;
+	struct netns_pair pair;
+	struct byte_stream stream;
 	char mtu[16];
-	pid_t peer;
 
 	ASSERT_EQ(0, file__read("/sys/class/net/eth0/mtu", mtu, sizeof(mtu)));
 	EXPECT_STREQ("9000", mtu);
@@ -426,17 +286,17 @@ KTSTR_TEST(each_cpu_has_its_queues_for_jumbo_frames, .topology = TOPO(1, 1, 4, 1
 	strcpy(ifr.ifr_name, "eth0");
 	EXPECT_NE(0, ioctl(fd, SIOCSIFMTU, &ifr));
 
-	ASSERT_EQ(0, set_up("eth0", "10.0.0.1"));
-	peer = start_peer("eth1", "10.0.0.2", STREAM_BYTES);
-	ASSERT_LT(0, peer);
-	EXPECT_NE(0, round_trip_us("10.0.0.2", 1)); /* its address is known then */
+	ASSERT_EQ(0, netns_pair__create(&pair));
+	ASSERT_EQ(0, netns_pair__connect(&pair, "eth0", NEAR, "eth1", FAR));
+	ASSERT_TRUE(answer_datagrams(&pair));
+	EXPECT_NE(0, round_trip_us(FAR, 1)); /* its address is known then */
 	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
 	EXPECT_EQ(-1, sendto(fd, data, MTU - 27, 0, (struct sockaddr *)&in, sizeof(in)));
 	close(fd);
 	for (uint32_t i = 0; i < CPUS; i++) {
 		ASSERT_EQ(0, pipe(pipes[i]));
 		if (!fork()) {
-			int queue = talk_on_cpu("10.0.0.2", i);
+			int queue = talk_on_cpu(FAR, i);
 
 			_exit(write(pipes[i][1], &queue, sizeof(queue)) != sizeof(queue));
 		}
@@ -449,9 +309,9 @@ KTSTR_TEST(each_cpu_has_its_queues_for_jumbo_frames, .topology = TOPO(1, 1, 4, 1
 		for (uint32_t j = 0; j < i; j++)
 			EXPECT_NE(queues[i], queues[j]);
 	}
-	ASSERT_EQ(0, read_stream("10.0.0.2", &stream));
+	ASSERT_EQ(0, byte_stream__pass(&pair, FAR, STREAM_BYTES, &stream));
 	EXPECT_EQ(STREAM_BYTES, stream.bytes);
-	EXPECT_EQ(0, stream.wrong);
+	EXPECT_TRUE(stream.is_right);
 }
 
 KTSTR_HARNESS_MAIN

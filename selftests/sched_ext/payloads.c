@@ -153,6 +153,42 @@ const struct ktstr_payload payload_fio_parallel = {
 	.timeout_ms = TIMEOUT_MS,
 };
 
+/* What is received counts: the sender's own numbers have what is still in its buffers. */
+const struct ktstr_payload payload_iperf3_tcp = {
+	.name = "iperf3-tcp",
+	.argv = KTSTR_ARGS("iperf3", "--client", PAYLOAD_IPERF3_SERVER, "--parallel=2",
+			   "--bytes=4M", "--json"),
+	.output = KTSTR_OUTPUT_JSON,
+	.metrics = KTSTR_METRICS({.name = "received_rate",
+				  .unit = "bit/s",
+				  .source = "end.sum_received.bits_per_second",
+				  .minimum = AT_LEAST_ONE},
+				 {.name = "stream_least",
+				  .unit = "byte",
+				  .source = "end.streams.*.receiver.bytes",
+				  .pick = KTSTR_PICK_LEAST,
+				  .minimum = AT_LEAST_ONE}),
+	.timeout_ms = TIMEOUT_MS,
+};
+
+const struct ktstr_payload payload_iperf3_udp = {
+	.name = "iperf3-udp",
+	.argv = KTSTR_ARGS("iperf3", "--client", PAYLOAD_IPERF3_SERVER, "--udp", "--bitrate=1M",
+			   "--length=1448", "--time=2", "--json"),
+	.output = KTSTR_OUTPUT_JSON,
+	.metrics = KTSTR_METRICS(
+		{.name = "received_rate",
+		 .unit = "bit/s",
+		 .source = "end.sum_received.bits_per_second",
+		 .minimum = AT_LEAST_ONE},
+		{.name = "received", .source = "end.sum_received.packets", .minimum = AT_LEAST_ONE},
+		{.name = "lost",
+		 .unit = "%",
+		 .source = "end.sum_received.lost_percent",
+		 .maximum = KTSTR_LIMIT(0)}),
+	.timeout_ms = TIMEOUT_MS,
+};
+
 /*
  * Its log, a line a period: idx perf run period start end rel_st slack c_duration c_period wu_lat
  */

@@ -22,6 +22,11 @@ extern const struct ktstr_payload payload_fio;
 extern const struct ktstr_payload payload_fio_verify;
 /* fio: four jobs, each on a CPU and a part of /dev/vda of its own, do the same. Needs "fio". */
 extern const struct ktstr_payload payload_fio_parallel;
+/* iperf3: two TCP streams of 2 MiB each to a server at this address. Needs "iperf3". */
+#define PAYLOAD_IPERF3_SERVER "10.0.0.2"
+extern const struct ktstr_payload payload_iperf3_tcp;
+/* The same, UDP: 1 Mbit/s for 2 s, of which nothing is lost. */
+extern const struct ktstr_payload payload_iperf3_udp;
 /* rt-app: a task of 100 us each 20 ms. Needs "rt-app" and "./rt-app.json". */
 extern const struct ktstr_payload payload_rt_app;
 /* schbench: two workers for 2 s. Needs "schbench". */
