@@ -24,7 +24,7 @@
 /* Two LLCs of two CPUs: scx_pair needs an even number, scx_central one beside the central CPU. */
 static const struct ktstr_test_attrs usual = {
 	.topology = TOPO(1, 2, 2, 1),
-	.timeout_s = 90,
+	.timeout_s = 300,
 };
 
 /* What one asks for in addition. */

@@ -14,7 +14,7 @@
  */
 static const struct ktstr_test_attrs usual = {
 	.topology = TOPO(2, 2, 2, 1),
-	.timeout_s = 240,
+	.timeout_s = 600, /* one takes a minute on an idle emulated host */
 };
 
 /* What one asks for in addition. */

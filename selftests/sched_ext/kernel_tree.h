@@ -68,16 +68,18 @@ static inline char *kernel_tree__text(const char *format, const char *name)
 static inline void kernel_tree__add(const char *name, kernel_tree__body *body,
 				    const struct ktstr_test_attrs *attrs, const char *file)
 {
-	struct ktstr_added_test *test = calloc(1, sizeof(*test));
-	const char **files = calloc(2, sizeof(*files));
+	struct {
+		struct ktstr_added_test test;
+		const char *files[2];
+	} *added = calloc(1, sizeof(*added));
 	struct ktstr_test_attrs all = *attrs;
 
-	if (!test || !files)
+	if (!added)
 		kernel_tree__out_of_memory();
-	files[0] = file;
+	added->files[0] = file;
 	if (file)
-		all.files = files;
-	ktstr_harness__add(test, kernel_tree__text("%s", name), body, &all);
+		all.files = added->files;
+	ktstr_harness__add(&added->test, kernel_tree__text("%s", name), body, &all);
 }
 
 /* In the guest: shows what there is of kernel/NAME.log, and fails. */
