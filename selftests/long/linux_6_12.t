@@ -13,9 +13,8 @@ dir=$build/linux-6.12
 # Everything that the tree has for this kernel, and our programs beside it.
 build_tree() {
 	ksrc=$("$KTSTR" kernel ksrc 6.12) &&
-		image=$("$KTSTR" kernel path 6.12) &&
 		env -u MAKEFLAGS -u MAKELEVEL make -C "$top/selftests/sched_ext" OUTPUT="$dir" \
-			KTSTR_O="$build" KSRC="$ksrc" KERNEL="$(dirname "$image")/vmlinux" kernel-tree &&
+			KTSTR_O="$build" KSRC="$ksrc" KERNEL=6.12 kernel-tree &&
 		cp "$build"/selftests/sched_ext/kernel_s* "$dir/"
 } >"$tmp/out" 2>"$tmp/err"
 
