@@ -19,17 +19,19 @@ build_tree() {
 } >"$tmp/out" 2>"$tmp/err"
 
 # The tests of a program become tests of this script; one that fails without saying so is one more.
-run() { # run PROGRAM
+run() { # run PROGRAM OPTIONS...
+	program=$1
+	shift
 	status=0
-	KTSTR_KERNEL=6.12 "$dir/$1" >"$tmp/tap" || status=$?
+	KTSTR_KERNEL=6.12 "$dir/$program" "$@" >"$tmp/tap" || status=$?
 	nr=$(grep -cE '^(not )?ok [0-9]+' "$tmp/tap")
-	awk -v n="$tests" -v program="$1" '/^TAP version|^1\.\./ { next }
+	awk -v n="$tests" -v program="$program" '/^TAP version|^1\.\./ { next }
 		/^(not )?ok [0-9]+/ { sub(/ok [0-9]+/, "ok " (++n) " " program) }
 		{ print }' "$tmp/tap"
 	tests=$((tests + nr))
 	: >"$tmp/out"
-	ok "$1_passes" test "$status" -eq 0
-	ok "$1_skips_nothing" test "$(grep -c '^ok .*# SKIP' "$tmp/tap")" -eq 0
+	ok "${program}_passes" test "$status" -eq 0
+	ok "${program}_skips_nothing" test "$(grep -c '^ok .*# SKIP' "$tmp/tap")" -eq 0
 }
 
 echo "TAP version 13"
@@ -40,7 +42,13 @@ ok tests_and_schedulers_are_built build_tree
 run kernel_suite
 ok every_test_of_the_source_has_run test "$nr" -eq \
 	"$(cat "$ksrc"/tools/testing/selftests/sched_ext/*.c | grep -c '^REGISTER_SCX_TEST(&')"
-run kernel_schedulers
-ok every_scheduler_of_the_source_has_run test "$nr" -eq \
+
+# The scx_central of this tree starts only when it is enabled on its central CPU, but its kernel has a
+# thread for that, on any CPU: it is tried on one CPU.
+run kernel_schedulers -T scx_central
+ktstr run --kernel 6.12 --topology 1n1l1c1t --scheduler "$dir/kernel/scx_central" -- \
+	cat /sys/kernel/sched_ext/root/ops
+ok scx_central_attaches_on_one_cpu grep -qx central "$tmp/out"
+ok every_scheduler_of_the_source_has_run test $((nr + 1)) -eq \
 	"$(find "$ksrc/tools/sched_ext" -name 'scx_*.bpf.c' | wc -l)"
 plan
