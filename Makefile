@@ -194,12 +194,13 @@ check-debug:
 sched_ext: $(out)/libktstr.a
 	+@$(MAKE) --no-print-directory -C selftests O=$(out) KSRC=$(KSRC)
 
+# Of the kernel's own suite and schedulers a few, here and in check; all in check-long.
 do-run_tests: all sched_ext
-	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
+	$(call with_kvm,env KTSTR_QUICK=1 $(PROVE) --exec '' $(sched_bin))
 
 do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(PROVE) --exec '' $(host_tests)
-	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(call max_cpus,16,16) \
+	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) KTSTR_QUICK=1 $(call max_cpus,16,16) \
 		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.

@@ -38,7 +38,7 @@
 #define NO_UEVENT_TICK_MS 100 /* a kernel without netlink */
 #define SCHED_STOP_MS 5000
 #define SCHED_KILL_MS 2000
-#define SCHED_DETACH_MS 5000
+#define SCHED_DETACH_MS 10000
 #define SCHED_REPORT_MS 5000 /* a detached scheduler prints why and exits */
 #define KILL_MS 2000	     /* one look at all processes */
 #define REPORTS_MAX 1024     /* more than a socket holds */
@@ -710,14 +710,16 @@ static bool wait_sched_end(struct init *init, uint32_t ms)
 	return init->sched.ended;
 }
 
-static void stop_scheduler(struct init *init)
+/* False when sched_ext keeps it, or another one, attached. */
+static bool stop_scheduler(struct init *init)
 {
+	bool detached = true;
 	uint64_t deadline;
 	struct scx_state now;
 	int ms;
 
 	if (!init->sched.pid)
-		return;
+		return true;
 	if (!init->sched.ended) {
 		kill(init->sched.pid, SIGTERM);
 		kill(init->sched.pid, SIGCONT); /* the test may have stopped it */
@@ -738,11 +740,13 @@ static void stop_scheduler(struct init *init)
 		ms = left_ms(deadline, SEQ_TICK_MS);
 		if (!ms) {
 			guest__log("sched_ext: state is still %s", now.state);
+			detached = false;
 			break;
 		}
 		wait_events(init, ms);
 	}
 	drain_scheduler(init, in_ms(SCHED_KILL_MS));
+	return detached;
 }
 
 static bool same_scheduler(const struct init *init)
@@ -894,7 +898,7 @@ static bool crashed(const struct child *child)
 /* Runs the test and reports it. Returns the exit code of the run, or -1 in the child. */
 static int run_test(struct init *init)
 {
-	bool sched_lived, died = false;
+	bool sched_lived, detached, died = false;
 	uint32_t code = 1;
 	int ret;
 
@@ -925,13 +929,15 @@ static int run_test(struct init *init)
 		code = send_result(init);
 	if (sched_lived && init->sched.pid)
 		died = init->sched.ended || !same_scheduler(init);
-	stop_scheduler(init);
+	detached = stop_scheduler(init);
 	if (sched_lived && init->sched.pid) {
 		char text[SCHED_LINE_MAX];
 
-		describe_sched(init, "", text, sizeof(text));
+		describe_sched(init, detached ? "" : "still attached after its end: ", text,
+			       sizeof(text));
 		/* Not by our doing: the test's pass is none of the scheduler under test. */
-		died |= init->exit.kind >= KTSTR_SCX_EXIT_ERROR || crashed(&init->sched);
+		died |= !detached || init->exit.kind >= KTSTR_SCX_EXIT_ERROR ||
+			crashed(&init->sched);
 		code = died && !code ? 1 : code;
 		send_sched_exit(init, died ? KTSTR_SCHED_EXITED : KTSTR_SCHED_STOPPED, text);
 	}

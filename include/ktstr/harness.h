@@ -91,6 +91,50 @@ extern const struct ktstr_test_record *const __stop_ktstr_tests[]
 	__KTSTR_RECORD(default_##fixture_name##_##variant_name, #fixture_name, #variant_name, \
 		       "", __VA_ARGS__)
 
+/*
+ * A test that a program knows of only when it runs, for ktstr_harness__add(): all of it is filled
+ * there, and it lies where it is until the process ends.
+ */
+struct ktstr_added_test {
+	struct ktstr_test_record record;
+	struct __test_metadata metadata;
+	struct ktstr_added_test *next;
+};
+
+static struct ktstr_added_test *__ktstr_added __attribute__((unused));
+
+/*
+ * Adds test global.@name, with the attributes @attrs, to those of the binary: from main(), before
+ * ktstr_harness_main(). @body runs in the guest only. There main() adds tests once more: it has to
+ * add ktstr_harness__asked() at least, and of that nothing counts but @body. @name and what @attrs
+ * points to live as long as @test.
+ */
+static inline void ktstr_harness__add(struct ktstr_added_test *test, const char *name,
+				      void (*body)(struct __test_metadata *,
+						   struct __fixture_variant_metadata *),
+				      const struct ktstr_test_attrs *attrs)
+{
+	test->record = (struct ktstr_test_record){"global", NULL, name, *attrs};
+	test->metadata = (struct __test_metadata){.name = name,
+						  .fn = body,
+						  .fixture = &_fixture_global,
+						  .termsig = -1,
+						  .timeout = TEST_TIMEOUT_DEFAULT};
+	test->next = __ktstr_added;
+	__ktstr_added = test;
+	__register_test(&test->metadata);
+}
+
+/* The name of the one test that the guest is to run; NULL on the host. */
+static inline const char *ktstr_harness__asked(void)
+{
+	int argc;
+	char **argv = ktstr_guest__argv(&argc);
+	const char *dot = argc > 2 ? strrchr(argv[2], '.') : NULL; /* TEST -r FIXTURE.TEST */
+
+	return dot ? dot + 1 : NULL;
+}
+
 /* In a body: what was declared for it, as struct ktstr_test_attrs. */
 #define KTSTR_ATTRS() __ktstr_attrs_of(_metadata)
 
@@ -99,8 +143,12 @@ static inline struct ktstr_test_attrs __ktstr_attrs(const char *fixture, const c
 {
 	const struct ktstr_test_record *const *at;
 	struct ktstr_test_attrs attrs = {.memory_mb = 0};
+	const struct ktstr_added_test *added;
 	int pass;
 
+	for (added = __ktstr_added; added; added = added->next)
+		if (!strcmp(added->record.fixture, fixture) && !strcmp(added->record.test, test))
+			return added->record.attrs;
 	/* The variant's defaults, those of the test over them, those of the variant over these. */
 	for (pass = 0; pass < 3; pass++) {
 		for (at = __start_ktstr_tests; at != __stop_ktstr_tests; at++) {

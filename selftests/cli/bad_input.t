@@ -144,6 +144,9 @@ refuses scheduler_that_is_not_executable 'run: --scheduler .*/text: not executab
 refuses shell_with_a_command 'shell: ls: not an option; see' shell ls
 refuses probe_with_an_argument 'probe: x: takes no argument; see' probe x
 refuses unknown_kernel_command 'kernel: nonsense: not list.*; see' kernel nonsense
+refuses kernel_source_without_a_version 'kernel: source: a version is missing; see' kernel source
+refuses kernel_build_of_two_versions 'kernel: build: 7.3: there is one version' kernel build 6.12 7.3
+refuses kernel_list_of_a_version 'kernel: list: 7.3: takes no arguments' kernel list 7.3
 
 ktstr run --help
 ok help_goes_to_stdout test "$status" -eq 0 -a -s "$tmp/out" -a ! -s "$tmp/err"

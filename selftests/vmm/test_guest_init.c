@@ -846,6 +846,17 @@ TEST_F(init, a_scheduler_that_crashes_while_it_is_stopped_is_no_pass)
 	EXPECT_EQ(1, self->seen.exit_code);
 }
 
+TEST_F(init, a_scheduler_that_stays_attached_after_its_end_is_no_pass)
+{
+	prepare_scx(self);
+	RUN(SCHEDULER("trap 'exit 0' TERM; " ATTACH
+		      "while :; do sleep 0.1; done") "role=command\0argv=true\0");
+	EXPECT_EQ(0, self->seen.test.exit_code);
+	EXPECT_EQ(KTSTR_SCHED_EXITED, self->seen.scdx.kind);
+	EXPECT_STREQ("still attached after its end: exited with code 0", self->seen.scdx_text);
+	EXPECT_EQ(1, self->seen.exit_code);
+}
+
 /* The log is also open to programs; the facility of their lines is not the kernel's. */
 TEST_F(init, what_a_program_writes_to_the_log_is_not_the_kernels_word)
 {

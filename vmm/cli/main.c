@@ -66,8 +66,8 @@ static int cmd_probe(int argc, char **argv)
 
 static bool known_kernel_command(const char *name)
 {
-	static const char *const names[] = {"list", "fetch",  "build", "path",
-					    "ksrc", "--help", "-h"};
+	static const char *const names[] = {"list", "fetch", "build",  "source",
+					    "path", "ksrc",  "--help", "-h"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(name, names[i]))
@@ -86,7 +86,7 @@ static int cmd_kernel(int argc, char **argv)
 
 	if (!known_kernel_command(argc > 1 ? argv[1] : "")) {
 		fprintf(stderr,
-			"ktstr: kernel: %s: not list, fetch, build, path or ksrc; "
+			"ktstr: kernel: %s: not list, fetch, build, source, path or ksrc; "
 			"see ktstr kernel --help\n",
 			argc > 1 ? argv[1] : "command missing");
 		return CLI_EXIT_USAGE;
