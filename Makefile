@@ -128,6 +128,9 @@ endef
 # boot in 11 s to a minute, 64 in 70 s to five).
 max_cpus = KTSTR_MAX_CPUS=$$([ "$$($(out)/ktstr probe | cut -d: -f1)" = native ] && echo $(1) || echo $(2))
 
+# Gauntlets: what fits into so many seconds (empty: all); a value in the environment goes before it.
+budget_s = KTSTR_BUDGET_S=$${KTSTR_BUDGET_S-$(1)}
+
 # Unit and device tests: one kselftest binary a file; no kernel is booted.
 $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	@mkdir -p $(@D)
@@ -186,19 +189,19 @@ sched_ext: $(out)/libktstr.a
 	+@$(MAKE) --no-print-directory -C selftests O=$(out) KSRC=$(KSRC)
 
 do-run_tests: all sched_ext
-	$(call with_kvm,$(PROVE) --exec '' $(sched_bin))
+	$(call with_kvm,env $(call budget_s,40) $(PROVE) --exec '' $(sched_bin))
 
 do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr $(PROVE) --exec '' selftests/topology/tools.t selftests/topology/tables.t
 	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(call max_cpus,16,16) \
-		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
+		$(call budget_s,40) $(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
 long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t))
 ifdef SLICE
   long_tests := $(word $(shell expr $(SLICE) % $(words $(long_tests)) + 1),$(long_tests))
 endif
-do-check-long: all
+do-check-long: all sched_ext
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(call max_cpus,4096,64) $(PROVE) --exec '' \
 		$(long_tests))
 
