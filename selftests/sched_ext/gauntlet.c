@@ -103,7 +103,6 @@ static unsigned int llcs_of(const struct ktstr_topology *t, unsigned int node)
 
 KTSTR_GAUNTLET(every_cpu_works, .gauntlet = KTSTR_GAUNTLET_LIMITS(.max_cpus = MAX_CPUS),
 	       .profiles = KTSTR_PROFILES({.name = "eevdf"},
-					  {.name = "scx", .scheduler = "scx_ktstr"},
 					  {.name = "scx_short_slice",
 					   .scheduler = "scx_ktstr",
 					   .scheduler_args = KTSTR_ARGS("--slice-us", "500")}))
