@@ -86,22 +86,22 @@ extern const struct ktstr_test_record *const __stop_ktstr_tests[]
  * tests are the profiles: -r NAME.PRESET.PROFILE is one of them. In the body, KTSTR_PRESET() is the
  * machine.
  */
-#define KTSTR_GAUNTLET(gauntlet_name, ...)                                                 \
-	__KTSTR_RECORD(gauntlet_##gauntlet_name, #gauntlet_name, NULL, NULL, __VA_ARGS__); \
-	FIXTURE(gauntlet_name)                                                             \
-	{                                                                                  \
-		char unused;                                                               \
-	};                                                                                 \
-	FIXTURE_VARIANT(gauntlet_name)                                                     \
-	{                                                                                  \
-		struct ktstr_preset preset;                                                \
-	};                                                                                 \
-	FIXTURE_SETUP(gauntlet_name)                                                       \
-	{                                                                                  \
-	}                                                                                  \
-	FIXTURE_TEARDOWN(gauntlet_name)                                                    \
-	{                                                                                  \
-	}                                                                                  \
+#define KTSTR_GAUNTLET(gauntlet_name, ...)                                                  \
+	__KTSTR_RECORD(gauntlet__##gauntlet_name, #gauntlet_name, NULL, NULL, __VA_ARGS__); \
+	FIXTURE(gauntlet_name)                                                              \
+	{                                                                                   \
+		char unused;                                                                \
+	};                                                                                  \
+	FIXTURE_VARIANT(gauntlet_name)                                                      \
+	{                                                                                   \
+		struct ktstr_preset preset;                                                 \
+	};                                                                                  \
+	FIXTURE_SETUP(gauntlet_name)                                                        \
+	{                                                                                   \
+	}                                                                                   \
+	FIXTURE_TEARDOWN(gauntlet_name)                                                     \
+	{                                                                                   \
+	}                                                                                   \
 	TEST_F(gauntlet_name, default)
 
 #define KTSTR_PRESET() ((const struct ktstr_preset *)_metadata->variant)
