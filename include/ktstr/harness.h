@@ -218,19 +218,25 @@ static inline int __ktstr_add_gauntlet(const struct ktstr_test_record *record,
 	return err ? ktstr_error__set(error, -err, "gauntlet", record->fixture, NULL) : 0;
 }
 
+static inline int __ktstr_add_record(const struct ktstr_test_record *record,
+				     struct ktstr_error *error)
+{
+	if (!record->variant && !record->test)
+		return __ktstr_add_gauntlet(record, error);
+	if (record->attrs.gauntlet || record->attrs.profiles)
+		return ktstr_error__set(error, EINVAL, NULL, record->test ?: record->variant,
+					".gauntlet and .profiles are for KTSTR_GAUNTLET()");
+	return 0;
+}
+
 /* Puts presets and profiles into kselftest's lists, before anything reads them. */
 static inline int __ktstr_add_gauntlets(struct ktstr_error *error)
 {
 	const struct ktstr_test_record *const *at;
 	int err = 0;
 
-	for (at = __start_ktstr_tests; at != __stop_ktstr_tests && !err; at++) {
-		if (!(*at)->variant && !(*at)->test)
-			err = __ktstr_add_gauntlet(*at, error);
-		else if ((*at)->attrs.gauntlet || (*at)->attrs.profiles)
-			err = ktstr_error__set(error, EINVAL, NULL, (*at)->fixture,
-					       ".gauntlet and .profiles are for KTSTR_GAUNTLET()");
-	}
+	for (at = __start_ktstr_tests; at != __stop_ktstr_tests && !err; at++)
+		err = __ktstr_add_record(*at, error);
 	return err;
 }
 

@@ -229,6 +229,23 @@ TEST_F(harness, body_can_read_its_preset_and_what_is_declared)
 	EXPECT_STREQ("-s", attrs_in_body(&metadata).scheduler_args[0]);
 }
 
+TEST_F(harness, limits_and_profiles_of_a_test_that_is_no_gauntlet_are_refused)
+{
+	struct ktstr_test_record record = {.fixture = "global", .test = "plain"};
+	struct ktstr_error error = {.err = 0};
+
+	EXPECT_EQ(0, __ktstr_add_record(&record, &error));
+	record.attrs.gauntlet = KTSTR_GAUNTLET_LIMITS(.min_cpus = 2);
+	EXPECT_EQ(-EINVAL, __ktstr_add_record(&record, &error));
+	EXPECT_STREQ("plain", error.object);
+	record.attrs.gauntlet = NULL;
+	record.attrs.profiles = KTSTR_PROFILES({.name = "a"});
+	EXPECT_EQ(-EINVAL, __ktstr_add_record(&record, NULL));
+	/* And a gauntlet that is declared wrongly. */
+	record = (struct ktstr_test_record){.fixture = "pair", .attrs.topology = TOPO(1, 1, 1, 1)};
+	EXPECT_EQ(-EINVAL, __ktstr_add_record(&record, NULL));
+}
+
 TEST_F(harness, several_at_once_print_what_one_after_the_other_does)
 {
 	char serial[sizeof(self->text)];
