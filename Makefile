@@ -137,6 +137,9 @@ endef
 # boot in 11 s to a minute, 64 in 70 s to five).
 max_cpus = KTSTR_MAX_CPUS=$$([ "$$($(out)/ktstr probe | cut -d: -f1)" = native ] && echo $(1) || echo $(2))
 
+# Gauntlets: what fits into so many seconds (empty: all); a value in the environment goes before it.
+budget_s = KTSTR_BUDGET_S=$${KTSTR_BUDGET_S-$(1)}
+
 # Unit and device tests: one kselftest binary a file; no kernel is booted.
 $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	@mkdir -p $(@D)
@@ -196,12 +199,12 @@ sched_ext: $(out)/libktstr.a
 
 # Of the kernel's own suite and schedulers a few, here and in check; all in check-long.
 do-run_tests: all sched_ext
-	$(call with_kvm,env KTSTR_QUICK=1 $(PROVE) --exec '' $(sched_bin))
+	$(call with_kvm,env KTSTR_QUICK=1 $(call budget_s,40) $(PROVE) --exec '' $(sched_bin))
 
 do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(PROVE) --exec '' $(host_tests)
 	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) KTSTR_QUICK=1 $(call max_cpus,16,16) \
-		$(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
+		$(call budget_s,40) $(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
 long_tests := $(sort $(wildcard selftests/topology/long-*.t)) $(sort $(wildcard selftests/long/*.t)) \

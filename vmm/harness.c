@@ -65,6 +65,8 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(nics);
 	MERGE(disks);
 	MERGE(extractor);
+	MERGE(gauntlet);
+	MERGE(profiles);
 #undef MERGE
 }
 

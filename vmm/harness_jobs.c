@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Tests of one binary several at once (--jobs). Two processes: the starter, which was the binary's,
- * runs the tests as children of its own, in order and not too many at once, with their output in
- * memory. The reporter goes through kselftest's list one by one as always; its process for a test
- * waits for the one that really ran, and repeats what that printed and how it ended.
+ * runs the tests as children of its own, the longest first and not too many at once, with their
+ * output in memory. The reporter goes through kselftest's list one by one as always; its process
+ * for a test waits for the one that really ran, and repeats what that printed and how it ended.
  */
 #include <ktstr/test.h>
 
@@ -47,14 +47,17 @@ struct request {
 };
 
 struct running {
-	pid_t pid;  /* 0: not started, or over */
-	int output; /* memfd; -1: not started, or reported */
+	bool started; /* or not to be started any more */
+	pid_t pid;    /* 0: not started, or over */
+	int output;   /* memfd; -1: not started, or reported */
 };
 
 struct starter {
 	const struct ktstr_jobs *jobs;
 	struct running *tests; /* [jobs->nr] */
+	uint32_t *order;       /* [jobs->nr], in which they start; those before @next have */
 	uint32_t at_once, next, nr_running;
+	uint32_t nr_kept;   /* outputs of tests that are not reported */
 	uint32_t forgotten; /* those before are reported */
 	uint32_t wanted;    /* the reporter's last question */
 	bool asked;	    /* and it has no answer */
@@ -78,7 +81,7 @@ static void run_test(const struct starter *s, uint32_t i, pid_t starter)
 	if (getppid() != starter)
 		return;
 	dup2(s->tests[i].output, STDOUT_FILENO);
-	for (uint32_t j = s->forgotten; j <= i; j++)
+	for (uint32_t j = 0; j < s->jobs->nr; j++)
 		if (s->tests[j].output >= 0)
 			close(s->tests[j].output);
 	close(s->jobs->socket);
@@ -117,7 +120,9 @@ static void start_test(struct starter *s, uint32_t i)
 	pid_t self = getpid(), pid;
 	char text[128];
 
+	test->started = true;
 	test->output = memfd_create("ktstr-test", MFD_CLOEXEC);
+	s->nr_kept += test->output >= 0;
 	pid = test->output < 0 ? -1 : fork();
 	if (!pid) {
 		signal(SIGCHLD, SIG_DFL);
@@ -135,16 +140,28 @@ static void start_test(struct starter *s, uint32_t i)
 	fail(s, i, text);
 }
 
+/* The next in order; without room for more that wait, the one that is waited for. */
+static bool choose_test(struct starter *s, uint32_t *i)
+{
+	while (s->next < s->jobs->nr && s->tests[s->order[s->next]].started)
+		s->next++;
+	if (s->next == s->jobs->nr)
+		return false;
+	*i = s->nr_kept < MAX_AHEAD ? s->order[s->next] : s->wanted;
+	return !s->tests[*i].started;
+}
+
 static void start_tests(struct starter *s)
 {
-	while (s->reporter && !s->signal && s->next < s->jobs->nr && s->nr_running < s->at_once &&
-	       s->next < s->wanted + MAX_AHEAD)
-		start_test(s, s->next++);
+	uint32_t i;
+
+	while (s->reporter && !s->signal && s->nr_running < s->at_once && choose_test(s, &i))
+		start_test(s, i);
 }
 
 static void stop_tests(struct starter *s)
 {
-	for (uint32_t i = 0; i < s->next; i++)
+	for (uint32_t i = 0; i < s->jobs->nr; i++)
 		if (s->tests[i].pid)
 			kill(s->tests[i].pid, SIGTERM);
 }
@@ -178,7 +195,7 @@ static void reap(struct starter *s)
 			stop_tests(s);
 			continue;
 		}
-		for (uint32_t i = 0; i < s->next; i++)
+		for (uint32_t i = 0; i < s->jobs->nr; i++)
 			if (s->tests[i].pid == pid)
 				test_ended(s, i, status);
 	}
@@ -200,17 +217,22 @@ static void take_signals(struct starter *s, int fd)
 }
 
 /*
- * The tests before the one that is wanted: what they printed, and any that still runs, because what
- * stood for it was killed.
+ * The tests before the one that is wanted: what they printed, and any that still runs or is not
+ * started, because what stood for it was killed.
  */
 static void forget(struct starter *s)
 {
-	for (; s->forgotten < s->wanted && s->forgotten < s->next; s->forgotten++) {
-		if (s->tests[s->forgotten].output >= 0)
-			close(s->tests[s->forgotten].output);
-		if (s->tests[s->forgotten].pid)
-			kill(s->tests[s->forgotten].pid, SIGTERM);
-		s->tests[s->forgotten].output = -1;
+	for (; s->forgotten < s->wanted; s->forgotten++) {
+		struct running *test = &s->tests[s->forgotten];
+
+		if (test->output >= 0) {
+			close(test->output);
+			s->nr_kept--;
+		}
+		if (test->pid)
+			kill(test->pid, SIGTERM);
+		test->output = -1;
+		test->started = true;
 	}
 }
 
@@ -246,7 +268,7 @@ static void report(struct starter *s)
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	int output;
 
-	if (!s->asked || s->wanted >= s->next || s->tests[s->wanted].pid)
+	if (!s->asked || !s->tests[s->wanted].started || s->tests[s->wanted].pid)
 		return;
 	output = s->tests[s->wanted].output;
 	if (output >= 0) {
@@ -415,18 +437,32 @@ void ktstr_jobs__wait(const struct ktstr_jobs *jobs, const struct ktstr_test_id 
 
 /* ---- start ---- */
 
+static int by_cost(const void *a, const void *b, void *tests)
+{
+	uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+	const struct ktstr_job *jobs = tests;
+
+	if (jobs[i].cost_ms != jobs[j].cost_ms)
+		return jobs[i].cost_ms > jobs[j].cost_ms ? -1 : 1;
+	return (i > j) - (i < j);
+}
+
 static void start_starter(struct ktstr_jobs *jobs, uint32_t at_once, struct running *tests,
-			  pid_t reporter, const sigset_t *mask, int signal_fd)
+			  uint32_t *order, pid_t reporter, const sigset_t *mask, int signal_fd)
 {
 	struct starter s = {.jobs = jobs,
 			    .tests = tests,
+			    .order = order,
 			    .at_once = at_once,
 			    .reporter = reporter,
 			    .reporter_status = 1 << 8, /* exit(1), should it not be heard of */
 			    .mask = *mask};
 
-	for (uint32_t i = 0; i < jobs->nr; i++)
+	for (uint32_t i = 0; i < jobs->nr; i++) {
 		tests[i] = (struct running){.output = -1};
+		order[i] = i;
+	}
+	qsort_r(order, jobs->nr, sizeof(*order), by_cost, (void *)(uintptr_t)jobs->tests);
 	run_starter(&s, signal_fd);
 }
 
@@ -448,6 +484,7 @@ int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_on
 {
 	struct ktstr_jobs *jobs = calloc(1, sizeof(*jobs));
 	struct running *running = calloc(nr, sizeof(*running));
+	uint32_t *order = calloc(nr, sizeof(*order));
 	struct left *left = mmap(NULL, nr * sizeof(*left), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int sockets[2] = {-1, -1}, signal_fd = -1, err = ENOMEM;
@@ -456,7 +493,7 @@ int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_on
 
 	choose_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &old);
-	if (!jobs || !running || left == MAP_FAILED)
+	if (!jobs || !running || !order || left == MAP_FAILED)
 		goto failed;
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signal_fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets)) {
@@ -470,7 +507,7 @@ int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_on
 	if (pid > 0) {
 		jobs->socket = sockets[0];
 		close(sockets[1]);
-		start_starter(jobs, at_once, running, pid, &old, signal_fd);
+		start_starter(jobs, at_once, running, order, pid, &old, signal_fd);
 	}
 	if (pid < 0) {
 		err = errno;
@@ -482,6 +519,7 @@ int ktstr_jobs__start(const struct ktstr_job *tests, uint32_t nr, uint32_t at_on
 	close(sockets[0]);
 	close(signal_fd);
 	free(running);
+	free(order);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	*out = jobs;
 	return 0;
@@ -496,6 +534,7 @@ failed:
 		close(sockets[1]);
 	}
 	free(running);
+	free(order);
 	free(jobs);
 	return ktstr_error__set(error, err, "start", "--jobs", NULL);
 }

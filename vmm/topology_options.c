@@ -2,6 +2,8 @@
 /* A topology as options of a command line, both ways: --topology, --node, --distance, --cache. */
 #include "topology.h"
 
+#include <ktstr/gauntlet.h>
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -157,10 +159,24 @@ int ktstr_topology_options__add(struct ktstr_topology_options *options, const ch
 		ktstr_error__hint(error, "give topology, node, distance or cache");
 		return err;
 	}
-	err = topology__read(value, &form, NULL, error);
+	err = ktstr_preset__find(value) ? 0 : topology__read(value, &form, NULL, error);
 	if (!err)
 		options->text = value;
 	return err;
+}
+
+/* The machine of that name; its caches are those of the options. */
+static int take_preset(struct ktstr_topology_options *o, const struct ktstr_preset *preset,
+		       struct ktstr_error *error)
+{
+	const struct ktstr_caches caches = o->topology.caches;
+
+	if (o->nr_nodes || o->nr_distances)
+		return refuse("topology", preset->name, "its nodes and distances are its own",
+			      "leave out --node and --distance", error);
+	o->topology = preset->topology;
+	o->topology.caches = caches;
+	return 0;
 }
 
 /* The counts, from the compact form and the nodes. */
@@ -168,11 +184,14 @@ static int finish_counts(struct ktstr_topology_options *o, struct ktstr_error *e
 {
 	struct ktstr_topology *t = &o->topology;
 	struct ktstr_caches caches = t->caches;
+	const struct ktstr_preset *preset = o->text ? ktstr_preset__find(o->text) : NULL;
 	struct topology_has has = {false, false};
 	uint64_t llcs = 0;
 	uint32_t i;
 	int err;
 
+	if (preset)
+		return take_preset(o, preset, error);
 	*t = TOPO(1, 1, 1, 1);
 	err = o->text ? topology__read(o->text, t, &has, error) : 0;
 	t->caches = caches;

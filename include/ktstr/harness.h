@@ -35,8 +35,8 @@
 #include <signal.h>
 
 /*
- * What was declared for a test, for a variant of a fixture (@test NULL), or for one that declares
- * nothing else (both; @test "").
+ * What was declared for a test, for a variant of a fixture (@test NULL), for one that declares
+ * nothing else (both; @test ""), or for a gauntlet (neither).
  */
 struct ktstr_test_record {
 	const char *fixture, *variant, *test;
@@ -135,12 +135,49 @@ static inline const char *ktstr_harness__asked(void)
 	return dot ? dot + 1 : NULL;
 }
 
+/*
+ * KTSTR_GAUNTLET(name, attributes...) { body }: the test on each machine of ktstr_presets(), with
+ * each of its .profiles. It is a fixture of this name, whose variants are the presets and whose
+ * tests are the profiles: -r NAME.PRESET.PROFILE is one of them. In the body, KTSTR_PRESET() is the
+ * machine.
+ */
+#define KTSTR_GAUNTLET(gauntlet_name, ...)                                                  \
+	__KTSTR_RECORD(gauntlet__##gauntlet_name, #gauntlet_name, NULL, NULL, __VA_ARGS__); \
+	FIXTURE(gauntlet_name)                                                              \
+	{                                                                                   \
+		char unused;                                                                \
+	};                                                                                  \
+	FIXTURE_VARIANT(gauntlet_name)                                                      \
+	{                                                                                   \
+		struct ktstr_preset preset;                                                 \
+	};                                                                                  \
+	FIXTURE_SETUP(gauntlet_name)                                                        \
+	{                                                                                   \
+	}                                                                                   \
+	FIXTURE_TEARDOWN(gauntlet_name)                                                     \
+	{                                                                                   \
+	}                                                                                   \
+	TEST_F(gauntlet_name, default)
+
+#define KTSTR_PRESET() ((const struct ktstr_preset *)_metadata->variant)
+
 /* In a body: what was declared for it, as struct ktstr_test_attrs. */
 #define KTSTR_ATTRS() __ktstr_attrs_of(_metadata)
+
+static inline const struct ktstr_test_record *__ktstr_gauntlet(const char *fixture)
+{
+	const struct ktstr_test_record *const *at;
+
+	for (at = __start_ktstr_tests; at != __stop_ktstr_tests; at++)
+		if (!(*at)->variant && !(*at)->test && !strcmp((*at)->fixture, fixture))
+			return *at;
+	return NULL;
+}
 
 static inline struct ktstr_test_attrs __ktstr_attrs(const char *fixture, const char *variant,
 						    const char *test)
 {
+	const struct ktstr_test_record *gauntlet = __ktstr_gauntlet(fixture);
 	const struct ktstr_test_record *const *at;
 	struct ktstr_test_attrs attrs = {.memory_mb = 0};
 	const struct ktstr_added_test *added;
@@ -149,11 +186,15 @@ static inline struct ktstr_test_attrs __ktstr_attrs(const char *fixture, const c
 	for (added = __ktstr_added; added; added = added->next)
 		if (!strcmp(added->record.fixture, fixture) && !strcmp(added->record.test, test))
 			return added->record.attrs;
+	if (gauntlet) {
+		attrs = gauntlet->attrs;
+		ktstr_gauntlet__apply(&attrs, variant, test);
+	}
 	/* The variant's defaults, those of the test over them, those of the variant over these. */
 	for (pass = 0; pass < 3; pass++) {
 		for (at = __start_ktstr_tests; at != __stop_ktstr_tests; at++) {
 			const struct ktstr_test_record *r = *at;
-			int kind = r->variant ? (r->test ? 0 : 2) : 1;
+			int kind = r->variant ? (r->test ? 0 : 2) : (r->test ? 1 : -1);
 
 			if (kind == pass && !strcmp(r->fixture, fixture) &&
 			    (!r->variant || !strcmp(r->variant, variant)) &&
@@ -171,6 +212,93 @@ static inline struct ktstr_test_attrs __ktstr_attrs_of(const struct __test_metad
 	while (v && v->data != metadata->variant)
 		v = v->next;
 	return __ktstr_attrs(metadata->fixture->name, v ? v->name : "", metadata->name);
+}
+
+/* ---- Gauntlets: on host and guest alike ---- */
+
+/* At the end of a list of kselftest's, whichever way its constructors went. */
+#define __KTSTR_APPEND(head, item)              \
+	do {                                    \
+		__typeof__(item) *at = &(head); \
+		while (*at)                     \
+			at = &(*at)->next;      \
+		*at = (item);                   \
+	} while (0)
+
+static inline int __ktstr_add_presets(struct __fixture_metadata *f)
+{
+	size_t nr, i;
+	const struct ktstr_preset *presets = ktstr_presets(&nr);
+	struct __fixture_variant_metadata *variants = calloc(nr, sizeof(*variants));
+
+	if (!variants)
+		return -ENOMEM;
+	for (i = 0; i < nr; i++) {
+		variants[i].name = presets[i].name;
+		variants[i].data = &presets[i];
+		__KTSTR_APPEND(f->variant, &variants[i]);
+	}
+	return 0;
+}
+
+/* The test that is there stands for the first, and copies of it for the others. */
+static inline int __ktstr_add_profiles(struct __fixture_metadata *f,
+				       const struct ktstr_profile *profile)
+{
+	struct __test_metadata *first = f->tests, *copy;
+
+	if (!profile)
+		return 0;
+	first->name = profile->name;
+	for (profile++; profile->name; profile++) {
+		copy = mmap(NULL, sizeof(*copy), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			    -1, 0);
+		if (copy == MAP_FAILED)
+			return -errno;
+		*copy = *first;
+		copy->name = profile->name;
+		copy->next = NULL;
+		__KTSTR_APPEND(f->tests, copy);
+	}
+	return 0;
+}
+
+static inline int __ktstr_add_gauntlet(const struct ktstr_test_record *record,
+				       struct ktstr_error *error)
+{
+	struct __fixture_metadata *f = __fixture_list;
+	int err;
+
+	while (f && strcmp(f->name, record->fixture))
+		f = f->next;
+	err = f ? ktstr_gauntlet__check(record->fixture, &record->attrs, error) : -ENOENT;
+	if (!err)
+		err = __ktstr_add_presets(f);
+	if (!err)
+		err = __ktstr_add_profiles(f, record->attrs.profiles);
+	return err ? ktstr_error__set(error, -err, "gauntlet", record->fixture, NULL) : 0;
+}
+
+static inline int __ktstr_add_record(const struct ktstr_test_record *record,
+				     struct ktstr_error *error)
+{
+	if (!record->variant && !record->test)
+		return __ktstr_add_gauntlet(record, error);
+	if (record->attrs.gauntlet || record->attrs.profiles)
+		return ktstr_error__set(error, EINVAL, NULL, record->test ?: record->variant,
+					".gauntlet and .profiles are for KTSTR_GAUNTLET()");
+	return 0;
+}
+
+/* Puts presets and profiles into kselftest's lists, before anything reads them. */
+static inline int __ktstr_add_gauntlets(struct ktstr_error *error)
+{
+	const struct ktstr_test_record *const *at;
+	int err = 0;
+
+	for (at = __start_ktstr_tests; at != __stop_ktstr_tests && !err; at++)
+		err = __ktstr_add_record(*at, error);
+	return err;
 }
 
 /* ---- Guest: the child of PID 1 ---- */
@@ -207,6 +335,7 @@ static inline int __ktstr_guest_main(void)
 {
 	struct __fixture_variant_metadata no_variant = {.name = ""}, *v;
 	struct __fixture_metadata *f;
+	struct ktstr_error error = {.err = 0};
 	struct __test_metadata *t;
 	int argc, ret;
 	char **argv = ktstr_guest__argv(&argc);
@@ -219,6 +348,8 @@ static inline int __ktstr_guest_main(void)
 	ret = test_harness_argv_check(argc, argv);
 	if (ret != KSFT_PASS)
 		return ret;
+	if (__ktstr_add_gauntlets(&error))
+		printf("# %s: %s\n", error.object, strerror(error.err));
 	for (f = __fixture_list; f; f = f->next)
 		for (v = f->variant ?: &no_variant; v; v = v->next)
 			for (t = f->tests; t; t = t->next)
@@ -232,6 +363,9 @@ static inline int __ktstr_guest_main(void)
 
 /* With --jobs: the tests run elsewhere. kselftest gives a test's function nothing of ours. */
 static struct ktstr_jobs *__ktstr_jobs __attribute__((unused));
+/* What is selected of gauntlets, with what is to become of it. */
+static struct ktstr_gauntlet_run *__ktstr_runs __attribute__((unused));
+static size_t __ktstr_nr_runs __attribute__((unused));
 
 static inline struct ktstr_test_id __ktstr_id(const struct __test_metadata *t,
 					      const struct __fixture_variant_metadata *variant)
@@ -243,15 +377,43 @@ static inline struct ktstr_test_id __ktstr_id(const struct __test_metadata *t,
 				      .termsig = t->termsig};
 }
 
+/* NULL: the test is of no gauntlet. */
+static inline const struct ktstr_gauntlet_run *__ktstr_run_of(const struct ktstr_test_id *id)
+{
+	size_t i;
+
+	for (i = 0; i < __ktstr_nr_runs; i++)
+		if (!strcmp(__ktstr_runs[i].test, id->fixture) &&
+		    !strcmp(__ktstr_runs[i].preset->name, id->variant) &&
+		    !strcmp(__ktstr_runs[i].profile, id->test))
+			return &__ktstr_runs[i];
+	return NULL;
+}
+
+/* The reason is constant; what differs from machine to machine goes before it. */
+static inline void __ktstr_skip(const struct ktstr_gauntlet_run *run,
+				struct ktstr_test_outcome *outcome)
+{
+	char topology[64];
+
+	ktstr_topology__format(&run->preset->topology, topology, sizeof(topology));
+	printf("# %s: %s\n", topology, run->why);
+	*outcome = (struct ktstr_test_outcome){.exit_code = KSFT_SKIP};
+	snprintf(outcome->reason, sizeof(outcome->reason), "%s", run->skip);
+}
+
 /* Stands for every test's function: runs in the child that kselftest forked. */
 static inline void __ktstr_host_run(struct __test_metadata *t,
 				    struct __fixture_variant_metadata *variant)
 {
 	struct ktstr_test_id id = __ktstr_id(t, variant);
 	struct ktstr_test_attrs attrs = __ktstr_attrs(id.fixture, id.variant, id.test);
+	const struct ktstr_gauntlet_run *run = __ktstr_run_of(&id);
 	struct ktstr_test_outcome outcome;
 
-	if (__ktstr_jobs)
+	if (run && run->skip)
+		__ktstr_skip(run, &outcome);
+	else if (__ktstr_jobs)
 		ktstr_jobs__wait(__ktstr_jobs, &id, &outcome);
 	else
 		ktstr_harness__run_test(&id, &attrs, &outcome);
@@ -285,6 +447,47 @@ static inline unsigned int __ktstr_host_prepare(int argc, char **argv)
 	return selected;
 }
 
+/* Which of the @selected tests are of gauntlets, and which of these run. */
+static inline int __ktstr_choose(int argc, char **argv, unsigned int selected,
+				 const struct ktstr_gauntlet_host *host, struct ktstr_error *error)
+{
+	const struct ktstr_test_record *gauntlet;
+	struct __fixture_variant_metadata *v;
+	struct __fixture_metadata *f;
+	struct __test_metadata *t;
+
+	__ktstr_runs = calloc(selected, sizeof(*__ktstr_runs));
+	if (!__ktstr_runs)
+		return ktstr_error__set(error, ENOMEM, "choose", "gauntlet", NULL);
+	for (f = __fixture_list; f; f = f->next) {
+		gauntlet = __ktstr_gauntlet(f->name);
+		for (v = gauntlet ? f->variant : NULL; v; v = v->next)
+			for (t = f->tests; t; t = t->next)
+				if (test_enabled(argc, argv, f, v, t) &&
+				    ktstr_preset__find(v->name))
+					__ktstr_runs[__ktstr_nr_runs++] =
+						(struct ktstr_gauntlet_run){
+							.test = f->name,
+							.profile = t->name,
+							.preset = ktstr_preset__find(v->name),
+							.limits = gauntlet->attrs.gauntlet};
+	}
+	return ktstr_gauntlet__choose(__ktstr_runs, __ktstr_nr_runs, host, error);
+}
+
+/* False: the test is not to run. */
+static inline bool __ktstr_job(const struct __test_metadata *t,
+			       const struct __fixture_variant_metadata *v, struct ktstr_job *job)
+{
+	const struct ktstr_test_id id = __ktstr_id(t, v);
+	const struct ktstr_gauntlet_run *run = __ktstr_run_of(&id);
+
+	*job = (struct ktstr_job){.id = id,
+				  .attrs = __ktstr_attrs(id.fixture, id.variant, id.test),
+				  .cost_ms = run ? run->cost_ms : 0};
+	return !run || !run->skip;
+}
+
 /* From here on the @selected tests run, @at_once of them; returns in the process that reports. */
 static inline int __ktstr_start_jobs(int argc, char **argv, unsigned int selected, uint32_t at_once,
 				     struct ktstr_error *error)
@@ -303,10 +506,8 @@ static inline int __ktstr_start_jobs(int argc, char **argv, unsigned int selecte
 		for (v = f->variant ?: &no_variant; v; v = v->next)
 			for (t = f->tests; t; t = t->next)
 				if (nr < selected && test_enabled(argc, argv, f, v, t))
-					jobs[nr++] = (struct ktstr_job){
-						.id = __ktstr_id(t, v),
-						.attrs = __ktstr_attrs(f->name, v->name, t->name)};
-	return ktstr_jobs__start(jobs, nr, at_once, &__ktstr_jobs, error);
+					nr += __ktstr_job(t, v, &jobs[nr]);
+	return nr ? ktstr_jobs__start(jobs, nr, at_once, &__ktstr_jobs, error) : 0;
 }
 
 static inline int __ktstr_bail_out(const char *why)
@@ -320,6 +521,7 @@ static inline int __ktstr_bail_out(const char *why)
 static inline int ktstr_harness_main(int argc, char **argv)
 {
 	struct ktstr_error error = {.err = 0};
+	struct ktstr_gauntlet_host host;
 	unsigned int selected;
 	uint32_t at_once;
 	char why[1200];
@@ -328,7 +530,7 @@ static inline int ktstr_harness_main(int argc, char **argv)
 	if (ktstr_guest__is_guest())
 		return __ktstr_guest_main();
 
-	if (ktstr_harness__take_options(&argc, argv, &error))
+	if (ktstr_harness__take_options(&argc, argv, &error) || __ktstr_add_gauntlets(&error))
 		goto failed;
 	ret = test_harness_argv_check(argc, argv);
 	if (ret != KSFT_PASS)
@@ -336,7 +538,9 @@ static inline int ktstr_harness_main(int argc, char **argv)
 	selected = __ktstr_host_prepare(argc, argv);
 	if (!selected)
 		return __ktstr_bail_out("no test matches the selection; -l lists them");
-	if (ktstr_harness__jobs(&at_once, &error) || ktstr_harness__enter_host(argc, argv, &error))
+	if (ktstr_harness__jobs(&at_once, &error) || ktstr_gauntlet__host(&host, &error) ||
+	    ktstr_harness__enter_host(argc, argv, &error) ||
+	    __ktstr_choose(argc, argv, selected, &host, &error))
 		goto failed;
 	if (at_once > 1 && __ktstr_start_jobs(argc, argv, selected, at_once, &error))
 		goto failed;

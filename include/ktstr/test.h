@@ -7,6 +7,7 @@
 #define KTSTR_TEST_H
 
 #include <ktstr/error.h>
+#include <ktstr/gauntlet.h>
 #include <ktstr/topology.h>
 #include <ktstr/vm.h>
 
@@ -111,6 +112,9 @@ struct ktstr_test_attrs {
 	const struct ktstr_disk *disks;
 	/* What becomes of the raw output of its payloads, after a pass */
 	const struct ktstr_extractor *extractor;
+	/* Of KTSTR_GAUNTLET() alone: which presets it is for, and how the scheduler is started. */
+	const struct ktstr_gauntlet_limits *gauntlet; /* KTSTR_GAUNTLET_LIMITS(...); default: all */
+	const struct ktstr_profile *profiles;	      /* KTSTR_PROFILES(...); default: one way */
 };
 
 /* One test of a binary. @variant is "" where the fixture has none. */
@@ -163,6 +167,7 @@ int ktstr_harness__jobs(uint32_t *jobs, struct ktstr_error *error);
 struct ktstr_job {
 	struct ktstr_test_id id;
 	struct ktstr_test_attrs attrs;
+	uint32_t cost_ms; /* those that take longest start first; 0: not known, it starts last */
 };
 struct ktstr_jobs;
 

@@ -118,8 +118,8 @@ struct ktstr_topology_options {
 
 /*
  * Takes option @name ("topology", "node", "distance", "cache", without dashes) with its value,
- * which stays the caller's. Of a node, what is not given is the default, 1 LLC. The last
- * "topology" counts. -ENOENT: no option of a topology; -EINVAL: the value is not of the option's
+ * which stays the caller's. Of a node, what is not given is the default, 1 LLC. "topology" is in the
+ * compact form or the name of a preset (ktstr/gauntlet.h), and the last one counts. -ENOENT: no option of a topology; -EINVAL: the value is not of the option's
  * form.
  */
 int ktstr_topology_options__add(struct ktstr_topology_options *options, const char *name,

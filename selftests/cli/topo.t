@@ -148,6 +148,24 @@ fi
 ktstr topo --topology 1n2l2c --dump-mptable mp --dump-acpi tables
 ok mp_table_begins_with_its_pointer test "$status" -eq 0 -a "$(head -c 4 mp)" = _MP_
 
+# ---- presets ----
+
+# Each is a machine that --topology takes by its name.
+presets_are_machines() {
+	while read -r name cpus _; do
+		"$KTSTR" topo --topology "$name" 2>>err | grep -q "^$cpus CPUs: " || return
+	done <presets
+}
+
+ktstr topo --presets
+cp out presets
+ok presets_are_listed test "$status" -eq 0 -a "$(wc -l <presets)" -ge 24
+ok list_says_what_they_are grep -qE '^snc2-2pkg +16 CPUs +4n2p8l2c1t +two nodes in ' presets
+ok each_preset_is_a_topology presets_are_machines
+refuses presets_with_a_topology 'topo: --presets: takes no option beside it' --presets --topology 1n
+refuses preset_with_nodes 'topo: cxl: topology: its nodes .* are its own; leave out' \
+	--topology cxl --node llcs=2
+
 # ---- the host's ----
 
 ktstr topo --host

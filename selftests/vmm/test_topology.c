@@ -427,6 +427,29 @@ TEST(options_describe_a_machine_in_any_order)
 	free(o);
 }
 
+TEST(a_preset_is_a_topology_with_nodes_of_its_own)
+{
+	struct ktstr_topology_options *o = calloc(1, sizeof(*o));
+	struct ktstr_error error = {.err = 0};
+
+	ASSERT_NE(NULL, o);
+	EXPECT_EQ(0, read_line(o, "--cache l3=4096 --topology cxl", &error));
+	EXPECT_EQ(2, o->topology.numa_nodes);
+	EXPECT_EQ(4, ktstr_topology__cpus(&o->topology));
+	EXPECT_EQ(256, o->topology.nodes[1].memory_mb);
+	EXPECT_EQ(17, o->topology.distances[1]);
+	EXPECT_EQ(4096, o->topology.caches.l3_kb);
+	/* The last one counts. */
+	EXPECT_EQ(0, read_line(o, "--topology cxl --topology 3c", &error));
+	EXPECT_EQ(1, o->topology.numa_nodes);
+	EXPECT_EQ(NULL, o->topology.nodes);
+	EXPECT_EQ(-EINVAL, read_line(o, "--topology cxl --node llcs=1", &error));
+	EXPECT_STREQ("cxl", error.object);
+	EXPECT_EQ(-EINVAL, read_line(o, "--topology cxl --distance 0,1=18", &error));
+	EXPECT_EQ(-EINVAL, read_line(o, "--topology cx", &error));
+	free(o);
+}
+
 TEST(options_that_are_not_given_leave_the_defaults)
 {
 	struct ktstr_topology_options *o = calloc(1, sizeof(*o));

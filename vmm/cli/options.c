@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ktstr/gauntlet.h>
+
 #include "cli.h"
 
 int cli_bad(const char *command, const char *option, const char *why)
@@ -89,8 +91,12 @@ int cli_machine__option(struct cli_machine *machine, const char *command, int c,
 
 int cli_machine__finish(struct cli_machine *machine, const char *command)
 {
+	const char *topology = machine->options.text;
+	const struct ktstr_preset *preset = topology ? ktstr_preset__find(topology) : NULL;
 	struct ktstr_error error = {0};
 
+	if (preset && !machine->memory_mb)
+		machine->memory_mb = preset->memory_mb;
 	if (ktstr_topology_options__finish(&machine->options, &error) ||
 	    ktstr_topology__memory_mb(&machine->options.topology, machine->memory_mb,
 				      &machine->memory_mb, &error))

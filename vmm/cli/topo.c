@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ktstr/gauntlet.h>
+
 #include "cli.h"
 #include "topo_dump.h"
 #include "topo_view.h"
@@ -16,7 +18,7 @@ struct topo_options {
 	struct cli_machine machine;
 	const char *acpi_dir, *mptable;
 	const char *host; /* where its /sys is; NULL: not asked for */
-	bool cpuid, help;
+	bool cpuid, presets, help;
 	bool declared; /* an option that describes a machine was given */
 };
 
@@ -24,6 +26,7 @@ static void usage(FILE *to)
 {
 	fputs("Usage: ktstr topo [OPTIONS]\n"
 	      "       ktstr topo --host[=SYS]\n"
+	      "       ktstr topo --presets\n"
 	      "\n"
 	      "Prints the machine that `ktstr run` makes of the same options as a picture. With "
 	      "one or\n"
@@ -39,6 +42,7 @@ static void usage(FILE *to)
 	      "      --dump-mptable F   write the MP table\n"
 	      "      --host[=SYS]       picture of this host, or of that whose /sys, or a copy, is "
 	      "SYS\n"
+	      "      --presets          names that --topology takes, and what they are\n"
 	      "  -h, --help\n",
 	      to);
 }
@@ -51,7 +55,7 @@ static int bad(const char *option, const char *why)
 /* 0, an exit status, or -1: getopt_long() stopped at something. */
 static int parse_option(struct topo_options *o, int c)
 {
-	if (c != 'H' && c != 'h')
+	if (c != 'H' && c != 'P' && c != 'h')
 		o->declared = true;
 	switch (c) {
 	case 'c':
@@ -65,6 +69,9 @@ static int parse_option(struct topo_options *o, int c)
 		return 0;
 	case 'H':
 		o->host = optarg ? optarg : "/sys";
+		return 0;
+	case 'P':
+		o->presets = true;
 		return 0;
 	case 'h':
 		o->help = true;
@@ -82,6 +89,7 @@ static int parse_options(struct topo_options *o, int argc, char **argv)
 		{"dump-acpi", required_argument, NULL, 'A'},
 		{"dump-mptable", required_argument, NULL, 'M'},
 		{"host", optional_argument, NULL, 'H'},
+		{"presets", no_argument, NULL, 'P'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -99,6 +107,8 @@ static int parse_options(struct topo_options *o, int argc, char **argv)
 	}
 	if (argv[optind])
 		return bad(argv[optind], "not an option");
+	if (o->presets && (o->declared || o->host))
+		return bad("--presets", "takes no option beside it");
 	if (o->host && o->declared)
 		return bad("--host", "takes no option beside it: the host is as it is");
 	return 0;
@@ -119,6 +129,21 @@ static int show(struct topo_view *view)
 {
 	topo_view__print(view, stdout);
 	topo_view__destroy(view);
+	return finish_output();
+}
+
+static int show_presets(void)
+{
+	size_t nr;
+	const struct ktstr_preset *preset = ktstr_presets(&nr);
+
+	for (; nr; nr--, preset++) {
+		char topology[80];
+
+		ktstr_topology__format(&preset->topology, topology, sizeof(topology));
+		printf("%-18s %3u CPUs  %-12s %s\n", preset->name,
+		       ktstr_topology__cpus(&preset->topology), topology, preset->what);
+	}
 	return finish_output();
 }
 
@@ -167,6 +192,8 @@ int cli_topo(int argc, char **argv)
 		usage(stdout);
 		return 0;
 	}
+	if (o.presets)
+		return show_presets();
 	if (o.host)
 		return show_host(o.host);
 	status = cli_machine__finish(&o.machine, COMMAND);
