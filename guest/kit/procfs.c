@@ -3,23 +3,42 @@
 #include "procfs.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../config.h"
 
+/* Up to @nr numbers with spaces between them, from *@at on; how many there were. */
+static int take_numbers(const char *at, uint64_t *values, int nr)
+{
+	char *end;
+	int i;
+
+	for (i = 0; i < nr; i++) {
+		values[i] = strtoull(at, &end, 10);
+		if (end == at)
+			break;
+		at = end;
+	}
+	return i;
+}
+
 int procfs__schedstat(pid_t tid, uint64_t *cpu_ns, uint64_t *delay_ns)
 {
 	char path[64], text[128];
+	uint64_t v[2];
 	int err;
 
 	snprintf(path, sizeof(path), "/proc/%d/schedstat", tid);
 	err = guest__read_line(path, text, sizeof(text));
 	if (err)
 		return err;
-	return sscanf(text, "%" SCNu64 " %" SCNu64, cpu_ns, delay_ns) == 2 ? 0 : -EPROTO;
+	if (take_numbers(text, v, 2) != 2)
+		return -EPROTO;
+	*cpu_ns = v[0];
+	*delay_ns = v[1];
+	return 0;
 }
 
 /* proc_pid_stat(5): the second field may have spaces and parentheses in it; processor is 39. */
@@ -55,10 +74,12 @@ int procfs__pages(pid_t tid, uint32_t node, uint64_t *pages, uint64_t *local)
 			continue;
 		for (field = strtok_r(line, " \n", &save); field;
 		     field = strtok_r(NULL, " \n", &save)) {
-			unsigned int n;
+			char *equals;
+			unsigned long n = *field == 'N' ? strtoul(field + 1, &equals, 10) : 0;
 			uint64_t count;
 
-			if (sscanf(field, "N%u=%" SCNu64, &n, &count) != 2)
+			if (*field != 'N' || *equals != '=' ||
+			    take_numbers(equals + 1, &count, 1) != 1)
 				continue;
 			*pages += count;
 			*local += n == node ? count : 0;
@@ -79,10 +100,7 @@ int procfs__cpu_time(struct cpu_time *time)
 	if (err)
 		return err;
 	/* user nice system idle iowait irq softirq steal (proc_stat(5)) */
-	if (sscanf(text,
-		   "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-		   " %" SCNu64 " %" SCNu64,
-		   &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) != 8)
+	if (strncmp(text, "cpu ", 4) != 0 || take_numbers(text + 4, v, 8) != 8)
 		return -EPROTO;
 	for (int i = 0; i < 8; i++)
 		time->total += v[i];
