@@ -5,6 +5,7 @@
 #include <ktstr/guest.h>
 #include <ktstr/proto.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -83,9 +84,12 @@ static void send_set(const struct set_measures *m, const char *name,
 		.name_length = (uint32_t)strlen(name),
 	};
 	struct frame f = {.data = malloc(strlen(name) + MAX_METRICS * 128)};
+	int err;
 
-	if (!f.data)
+	if (!f.data) {
+		printf("# %s: no metrics: %s\n", name, strerror(ENOMEM));
 		return;
+	}
 	put(&f, name, head.name_length);
 	put_metric(&f, "throughput", "1/s", m->units_per_s);
 	put_metric(&f, "cpu", "%", m->cpu_percent);
@@ -98,7 +102,9 @@ static void send_set(const struct set_measures *m, const char *name,
 	put_metric(&f, "wake_p99", "us", wake_us(m, 99));
 	put_metric(&f, "local_pages", "%", m->local_percent);
 	head.nr_metrics = f.nr_metrics;
-	ktstr_guest__send(KTSTR_FRAME_PAYLOAD_METRICS, &head, sizeof(head), f.data, f.length);
+	err = ktstr_guest__send(KTSTR_FRAME_PAYLOAD_METRICS, &head, sizeof(head), f.data, f.length);
+	if (err && err != -ENOTCONN) /* outside of a machine nobody wants them */
+		printf("# %s: metrics not sent: %s\n", name, strerror(-err));
 	free(f.data);
 }
 

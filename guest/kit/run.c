@@ -310,7 +310,7 @@ static int run_all(struct run *r, const char *name)
 	put_cpus_back(r);
 	end_err = cgroup__end();
 	/* Of a worker that can't be killed, its cgroup stays; that has been judged. */
-	if (!err && end_err && result->verdict == KTSTR_SCENARIO_PASSED)
+	if (!err && end_err && result->verdict != KTSTR_SCENARIO_FAILED)
 		err = fail(r, end_err, "removing the scenario's cgroups: %s", strerror(-end_err));
 	if (err)
 		return err;

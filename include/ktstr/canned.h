@@ -20,8 +20,8 @@
 
 /*
  * X(name, topology, seen_by, fault, comm): all of them, by area. Each is there to see a fault, that
- * of `scx_ktstr --fault FAULT --fault-comm COMM`, under which it does not pass; SEEN_BY says so, a
- * check of enum ktstr_check_kind, or SCHEDULER: sched_ext ends the scheduler.
+ * of `scx_ktstr --fault FAULT --fault-comm COMM`; SEEN_BY is what is to say so, a check of enum
+ * ktstr_check_kind, or SCHEDULER: sched_ext ends the scheduler.
  */
 #define KTSTR_CANNED(X)             \
 	KTSTR_CANNED_BASIC(X)       \

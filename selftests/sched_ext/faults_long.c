@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The rest of the table of faults against what sees them; faults.c has some more. Long: run by
- * make check-long (selftests/long/faults.t).
+ * make check-long.
  */
 #include <ktstr/harness.h>
 
