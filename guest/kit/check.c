@@ -5,12 +5,18 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NS_PER_MS 1e6
 #define NS_PER_S 1e9
+/*
+ * A thread of SCHED_IDLE has a hundredth of another's weight or less, so that it pays for its own
+ * start, a few ms of CPU time, with a second of waiting, and no scheduler is wrong that makes it.
+ */
+#define IDLE_POLICY_PATIENCE 10
 
 /* Limits where none is given: on any host, and on one that is quiet. NaN: there is none. */
 static const struct check_kind {
@@ -181,8 +187,10 @@ void check__measure(const struct scenario_state *s, uint32_t set, const struct s
 
 struct judge {
 	const struct scenario_state *state;
+	const struct ktstr_workers *spec;
 	const struct ktstr_checks *checks;
 	const char *workers;
+	uint32_t measured; /* kinds of which there was something to measure */
 	struct ktstr_scenario_result *result;
 };
 
@@ -236,17 +244,24 @@ add_failure(struct judge *j, enum ktstr_check_kind kind, int32_t worker, double 
 	snprintf(f->text, sizeof(f->text), "%s: %s %s%s", kinds[kind].name, who, what, where);
 }
 
+static double starvation_limit_ms(const struct judge *j)
+{
+	double limit = check__limit(j->checks, KTSTR_CHECK_STARVATION);
+	bool is_given = j->checks->limit[KTSTR_CHECK_STARVATION] != 0;
+
+	return j->spec->policy == SCHED_IDLE && !is_given ? limit * IDLE_POLICY_PATIENCE : limit;
+}
+
 /* Functional checks, of one worker */
 static void judge_worker(struct judge *j, const struct ktstr_worker_report *w)
 {
 	int32_t index = (int32_t)w->index;
 	double idle_ms = (double)w->longest_idle_ns / NS_PER_MS;
 
-	if (check__is_made(j->checks, KTSTR_CHECK_STARVATION) &&
-	    idle_ms >= check__limit(j->checks, KTSTR_CHECK_STARVATION))
+	if (check__is_made(j->checks, KTSTR_CHECK_STARVATION) && idle_ms >= starvation_limit_ms(j))
 		add_failure(j, KTSTR_CHECK_STARVATION, index, idle_ms, &w->idle,
 			    "did nothing for %.0f ms of its time (limit %.0f)", idle_ms,
-			    check__limit(j->checks, KTSTR_CHECK_STARVATION));
+			    starvation_limit_ms(j));
 	if (check__is_made(j->checks, KTSTR_CHECK_ISOLATION) && w->outside)
 		add_failure(j, KTSTR_CHECK_ISOLATION, index, (double)w->outside, &w->first_outside,
 			    "was %" PRIu64 " times on CPUs that it may not use", w->outside);
@@ -272,7 +287,10 @@ static void judge_value(struct judge *j, enum ktstr_check_kind kind, int32_t wor
 {
 	double limit = check__limit(j->checks, kind);
 
-	if (!check__is_made(j->checks, kind) || isnan(seen) ||
+	if (isnan(seen))
+		return;
+	j->measured |= 1u << kind;
+	if (!check__is_made(j->checks, kind) ||
 	    (kinds[kind].at_least ? seen >= limit : seen <= limit))
 		return;
 	add_failure(j, kind, worker, seen, event, "had %.4g %s, expected at %s %.4g", seen,
@@ -301,28 +319,63 @@ static void judge_measures(struct judge *j, const struct set_measures *m,
 	judge_value(j, KTSTR_CHECK_VARIATION, -1, m->variation_percent, &no_event);
 	judge_value(j, KTSTR_CHECK_IMBALANCE, -1, m->imbalance_percent, &no_event);
 	judge_value(j, KTSTR_CHECK_DEADLINES, -1, m->missed_percent, &no_event);
-	if (m->wake.count)
-		judge_value(j, KTSTR_CHECK_WAKE_P99, -1,
-			    (double)ktstr_latencies__percentile(&m->wake, 99) / 1e3, &no_event);
+	judge_value(j, KTSTR_CHECK_WAKE_P99, -1,
+		    m->wake.count ? (double)ktstr_latencies__percentile(&m->wake, 99) / 1e3 : NAN,
+		    &no_event);
+}
+
+/* A check that was asked for and had nothing to go by proves nothing, and is not to look as if. */
+static void judge_unmeasured(struct judge *j)
+{
+	for (uint32_t kind = 0; kind < KTSTR_NR_CHECKS; kind++)
+		if (kinds[kind].is_measured && !kinds[kind].by_default &&
+		    check__is_made(j->checks, kind) && !(j->measured >> kind & 1))
+			add_failure(j, kind, -1, NAN, &no_event,
+				    "had nothing to be measured, expected at %s %.4g %s",
+				    kinds[kind].at_least ? "least" : "most",
+				    check__limit(j->checks, kind), kinds[kind].unit);
+}
+
+static struct judge judge_of(const struct scenario_state *s, uint32_t set,
+			     struct ktstr_scenario_result *result)
+{
+	return (struct judge){.state = s,
+			      .spec = s->sets[set].spec,
+			      .checks = check__of(s, set),
+			      .workers = s->sets[set].name,
+			      .result = result};
 }
 
 void check__judge(const struct scenario_state *s, const struct set_measures *measures,
 		  struct ktstr_scenario_result *result)
 {
+	/* The scenario's checks are for whichever sets have something to measure. */
+	struct judge all = {.state = s,
+			    .checks = &s->scenario->checks,
+			    .workers = "of all sets",
+			    .result = result};
+	bool any = false;
+
 	result->verdict = KTSTR_SCENARIO_PASSED;
 	/* Functional ones first: they say more, and the first one is what the test says. */
-	for (int measured = 0; measured < 2; measured++) {
-		for (uint32_t set = 0; set < s->nr_sets; set++) {
-			const struct ktstr_worker_report *w = &result->workers[s->sets[set].first];
-			struct judge j = {.state = s,
-					  .checks = check__of(s, set),
-					  .workers = s->sets[set].name,
-					  .result = result};
+	for (uint32_t set = 0; set < s->nr_sets; set++) {
+		struct judge j = judge_of(s, set, result);
 
-			if (measured)
-				judge_measures(&j, &measures[set], w, s->sets[set].nr);
-			for (uint32_t i = 0; !measured && i < s->sets[set].nr; i++)
-				judge_worker(&j, &w[i]);
-		}
+		for (uint32_t i = 0; i < s->sets[set].nr; i++)
+			judge_worker(&j, &result->workers[s->sets[set].first + i]);
 	}
+	for (uint32_t set = 0; set < s->nr_sets; set++) {
+		struct judge j = judge_of(s, set, result);
+
+		judge_measures(&j, &measures[set], &result->workers[s->sets[set].first],
+			       s->sets[set].nr);
+		if (j.checks != all.checks) {
+			judge_unmeasured(&j);
+			continue;
+		}
+		all.measured |= j.measured;
+		any = true;
+	}
+	if (any)
+		judge_unmeasured(&all);
 }

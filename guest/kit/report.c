@@ -75,8 +75,23 @@ static double wake_us(const struct set_measures *m, double percent)
 	return m->wake.count ? (double)ktstr_latencies__percentile(&m->wake, percent) / 1e3 : NAN;
 }
 
-static void send_set(const struct set_measures *m, const char *name,
-		     const struct ktstr_scenario_result *result)
+static void put_set(struct frame *f, const struct set_measures *m)
+{
+	put_metric(f, "throughput", "1/s", m->units_per_s);
+	put_metric(f, "cpu", "%", m->cpu_percent);
+	put_metric(f, "spread", "%", m->spread_percent);
+	put_metric(f, "variation", "%", m->variation_percent);
+	put_metric(f, "imbalance", "%", m->imbalance_percent);
+	put_metric(f, "migrations", "1/s", m->migrations_per_s);
+	put_metric(f, "gap", "ms", m->gap_ms);
+	put_metric(f, "wake_p50", "us", wake_us(m, 50));
+	put_metric(f, "wake_p99", "us", wake_us(m, 99));
+	put_metric(f, "local_pages", "%", m->local_percent);
+}
+
+/* Of a set, or with @m NULL of the scenario as a whole. */
+static void send_measures(const struct set_measures *m, const char *name,
+			  const struct ktstr_scenario_result *result)
 {
 	struct ktstr_metrics_payload head = {
 		.boot_ns = result->end_ns,
@@ -91,16 +106,12 @@ static void send_set(const struct set_measures *m, const char *name,
 		return;
 	}
 	put(&f, name, head.name_length);
-	put_metric(&f, "throughput", "1/s", m->units_per_s);
-	put_metric(&f, "cpu", "%", m->cpu_percent);
-	put_metric(&f, "spread", "%", m->spread_percent);
-	put_metric(&f, "variation", "%", m->variation_percent);
-	put_metric(&f, "imbalance", "%", m->imbalance_percent);
-	put_metric(&f, "migrations", "1/s", m->migrations_per_s);
-	put_metric(&f, "gap", "ms", m->gap_ms);
-	put_metric(&f, "wake_p50", "us", wake_us(m, 50));
-	put_metric(&f, "wake_p99", "us", wake_us(m, 99));
-	put_metric(&f, "local_pages", "%", m->local_percent);
+	if (m) {
+		put_set(&f, m);
+	} else {
+		put_metric(&f, "around", "ms", (double)result->around_ns / 1e6);
+		put_metric(&f, "steal", "%", result->steal_percent);
+	}
 	head.nr_metrics = f.nr_metrics;
 	err = ktstr_guest__send(KTSTR_FRAME_PAYLOAD_METRICS, &head, sizeof(head), f.data, f.length);
 	if (err && err != -ENOTCONN) /* outside of a machine nobody wants them */
@@ -115,6 +126,7 @@ void kit_report__send(const struct scenario_state *s, const struct set_measures 
 
 	for (uint32_t set = 0; set < s->nr_sets; set++) {
 		snprintf(full, sizeof(full), "%s.%s", name, s->sets[set].name);
-		send_set(&measures[set], full, result);
+		send_measures(&measures[set], full, result);
 	}
+	send_measures(NULL, name, result);
 }

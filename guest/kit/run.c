@@ -289,6 +289,7 @@ static void put_cpus_back(struct run *r)
 static int run_all(struct run *r, const char *name)
 {
 	struct ktstr_scenario_result *result = r->result;
+	uint64_t begin_ns = kit__now_ns();
 	int err, end_err;
 
 	procfs__cpu_time(&r->before);
@@ -309,6 +310,7 @@ static int run_all(struct run *r, const char *name)
 	}
 	put_cpus_back(r);
 	end_err = cgroup__end();
+	result->around_ns = result->start_ns - begin_ns + kit__now_ns() - result->end_ns;
 	/* Of a worker that can't be killed, its cgroup stays; that has been judged. */
 	if (!err && end_err && result->verdict != KTSTR_SCENARIO_FAILED)
 		err = fail(r, end_err, "removing the scenario's cgroups: %s", strerror(-end_err));

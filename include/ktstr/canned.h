@@ -9,8 +9,8 @@
  *	KTSTR_HARNESS_MAIN
  *
  * with a test a scenario, "canned.NAME.holds", each on the smallest machine on which it makes
- *sense; a .topology given here replaces that, and then scenarios that it has no room for are
- *skipped.
+ * sense; a .topology given here replaces that, and then scenarios that it has no room for are
+ * skipped.
  */
 #ifndef KTSTR_CANNED_H
 #define KTSTR_CANNED_H
@@ -20,8 +20,8 @@
 
 /*
  * X(name, topology, seen_by, fault, comm): all of them, by area. Each is there to see a fault, that
- * of `scx_ktstr --fault FAULT --fault-comm COMM`; SEEN_BY is what is to say so, a check of enum
- * ktstr_check_kind, or SCHEDULER: sched_ext ends the scheduler.
+ * of `scx_ktstr --fault FAULT --fault-comm COMM`; SEEN_BY is what is to say so: a check of enum
+ * ktstr_check_kind, or, where the scheduler ends of it, how, of enum ktstr_scx_exit.
  */
 #define KTSTR_CANNED(X)             \
 	KTSTR_CANNED_BASIC(X)       \
@@ -39,75 +39,75 @@
 	X(one_spinner_per_cpu, TOPO(1, 1, 2, 1), IMBALANCE, "pile", "spin")                \
 	X(four_spinners_per_cpu, TOPO(1, 1, 2, 1), FAIRNESS, "unfair", "spin")             \
 	X(one_spinner_on_an_idle_machine, TOPO(1, 1, 2, 1), MIGRATIONS, "migrate", "spin") \
-	X(yielders, TOPO(1, 1, 2, 1), SCHEDULER, "crash-enqueue", "")                      \
+	X(yielders, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-enqueue", "")                      \
 	X(sleepers, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "burst")                      \
 	X(sleepers_among_spinners, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "burst")       \
 	X(nice_values, TOPO(1, 1, 2, 1), STARVATION, "starve", "usual")                    \
-	X(batch_and_idle, TOPO(1, 1, 2, 1), SCHEDULER, "crash-enable", "")                 \
+	X(batch_and_idle, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-enable", "")                 \
 	X(periodic, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "periodic")
 
 #define KTSTR_CANNED_CPUSET(X)                                                       \
 	X(cpusets_by_llc, TOPO(1, 2, 1, 1), ISOLATION, "widen-cpuset", "")           \
-	X(cpusets_by_node, TOPO(2, 2, 1, 1), SCHEDULER, "ignore-cpuset", "")         \
+	X(cpusets_by_node, TOPO(2, 2, 1, 1), ERROR, "ignore-cpuset", "")             \
 	X(cpusets_disjoint, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "")         \
-	X(cpusets_overlapping, TOPO(1, 1, 3, 1), SCHEDULER, "ignore-cpuset", "")     \
+	X(cpusets_overlapping, TOPO(1, 1, 3, 1), ERROR, "ignore-cpuset", "")         \
 	X(cpuset_range, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "")             \
 	X(cpuset_of_one_cpu, TOPO(1, 1, 2, 1), FAIRNESS, "unfair", "spin")           \
 	X(cpuset_shrinks_and_grows, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "") \
 	X(cpusets_change_places, TOPO(1, 2, 1, 1), ISOLATION, "widen-cpuset", "")
 
 #define KTSTR_CANNED_AFFINITY(X)                                                       \
-	X(affinity_to_an_llc, TOPO(1, 2, 1, 1), SCHEDULER, "ignore-cpuset", "")        \
-	X(affinity_of_each_unit, TOPO(1, 1, 2, 1), SCHEDULER, "crash-set_cpumask", "") \
+	X(affinity_to_an_llc, TOPO(1, 2, 1, 1), ERROR, "ignore-cpuset", "")            \
+	X(affinity_of_each_unit, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-set_cpumask", "") \
 	X(affinity_narrows_and_widens, TOPO(1, 1, 2, 1), STARVATION, "starve", "spin") \
 	X(affinity_beyond_the_cpuset, TOPO(1, 1, 2, 1), ISOLATION, "widen-cpuset", "")
 
 #define KTSTR_CANNED_NESTING(X)                                            \
 	X(nested_weights, TOPO(1, 1, 2, 1), STARVATION, "starve", "one")   \
 	X(nested_cpusets, TOPO(1, 1, 3, 1), ISOLATION, "widen-cpuset", "") \
-	X(deep_nesting, TOPO(1, 1, 2, 1), SCHEDULER, "crash-init_task", "")
+	X(deep_nesting, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-init_task", "")
 
 #define KTSTR_CANNED_DYNAMIC(X)                                                         \
-	X(workers_come_and_go, TOPO(1, 1, 2, 1), SCHEDULER, "crash-exit_task", "")      \
-	X(cgroups_come_and_go, TOPO(1, 1, 2, 1), SCHEDULER, "crash-disable", "")        \
+	X(workers_come_and_go, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-exit_task", "")      \
+	X(cgroups_come_and_go, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-disable", "")        \
 	X(workers_move, TOPO(1, 1, 2, 1), ISOLATION, "widen-cpuset", "")                \
-	X(freeze_and_thaw, TOPO(1, 1, 2, 1), SCHEDULER, "crash-stopping", "")           \
+	X(freeze_and_thaw, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-stopping", "")           \
 	X(weights_change, TOPO(1, 1, 2, 1), STARVATION, "starve", "one")                \
-	X(limits_change, TOPO(1, 1, 2, 1), SCHEDULER, "crash-running", "")              \
-	X(policies_change, TOPO(1, 1, 2, 1), SCHEDULER, "crash-enable", "")             \
-	X(nice_value_of_each_unit, TOPO(1, 1, 2, 1), SCHEDULER, "crash-set_weight", "") \
-	X(policy_of_each_unit, TOPO(1, 1, 2, 1), SCHEDULER, "crash-disable", "")
+	X(limits_change, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-running", "")              \
+	X(policies_change, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-enable", "")             \
+	X(nice_value_of_each_unit, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-set_weight", "") \
+	X(policy_of_each_unit, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-disable", "")
 
 #define KTSTR_CANNED_INTERACTION(X)                                                  \
 	X(pipes, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "pipe")                    \
 	X(pipes_among_spinners, TOPO(1, 1, 2, 1), WAKE_P99, "slow-wake", "pipe")     \
-	X(futexes, TOPO(1, 1, 2, 1), SCHEDULER, "crash-select_cpu", "")              \
-	X(fanout, TOPO(1, 1, 2, 1), SCHEDULER, "leak", "fanout")                     \
+	X(futexes, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-select_cpu", "")              \
+	X(fanout, TOPO(1, 1, 2, 1), ERROR_STALL, "leak", "fanout")                   \
 	X(fanout_among_spinners, TOPO(1, 2, 1, 1), IMBALANCE, "pile", "spin")        \
-	X(mutex, TOPO(1, 1, 2, 1), SCHEDULER, "stall", "mutex")                      \
+	X(mutex, TOPO(1, 1, 2, 1), ERROR_STALL, "stall", "mutex")                    \
 	X(mutex_of_unequal_threads, TOPO(1, 1, 2, 1), STARVATION, "starve", "mutex") \
-	X(forks, TOPO(1, 1, 2, 1), SCHEDULER, "crash-init_task", "")
+	X(forks, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-init_task", "")
 
 #define KTSTR_CANNED_IO(X)                                  \
-	X(writers, TOPO(1, 1, 2, 1), SCHEDULER, "exit", "") \
+	X(writers, TOPO(1, 1, 2, 1), UNREG_BPF, "exit", "") \
 	X(writers_among_spinners, TOPO(1, 1, 2, 1), STARVATION, "starve", "io")
 
 #define KTSTR_CANNED_HOTPLUG(X)                                                     \
-	X(cpu_goes_and_comes, TOPO(1, 1, 3, 1), SCHEDULER, "crash-cpu_offline", "") \
-	X(cpu_of_a_cpuset_goes_and_comes, TOPO(1, 1, 3, 1), SCHEDULER, "crash-cpu_online", "")
+	X(cpu_goes_and_comes, TOPO(1, 1, 3, 1), ERROR_BPF, "crash-cpu_offline", "") \
+	X(cpu_of_a_cpuset_goes_and_comes, TOPO(1, 1, 3, 1), ERROR_BPF, "crash-cpu_online", "")
 
 #define KTSTR_CANNED_NUMA(X)                                                     \
 	X(memory_of_the_node, TOPO(2, 2, 1, 1), LOCALITY, "remote", "near")      \
-	X(memory_interleaved, TOPO(2, 2, 1, 1), SCHEDULER, "crash-dispatch", "") \
+	X(memory_interleaved, TOPO(2, 2, 1, 1), ERROR_BPF, "crash-dispatch", "") \
 	X(workers_change_nodes, TOPO(2, 2, 1, 1), ISOLATION, "widen-cpuset", "")
 
 #define KTSTR_CANNED_STRESS(X)                                              \
 	X(many_workers, TOPO(1, 1, 2, 1), STARVATION, "starve", "yield")    \
 	X(caches, TOPO(1, 2, 1, 1), MIGRATIONS, "migrate", "cache")         \
-	X(page_faults, TOPO(1, 1, 2, 1), SCHEDULER, "crash-stopping", "")   \
+	X(page_faults, TOPO(1, 1, 2, 1), ERROR_BPF, "crash-stopping", "")   \
 	X(real_time_above, TOPO(1, 1, 2, 1), STARVATION, "starve", "below") \
 	X(deadline_above, TOPO(1, 1, 2, 1), STARVATION, "starve", "below")  \
-	X(everything_at_once, TOPO(1, 2, 2, 1), SCHEDULER, "leak", "spin")
+	X(everything_at_once, TOPO(1, 2, 2, 1), ERROR_STALL, "leak", "spin")
 
 struct ktstr_canned {
 	const char *name, *area;

@@ -196,7 +196,8 @@ struct ktstr_step {
 
 enum ktstr_check_kind {
 	/* Functional: they judge on any host. */
-	KTSTR_CHECK_STARVATION = 0, /* no worker is without a unit for .. ms of its time */
+	/* No worker is without a unit for .. ms of its time; 10 times the default for SCHED_IDLE. */
+	KTSTR_CHECK_STARVATION = 0,
 	KTSTR_CHECK_ISOLATION,	    /* no worker is seen outside of the CPUs that it may use */
 	KTSTR_CHECK_STALL,	    /* workers start, and end when killed, within .. ms */
 	KTSTR_CHECK_LOST_WORK,	    /* no token, lock, child or worker is lost */
@@ -216,7 +217,8 @@ enum ktstr_check_kind {
 
 /*
  * Which checks are made, and with what limit. Made unless switched off: STARVATION, ISOLATION,
- * STALL, LOST_WORK and GAP. The others are made when they have a limit here, or are switched on.
+ * STALL, LOST_WORK and GAP. The others are made when they have a limit here, or are switched on, and
+ * then fail, too, when there was nothing to be measured (in any of the sets that they are for).
  */
 struct ktstr_checks {
 	uint32_t on, off;	       /* KTSTR_CHECK(FAIRNESS) | ... */
@@ -274,6 +276,7 @@ struct ktstr_scenario_result {
 	uint32_t nr_workers; /* of all sets, in their order */
 	struct ktstr_worker_report *workers;
 	uint64_t start_ns, end_ns; /* CLOCK_MONOTONIC: of the first step, of the last one's end */
+	uint64_t around_ns;	   /* that it took beyond its steps, to set up and to end */
 	double steal_percent;	   /* of the machine's CPU time that the host took away meanwhile */
 	char disturbed[128];	   /* why measured limits were not judged; "": they were */
 };

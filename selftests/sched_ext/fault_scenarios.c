@@ -72,18 +72,27 @@ static bool is_early(const struct ktstr_check_failure *failure)
 	return failure->event.cpu >= 0 && failure->event.step == 0;
 }
 
+static uint32_t checks_of(const struct ktstr_scenario_result *result)
+{
+	uint32_t checks = 0;
+
+	for (uint32_t i = 0; i < result->nr_failures; i++)
+		checks |= 1u << result->failures[i].kind;
+	return checks;
+}
+
 bool fault_scenario__fails(const struct ktstr_scenario *scenario, uint32_t expected)
 {
 	struct ktstr_scenario_result result;
-	uint32_t seen = 0;
+	uint32_t seen;
 	bool ok = !ktstr_scenario__run(scenario, NULL, &result) && !result.nr_more;
 
 	if (!ok)
 		printf("# it did not run: %s\n", result.problem);
+	seen = checks_of(&result);
 	for (uint32_t i = 0; i < result.nr_failures; i++) {
 		const struct ktstr_check_failure *f = &result.failures[i];
 
-		seen |= 1u << f->kind;
 		if ((expected >> f->kind & 1 || !f->inconclusive) && is_early(f)) {
 			printf("# too early: %s\n", f->text);
 			ok = false;
@@ -105,4 +114,19 @@ bool fault_scenario__fails(const struct ktstr_scenario *scenario, uint32_t expec
 		ok = false;
 	ktstr_scenario_result__free(&result);
 	return ok;
+}
+
+bool fault_scenario__sees(const struct ktstr_scenario *scenario, uint32_t checks)
+{
+	struct ktstr_scenario_result result;
+	uint32_t missing;
+
+	if (ktstr_scenario__run(scenario, NULL, &result))
+		printf("# it did not run: %s\n", result.problem);
+	missing = checks & ~checks_of(&result);
+	ktstr_scenario_result__free(&result);
+	for (uint32_t kind = 0; kind < KTSTR_NR_CHECKS; kind++)
+		if (missing >> kind & 1)
+			printf("# not seen by the check %s\n", ktstr_check__name(kind));
+	return !missing;
 }

@@ -26,4 +26,7 @@ int fault__begin(void *unused);
  */
 bool fault_scenario__fails(const struct ktstr_scenario *scenario, uint32_t expected);
 
+/* Runs @scenario, of any kind, and says whether all of @checks have failed, and maybe others. */
+bool fault_scenario__sees(const struct ktstr_scenario *scenario, uint32_t checks);
+
 #endif /* FAULT_SCENARIOS_H */

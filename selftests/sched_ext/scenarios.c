@@ -45,6 +45,31 @@ static int is_off(void *cpus)
 	return err ? err : strcmp(text, cpus) ? -EINVAL : 0;
 }
 
+/* A limit of the guest's clock, which an emulated host lets run on while it does something else. */
+#define AROUND_MOST_MS 50
+
+KTSTR_TEST(a_scenario_takes_little_time_beyond_its_steps, .topology = TOPO(1, 1, 2, 1))
+{
+	const struct ktstr_scenario scenario = {
+		.cgroups = KTSTR_CGROUPS({.name = "a", .cpus = CPUS_LIST("0")}),
+		.workers = KTSTR_WORKERS({.nr = 4}, {.name = "in", .nr = 2, .cgroup = "a"}),
+		.steps = KTSTR_STEPS({.hold_ms = 100}),
+	};
+	struct ktstr_scenario_result result;
+	double around_ms;
+	bool disturbed;
+
+	ASSERT_EQ(0, ktstr_scenario__run(&scenario, NULL, &result));
+	EXPECT_EQ(KTSTR_SCENARIO_PASSED, result.verdict);
+	around_ms = (double)result.around_ns / 1e6;
+	disturbed = result.disturbed[0];
+	ktstr_scenario_result__free(&result);
+	TH_LOG("%.1f ms, at most %d", around_ms, AROUND_MOST_MS);
+	if (around_ms > AROUND_MOST_MS && disturbed)
+		SKIP(return, KTSTR_SKIP_INCONCLUSIVE);
+	EXPECT_GE(AROUND_MOST_MS, around_ms);
+}
+
 /* What is done is so in the kernel when the next operation comes. */
 KTSTR_TEST(operations_are_done, .topology = TOPO(1, 1, 3, 1))
 {

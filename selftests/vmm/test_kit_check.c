@@ -3,6 +3,7 @@
 #include "kselftest_harness.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "guest/kit/check.h"
@@ -17,7 +18,7 @@ FIXTURE(check)
 	struct ktstr_scenario_result result;
 	struct ktstr_worker_report *w; /* [4] */
 	struct set_shared *shared;
-	struct set_measures measures[1];
+	struct set_measures measures[2];
 	char why[256];
 };
 
@@ -109,14 +110,33 @@ TEST_F(check, workers_that_never_ran_measure_nothing)
 	self->shared->computed[0] = self->shared->computed[1] = 0;
 	for (uint32_t i = 0; i < 4; i++)
 		self->w[i] = (struct ktstr_worker_report){.workers = "spin", .index = i};
-	self->scenario.checks.on = UINT32_MAX;
-	self->scenario.checks.limit[KTSTR_CHECK_THROUGHPUT] = 1;
-	self->scenario.checks.limit[KTSTR_CHECK_MIGRATIONS] = 1;
 	EXPECT_EQ(KTSTR_SCENARIO_PASSED, judge(self));
 	EXPECT_TRUE(isnan(self->measures->units_per_s));
 	EXPECT_TRUE(isnan(self->measures->spread_percent));
 	EXPECT_TRUE(isnan(self->measures->imbalance_percent));
 	EXPECT_TRUE(isnan(self->measures->missed_percent));
+}
+
+TEST_F(check, a_check_that_measured_nothing_does_not_hold)
+{
+	static const struct ktstr_checks own = {.limit = {[KTSTR_CHECK_THROUGHPUT] = 1}};
+	static const struct ktstr_workers sets[] = {{.name = "one", .nr = 3},
+						    {.name = "two", .nr = 1, .checks = &own},
+						    {.work = KTSTR_NR_WORKS}};
+
+	self->scenario.workers = sets;
+	ASSERT_EQ(0, state__init(&self->s, &self->scenario, &self->machine, self->why,
+				 sizeof(self->why)));
+	self->w[3].active_ns = 0;
+	self->w[3].units = 0;
+	self->scenario.checks.on = KTSTR_CHECK(DEADLINES) | KTSTR_CHECK(WAKE_P99);
+	EXPECT_EQ(KTSTR_SCENARIO_FAILED, judge(self));
+	ASSERT_EQ(2, self->result.nr_failures);
+	EXPECT_STREQ("throughput: workers two had nothing to be measured, expected at least 1 /s",
+		     self->result.failures[0].text);
+	EXPECT_STREQ("deadlines: workers of all sets had nothing to be measured, expected at most "
+		     "10 %",
+		     self->result.failures[1].text);
 }
 
 /* Each check, a fault that it alone sees, and the words for it. */
@@ -221,8 +241,7 @@ static void be_remote(struct ktstr_worker_report *w, struct set_shared *shared)
 static void miss(struct ktstr_worker_report *w, struct set_shared *shared)
 {
 	(void)shared;
-	w[2].deadlines = 100;
-	w[2].missed = 11;
+	w[2].missed = 44;
 }
 
 static const struct fault faults[] = {
@@ -261,6 +280,8 @@ static const struct fault faults[] = {
 
 TEST_F(check, each_fault_fails_its_check_and_no_other)
 {
+	for (size_t i = 0; i < 4; i++)
+		self->w[i].deadlines = 100;
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
 		const struct fault *f = &faults[i];
 		struct ktstr_worker_report good[4];
@@ -287,6 +308,25 @@ TEST_F(check, each_fault_fails_its_check_and_no_other)
 		memcpy(self->w, good, sizeof(good));
 		self->shared->computed[0] = self->shared->computed[1] = 100;
 	}
+}
+
+/* A hundredth of another's weight is a hundred times the wait. */
+TEST_F(check, policy_idle_is_waited_for)
+{
+	static const struct ktstr_workers idle[] = {{.nr = 4, .policy = SCHED_IDLE},
+						    {.work = KTSTR_NR_WORKS}};
+
+	self->scenario.workers = idle;
+	ASSERT_EQ(0, state__init(&self->s, &self->scenario, &self->machine, self->why,
+				 sizeof(self->why)));
+	self->w[2].longest_idle_ns = 9999 * MS;
+	EXPECT_EQ(KTSTR_SCENARIO_PASSED, judge(self));
+	self->w[2].longest_idle_ns = 10000 * MS;
+	EXPECT_EQ(KTSTR_SCENARIO_FAILED, judge(self));
+	self->scenario.checks.limit[KTSTR_CHECK_STARVATION] = 20000;
+	EXPECT_EQ(KTSTR_SCENARIO_PASSED, judge(self));
+	self->scenario.checks.limit[KTSTR_CHECK_STARVATION] = 1000;
+	EXPECT_EQ(KTSTR_SCENARIO_FAILED, judge(self));
 }
 
 TEST_F(check, a_functional_fault_is_not_excused_by_a_measured_one)

@@ -76,7 +76,7 @@ struct virtio_blk {
 	struct throttle throttle;
 	uint64_t origin_ns;
 	int throttle_fd, hold_fd; /* timers */
-	bool hold_set;
+	uint64_t hold_ns;	  /* when the second goes off, at the latest; 0: it is not set */
 	bool flush_failed;
 	bool resetting, starved;
 	pthread_cond_t idle; /* nothing is being done, or nothing of a queue */
@@ -479,6 +479,7 @@ static void start_throttled(struct virtio_blk *b, struct request *r)
 
 /* ---- Interrupts ---- */
 
+/* One that is set goes off for all; only what is to be sooner sets it anew. */
 static void set_hold_timer(struct virtio_blk *b)
 {
 	uint64_t first = UINT64_MAX, now;
@@ -490,9 +491,9 @@ static void set_hold_timer(struct virtio_blk *b)
 		if (q->interrupts.held && deadline < first)
 			first = deadline;
 	}
-	b->hold_set = first != UINT64_MAX;
-	if (!b->hold_set)
+	if (first == UINT64_MAX || (b->hold_ns && b->hold_ns <= first))
 		return;
+	b->hold_ns = first;
 	now = now_ns(b);
 	set_timer(b->hold_fd, first > now ? first - now : 1);
 }
@@ -502,8 +503,7 @@ static void signal_ended(struct virtio_blk *b)
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++)
 		if (coalesce__due(&b->queues[i].interrupts, b->queues[i].in_flight))
 			virtio_mmio__signal(b->dev.transport, i);
-	if (!b->hold_set)
-		set_hold_timer(b);
+	set_hold_timer(b);
 }
 
 /* ---- Queues ---- */
@@ -661,6 +661,7 @@ static void on_hold_timer(void *opaque, uint32_t events)
 	if (read(b->hold_fd, &count, sizeof(count)) < 0)
 		return;
 	virtio_mmio__lock(b->dev.transport);
+	b->hold_ns = 0;
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++)
 		if (coalesce__expired(&b->queues[i].interrupts, b->queues[i].in_flight, now_ns(b)))
 			virtio_mmio__signal(b->dev.transport, i);
