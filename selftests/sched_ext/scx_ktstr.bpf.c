@@ -251,7 +251,9 @@ static bool misplace(struct task_struct *p, u64 enq_flags)
 	cpu = wrong_cpu(p);
 	if (cpu < 0)
 		return false;
-	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu, slice_ns, enq_flags);
+	scx_bpf_dsq_insert(p, SCX_DSQ_LOCAL_ON | cpu,
+			   fault == KTSTR_SCX_FAULT_MIGRATE ? KTSTR_SCX_MIGRATE_NS : slice_ns,
+			   enq_flags);
 	return true;
 }
 

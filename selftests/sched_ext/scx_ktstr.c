@@ -71,7 +71,7 @@ static const char help[] =
 	"  starve               run one of them only before the kernel's watchdog sees it\n"
 	"  unfair               charge one of them for an eighth of what it uses\n"
 	"  slow-wake            run them 500 ms after they woke\n"
-	"  migrate              move them to another CPU after each slice\n"
+	"  migrate              move them to another CPU at each tick\n"
 	"  remote               run them in other LLCs than the one where they were\n"
 	"  pile                 run all on the first CPU that they may use\n"
 	"  ignore-cpuset        run them on CPUs that they may not use\n";

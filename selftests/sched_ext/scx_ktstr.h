@@ -17,6 +17,8 @@
 #define KTSTR_SCX_UNFAIR 8
 /* The fault "leak" drops one task in so many that are enqueued. */
 #define KTSTR_SCX_LEAK 64
+/* The fault "migrate" moves tasks so often: at each of the kernel's ticks. */
+#define KTSTR_SCX_MIGRATE_NS 100000
 
 /* What the scheduler can be told to do wrong; scx_ktstr --help says what each is. */
 enum ktstr_scx_fault {
