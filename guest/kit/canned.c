@@ -37,7 +37,7 @@ CANNED(four_spinners_per_cpu, .area = "basic", .stresses = "turns of equals",
 CANNED(one_spinner_on_an_idle_machine, .area = "basic", .stresses = "staying where it is",
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.nr = 1)),
 		    .steps = HOLD(1000),
-		    .checks = {.limit = {[KTSTR_CHECK_MIGRATIONS] = 100}}});
+		    .checks = {.limit = {[KTSTR_CHECK_MIGRATIONS] = 20}}});
 
 CANNED(yielders, .area = "basic", .stresses = "sched_yield()",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_YIELD, .percent = 300}),
@@ -398,7 +398,7 @@ CANNED(many_workers, .area = "stress", .stresses = "sixteen tasks a CPU",
 CANNED(caches, .area = "stress", .stresses = "working sets beyond the L2, on two LLCs",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE, .size_kb = 2048, .nr = 1}),
 		    .steps = HOLD(1000),
-		    .checks = {.limit = {[KTSTR_CHECK_MIGRATIONS] = 100}}});
+		    .checks = {.limit = {[KTSTR_CHECK_MIGRATIONS] = 20}}});
 
 CANNED(page_faults, .area = "stress", .stresses = "tasks that are in the kernel most of the time",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_FAULT, .percent = 200}),

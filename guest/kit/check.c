@@ -35,7 +35,7 @@ static const struct check_kind {
 				    .at_least = true},
 	[KTSTR_CHECK_VARIATION] = {"variation", "%", 50, 15, .is_measured = true},
 	[KTSTR_CHECK_MIGRATIONS] = {"migrations", "/s", NAN, NAN, .is_measured = true},
-	[KTSTR_CHECK_IMBALANCE] = {"imbalance", "%", 100, 30, .is_measured = true},
+	[KTSTR_CHECK_IMBALANCE] = {"imbalance", "%", 60, 30, .is_measured = true},
 	[KTSTR_CHECK_LOCALITY] = {"locality", "%", 50, 80, .is_measured = true, .at_least = true},
 	[KTSTR_CHECK_DEADLINES] = {"deadlines", "%", 10, 1, .is_measured = true},
 };

@@ -58,7 +58,6 @@ struct request {
 
 struct blk_queue {
 	uint32_t in_flight; /* being done */
-	uint32_t waiting;   /* for the throttle */
 	struct coalesce interrupts;
 };
 
@@ -411,7 +410,6 @@ static int ended(struct virtio_blk *b, struct request *r, struct ktstr_error *er
 
 static void wait_for_tokens(struct virtio_blk *b, struct request *r)
 {
-	b->queues[r->queue].waiting++;
 	r->next = NULL;
 	*b->waiting_end = r;
 	b->waiting_end = &r->next;
@@ -424,7 +422,6 @@ static struct request *take_waiting(struct virtio_blk *b)
 	b->waiting = r->next;
 	if (!b->waiting)
 		b->waiting_end = &b->waiting;
-	b->queues[r->queue].waiting--;
 	return r;
 }
 
@@ -482,12 +479,6 @@ static void start_throttled(struct virtio_blk *b, struct request *r)
 
 /* ---- Interrupts ---- */
 
-/* What is left to be done while something is held: to the driver, the throttle is slow storage. */
-static uint32_t outstanding(const struct blk_queue *q)
-{
-	return q->in_flight + q->waiting;
-}
-
 /* One that is set goes off for all; only what is to be sooner sets it anew. */
 static void set_hold_timer(struct virtio_blk *b)
 {
@@ -495,7 +486,7 @@ static void set_hold_timer(struct virtio_blk *b)
 
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++) {
 		const struct blk_queue *q = &b->queues[i];
-		uint64_t deadline = coalesce__deadline_ns(&q->interrupts, outstanding(q));
+		uint64_t deadline = coalesce__deadline_ns(&q->interrupts, q->in_flight);
 
 		if (q->interrupts.held && deadline < first)
 			first = deadline;
@@ -510,7 +501,7 @@ static void set_hold_timer(struct virtio_blk *b)
 static void signal_ended(struct virtio_blk *b)
 {
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++)
-		if (coalesce__due(&b->queues[i].interrupts, outstanding(&b->queues[i])))
+		if (coalesce__due(&b->queues[i].interrupts, b->queues[i].in_flight))
 			virtio_mmio__signal(b->dev.transport, i);
 	set_hold_timer(b);
 }
@@ -672,8 +663,7 @@ static void on_hold_timer(void *opaque, uint32_t events)
 	virtio_mmio__lock(b->dev.transport);
 	b->hold_ns = 0;
 	for (uint32_t i = 0; i < b->dev.nr_queues; i++)
-		if (coalesce__expired(&b->queues[i].interrupts, outstanding(&b->queues[i]),
-				      now_ns(b)))
+		if (coalesce__expired(&b->queues[i].interrupts, b->queues[i].in_flight, now_ns(b)))
 			virtio_mmio__signal(b->dev.transport, i);
 	set_hold_timer(b);
 	virtio_mmio__unlock(b->dev.transport);
@@ -728,7 +718,6 @@ static void blk_stop_queue(struct virtio_device *dev, uint32_t queue)
 		*link = r->next;
 		return_request(b, r);
 	}
-	b->queues[queue].waiting = 0;
 	b->waiting_end = link;
 	/* Now: another vCPU may give it anew before the wait is over. */
 	coalesce__told(&b->queues[queue].interrupts);
