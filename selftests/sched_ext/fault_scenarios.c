@@ -40,13 +40,18 @@ const struct ktstr_scenario faults_confined = {
 	.steps = STEPS,
 };
 
-/* The other node is busy: nothing but the fault draws the task away from its own. */
+/*
+ * The other node is busy: nothing but the fault draws the task away from its own. Its memory is
+ * bound there, or the kernel's NUMA balancing takes it along.
+ */
 const struct ktstr_scenario faults_local = {
 	.workers =
 		KTSTR_WORKERS({.work = KTSTR_WORK_CACHE,
 			       .nr = 1,
 			       .cpus = CPUS_NODE(0),
 			       .size_kb = 8192,
+			       .memory = KTSTR_MEMORY_BIND,
+			       .memory_nodes = 1,
 			       .checks = &(const struct ktstr_checks){.on = KTSTR_CHECK(LOCALITY)}},
 			      {.work = KTSTR_WORK_SPIN, .nr = 2, .cpus = CPUS_NODE(1)}),
 	.steps = KTSTR_STEPS(
