@@ -38,6 +38,9 @@ void kit_report__print(const struct scenario_state *s, const struct set_measures
 /* ---- Metrics ---- */
 
 #define MAX_METRICS 10u
+/* More CPU time or migrations are neither. */
+#define LOWER KTSTR_METRIC_LOWER_IS_BETTER
+#define HIGHER KTSTR_METRIC_HIGHER_IS_BETTER
 
 struct frame {
 	uint8_t *data;
@@ -52,12 +55,14 @@ static void put(struct frame *f, const void *data, size_t length)
 }
 
 /* What was not measured is left out. */
-static void put_metric(struct frame *f, const char *name, const char *unit, double value)
+static void put_metric(struct frame *f, const char *name, const char *unit, uint32_t better,
+		       double value)
 {
 	const struct ktstr_metric_record record = {
 		.value = value,
 		.minimum = NAN,
 		.maximum = NAN,
+		.flags = better,
 		.name_length = (uint16_t)strlen(name),
 		.unit_length = (uint16_t)strlen(unit),
 	};
@@ -77,16 +82,16 @@ static double wake_us(const struct set_measures *m, double percent)
 
 static void put_set(struct frame *f, const struct set_measures *m)
 {
-	put_metric(f, "throughput", "1/s", m->units_per_s);
-	put_metric(f, "cpu", "%", m->cpu_percent);
-	put_metric(f, "spread", "%", m->spread_percent);
-	put_metric(f, "variation", "%", m->variation_percent);
-	put_metric(f, "imbalance", "%", m->imbalance_percent);
-	put_metric(f, "migrations", "1/s", m->migrations_per_s);
-	put_metric(f, "gap", "ms", m->gap_ms);
-	put_metric(f, "wake_p50", "us", wake_us(m, 50));
-	put_metric(f, "wake_p99", "us", wake_us(m, 99));
-	put_metric(f, "local_pages", "%", m->local_percent);
+	put_metric(f, "throughput", "1/s", HIGHER, m->units_per_s);
+	put_metric(f, "cpu", "%", 0, m->cpu_percent);
+	put_metric(f, "spread", "%", LOWER, m->spread_percent);
+	put_metric(f, "variation", "%", LOWER, m->variation_percent);
+	put_metric(f, "imbalance", "%", LOWER, m->imbalance_percent);
+	put_metric(f, "migrations", "1/s", 0, m->migrations_per_s);
+	put_metric(f, "gap", "ms", LOWER, m->gap_ms);
+	put_metric(f, "wake_p50", "us", LOWER, wake_us(m, 50));
+	put_metric(f, "wake_p99", "us", LOWER, wake_us(m, 99));
+	put_metric(f, "local_pages", "%", HIGHER, m->local_percent);
 }
 
 /* Of a set, or with @m NULL of the scenario as a whole. */
@@ -109,8 +114,8 @@ static void send_measures(const struct set_measures *m, const char *name,
 	if (m) {
 		put_set(&f, m);
 	} else {
-		put_metric(&f, "around", "ms", (double)result->around_ns / 1e6);
-		put_metric(&f, "steal", "%", result->steal_percent);
+		put_metric(&f, "around", "ms", LOWER, (double)result->around_ns / 1e6);
+		put_metric(&f, "steal", "%", 0, result->steal_percent);
 	}
 	head.nr_metrics = f.nr_metrics;
 	err = ktstr_guest__send(KTSTR_FRAME_PAYLOAD_METRICS, &head, sizeof(head), f.data, f.length);

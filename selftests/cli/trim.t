@@ -29,7 +29,7 @@ trim='mount -t "$fs" -o nodiscard "$disk" .; cd "/on/$fs"; md5sum -c sums >/dev/
 # A machine with the images, and with fresh disks that bring the modules of the file systems.
 run() {
 	# shellcheck disable=SC2059 # "each" is a format
-	"$KTSTR" run --disk "$dir/btrfs" --disk "$dir/ext4" --disk "$dir/xfs" \
+	"$KTSTR" run --timeout 300 --disk "$dir/btrfs" --disk "$dir/ext4" --disk "$dir/xfs" \
 		--disk fs=btrfs,size=128M,mount=/fresh/btrfs --disk fs=ext4,size=32M,mount=/fresh/ext4 \
 		--disk fs=xfs,mount=/fresh/xfs --include mkfs.btrfs --include mkfs.ext4 --include mkfs.xfs \
 		--include mount --include umount --include fstrim --include sync --include md5sum --include grep \
