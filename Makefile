@@ -12,7 +12,8 @@
 
 O ?= build
 VERSION := 0.1.0
-ARCH := $(subst aarch64,arm64,$(subst x86_64,x86,$(shell uname -m)))
+host_arch := $(subst aarch64,arm64,$(subst x86_64,x86,$(shell uname -m)))
+ARCH ?= $(host_arch)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 CC ?= gcc
@@ -149,6 +150,10 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
+
+# The device trees of arm64, on any machine.
+$(out)/selftests/vmm/test_arm64_fdt: $(out)/vmm/arch/arm64/fdt.o
+$(out)/selftests/vmm/test_arm64_fdt: override LDLIBS += $(out)/vmm/arch/arm64/fdt.o -lfdt
 
 # Fails on purpose, for selftests/cli/consumers.t.
 mixed := $(out)/selftests/consumers/mixed
