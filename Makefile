@@ -47,7 +47,7 @@ endif
 export KTSTR_RUN_ID := $(or $(KTSTR_RUN_ID),$(shell date -u +%Y%m%dT%H%M%SZ-$$$$))
 packages := libelf zlib
 ifeq ($(ARCH),arm64)
-  LDLIBS += -lfdt
+  LDLIBS += -l:libfdt.a
 endif
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
@@ -176,7 +176,7 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 
 # The device trees of arm64, on any machine.
 $(out)/selftests/vmm/test_arm64_fdt: $(out)/vmm/arch/arm64/fdt.o
-$(out)/selftests/vmm/test_arm64_fdt: override LDLIBS += $(out)/vmm/arch/arm64/fdt.o -lfdt
+$(out)/selftests/vmm/test_arm64_fdt: override LDLIBS += $(out)/vmm/arch/arm64/fdt.o -l:libfdt.a
 
 # Fails on purpose, for selftests/cli/consumers.t.
 mixed := $(out)/selftests/consumers/mixed
