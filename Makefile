@@ -178,6 +178,9 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 $(out)/selftests/vmm/test_arm64_fdt: $(out)/vmm/arch/arm64/fdt.o
 $(out)/selftests/vmm/test_arm64_fdt: override LDLIBS += $(out)/vmm/arch/arm64/fdt.o -l:libfdt.a
 
+$(out)/selftests/vmm/test_arm64_image: $(out)/vmm/arch/arm64/image.o
+$(out)/selftests/vmm/test_arm64_image: override LDLIBS += $(out)/vmm/arch/arm64/image.o $(out)/libktstr.a
+
 # Fails on purpose, for selftests/cli/consumers.t.
 mixed := $(out)/selftests/consumers/mixed
 $(mixed): selftests/consumers/mixed.c $(out)/libktstr.a
