@@ -7,6 +7,7 @@
 # make fuzz         fuzz targets for SECONDS=60 each, with clang
 # make lint, bench, format, install, clean
 #
+# ARCH=arm64 is a cross build on another machine (scripts/setup arm64), into build/arm64.
 # O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; V=1 shows commands.
 # KSRC=DIR is a kernel source tree, KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
 

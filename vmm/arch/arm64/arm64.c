@@ -21,6 +21,13 @@
 #define MPIDR_EL1 ARM64_SYS_REG(3, 0, 0, 0, 5)
 #define ID_AA64MMFR0_EL1 ARM64_SYS_REG(3, 0, 0, 7, 0)
 #define VBAR_EL1 ARM64_SYS_REG(3, 0, 12, 0, 0)
+/* Types of levels 1 to 7, and the level of coherence (Arm ARM, CLIDR_EL1): separate 3, unified 4.
+ */
+#define CLIDR_EL1 ARM64_SYS_REG(3, 1, 0, 0, 1)
+#define CLIDR_CTYPES UINT64_C(0x1fffff)
+#define CLIDR_CTYPES_OURS (UINT64_C(3) | UINT64_C(4) << 3 | UINT64_C(4) << 6)
+#define CLIDR_LOC (UINT64_C(7) << 24)
+#define CLIDR_LOC_OURS (UINT64_C(3) << 24)
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
 /* ID_AA64MMFR0_EL1 (Arm ARM): translation granules; 4 and 64 KiB are there unless 0xf, 16 unless 0.
@@ -145,6 +152,21 @@ static int check_page_size(const struct vm *vm, const struct vcpu *vcpu, struct 
 	return err;
 }
 
+/*
+ * L1 apart for data and instructions, L2 and L3 unified, as the device tree has them. Linux takes
+ * none of its caches where CLIDR_EL1 has another number. A KVM that does not let it be written
+ * (before 6.3) shows the host's own.
+ */
+static void set_cache_levels(const struct vcpu *vcpu)
+{
+	uint64_t clidr;
+
+	if (!arm64__get_reg(vcpu, CLIDR_EL1, &clidr))
+		return;
+	clidr &= ~(CLIDR_CTYPES | CLIDR_LOC);
+	(void)set_reg(vcpu, CLIDR_EL1, clidr | CLIDR_CTYPES_OURS | CLIDR_LOC_OURS);
+}
+
 static int arm64__vcpu_init(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error)
 {
 	const struct arm64_vm *arm64 = vm->arch_data;
@@ -163,6 +185,7 @@ static int arm64__vcpu_init(struct vm *vm, struct vcpu *vcpu, struct ktstr_error
 	/* The device tree names the CPUs by it. */
 	if ((mpidr & MPIDR_AFFINITY) != arm64__mpidr(vcpu->index))
 		return failed(vcpu, ENOTSUP, "MPIDR_EL1 is not KVM's formula", error);
+	set_cache_levels(vcpu);
 	if (vcpu->index)
 		return 0;
 	if (!set_reg(vcpu, CORE_REG(regs.pc), arm64->entry) ||
