@@ -168,7 +168,7 @@ static void put_memory(struct out *o)
 static void put_distances(struct out *o)
 {
 	const struct layout *l = o->spec->layout;
-	uint32_t cells[KTSTR_MAX_NUMA_NODES * KTSTR_MAX_NUMA_NODES * 3], n = l->nr_nodes;
+	uint32_t cells[KTSTR_MAX_NUMA_NODES * KTSTR_MAX_NUMA_NODES * 3] = {0}, n = l->nr_nodes;
 
 	if (n == 1)
 		return;
