@@ -7,14 +7,28 @@
 # make fuzz         fuzz targets for SECONDS=60 each, with clang
 # make lint, bench, format, install, clean
 #
+# ARCH=arm64 is a cross build on another machine (scripts/setup arm64), into build/arm64.
 # O=DIR builds there (default: build); DEBUG=1 with ASan and UBSan; V=1 shows commands.
 # KSRC=DIR is a kernel source tree, KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
 
-O ?= build
 VERSION := 0.1.0
-ARCH := $(subst aarch64,arm64,$(subst x86_64,x86,$(shell uname -m)))
+host_arch := $(subst aarch64,arm64,$(subst x86_64,x86,$(shell uname -m)))
+ARCH ?= $(host_arch)
+# ARCH=arm64 elsewhere is a cross build: its compiler, and libraries unpacked into the build folder.
+ifneq ($(ARCH),$(host_arch))
+  cross := aarch64-linux-gnu
+endif
+O ?= $(if $(cross),build/$(ARCH),build)
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+ifdef cross
+  CC := $(cross)-gcc
+  AR := $(cross)-ar
+  sysroot := $(abspath $(O))/sysroot
+  sysroot_flags := -isystem $(sysroot)/usr/include -isystem $(sysroot)/usr/include/$(cross)
+  sysroot_libs := $(foreach d,$(sysroot)/usr/lib/$(cross) $(sysroot)/lib/$(cross),-L$d -Wl,-rpath-link,$d)
+  export PKG_CONFIG_LIBDIR := $(sysroot)/usr/lib/$(cross)/pkgconfig:$(sysroot)/usr/share/pkgconfig
+endif
 CC ?= gcc
 PKG_CONFIG ?= pkg-config
 SHELL := /bin/bash
@@ -33,6 +47,9 @@ endif
 # Of all test binaries that one make runs, in their lines of metrics.
 export KTSTR_RUN_ID := $(or $(KTSTR_RUN_ID),$(shell date -u +%Y%m%dT%H%M%SZ-$$$$))
 packages := libelf zlib
+ifeq ($(ARCH),arm64)
+  LDLIBS += -l:libfdt.a
+endif
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Werror
 ifeq ($(FUZZ),1)
@@ -50,9 +67,9 @@ else
   OPT := -O2 -D_FORTIFY_SOURCE=2
 endif
 CFLAGS_ALL = -std=gnu11 -D_GNU_SOURCE -g $(OPT) -fno-omit-frame-pointer $(WARN) -Iinclude -I. \
-	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages) jansson) $(CFLAGS) -MMD -MP
+	-DKTSTR_VERSION=\"$(VERSION)\" $(shell $(PKG_CONFIG) --cflags $(packages) jansson) $(sysroot_flags) $(CFLAGS) -MMD -MP
 # jansson only where something uses it: in a guest, each library is a file more.
-LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(packages)) -pthread -Wl,--push-state,--as-needed \
+LDLIBS_ALL = $(sysroot_libs) $(shell $(PKG_CONFIG) --libs $(packages)) -pthread -Wl,--push-state,--as-needed \
 	$(shell $(PKG_CONFIG) --libs jansson) -lm -Wl,--pop-state $(LDLIBS)
 
 lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c \
@@ -79,6 +96,14 @@ topology_tests := $(wildcard selftests/topology/shapes-*.t)
 .PHONY: all check run_tests check-long check-debug prepare do-check do-check-long do-run_tests unit \
 	cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz format install clean
 all: $(out)/libktstr.a $(out)/ktstr
+
+ifdef cross
+$(sysroot)/complete:
+	@mkdir -p $(out)
+	scripts/sysroot $(ARCH) $(sysroot)
+
+$(lib_obj) $(cli_obj): | $(sysroot)/complete
+endif
 
 $(out)/%.o: %.c
 	@mkdir -p $(@D)
@@ -149,6 +174,13 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
+
+# The device trees of arm64, on any machine.
+$(out)/selftests/vmm/test_arm64_fdt: $(out)/vmm/arch/arm64/fdt.o
+$(out)/selftests/vmm/test_arm64_fdt: override LDLIBS += $(out)/vmm/arch/arm64/fdt.o -l:libfdt.a
+
+$(out)/selftests/vmm/test_arm64_image: $(out)/vmm/arch/arm64/image.o
+$(out)/selftests/vmm/test_arm64_image: override LDLIBS += $(out)/vmm/arch/arm64/image.o $(out)/libktstr.a
 
 # Fails on purpose, for selftests/cli/consumers.t.
 mixed := $(out)/selftests/consumers/mixed

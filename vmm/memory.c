@@ -10,7 +10,7 @@
 #define GUARD_SIZE UINT64_C(0x200000) /* before and after each region: nothing is mapped there */
 #define PAGE_MASK_4K UINT64_C(0xfff)
 
-int gmem__layout(struct gmem *mem, uint64_t bytes, struct ktstr_error *error)
+int gmem__layout_at(struct gmem *mem, uint64_t gpa, uint64_t bytes, struct ktstr_error *error)
 {
 	*mem = (struct gmem){0};
 	if (!bytes || (bytes & PAGE_MASK_4K))
@@ -24,6 +24,17 @@ int gmem__layout(struct gmem *mem, uint64_t bytes, struct ktstr_error *error)
 					(unsigned long long)(bytes >> 20));
 
 	mem->nr_regions = 1;
+	mem->regions[0].gpa = gpa;
+	mem->regions[0].size = bytes;
+	return 0;
+}
+
+int gmem__layout(struct gmem *mem, uint64_t bytes, struct ktstr_error *error)
+{
+	int err = gmem__layout_at(mem, 0, bytes, error);
+
+	if (err)
+		return err;
 	mem->regions[0].size = bytes < GMEM_HOLE_START ? bytes : GMEM_HOLE_START;
 	if (bytes > GMEM_HOLE_START) {
 		mem->regions[1].gpa = GMEM_HOLE_END;

@@ -31,6 +31,8 @@ struct gmem {
 
 /* The layout alone, as data: regions without memory (hva NULL) for @bytes of RAM. */
 int gmem__layout(struct gmem *mem, uint64_t bytes, struct ktstr_error *error);
+/* Likewise, all of it in one piece from @gpa on. */
+int gmem__layout_at(struct gmem *mem, uint64_t gpa, uint64_t bytes, struct ktstr_error *error);
 /* Maps memory behind a layout: reserved, not touched. -ENOMEM. */
 int gmem__map(struct gmem *mem, struct ktstr_error *error);
 void gmem__unmap(struct gmem *mem);

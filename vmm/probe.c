@@ -384,10 +384,91 @@ void ktstr_probe__run(struct ktstr_probe *probe)
 
 #else
 
+/* An instruction at the start of RAM stores to where nothing is: an exit is a KVM that runs guests.
+ */
+#define GUEST_RAM UINT64_C(0x40000000)
+#define GUEST_BYTES 0x10000u
+#define STORE_TO_X1 0xf9000020u /* str x0, [x1] */
+#define CORE_REG(name) \
+	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
+
+static bool set_reg(int vcpu, uint64_t id, uint64_t value)
+{
+	struct kvm_one_reg reg = {.id = id, .addr = (uintptr_t)&value};
+
+	return ioctl(vcpu, KVM_SET_ONE_REG, &reg) == 0;
+}
+
+/* Returns what failed, errno says why; NULL: nothing did. */
+static const char *run_store(int vm, int vcpu, uint32_t *memory, const struct kvm_run *run)
+{
+	struct kvm_userspace_memory_region slot = {.guest_phys_addr = GUEST_RAM,
+						   .memory_size = GUEST_BYTES,
+						   .userspace_addr = (uintptr_t)memory};
+	struct kvm_vcpu_init init;
+
+	memory[0] = STORE_TO_X1;
+	__builtin___clear_cache((char *)memory, (char *)(memory + 1));
+	if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &slot) < 0)
+		return "KVM_SET_USER_MEMORY_REGION";
+	if (ioctl(vm, KVM_ARM_PREFERRED_TARGET, &init) < 0)
+		return "KVM_ARM_PREFERRED_TARGET";
+	if (ioctl(vcpu, KVM_ARM_VCPU_INIT, &init) < 0)
+		return "KVM_ARM_VCPU_INIT";
+	if (!set_reg(vcpu, CORE_REG(regs.pc), GUEST_RAM) ||
+	    !set_reg(vcpu, CORE_REG(regs.regs[1]), GUEST_RAM / 2))
+		return "KVM_SET_ONE_REG";
+	if (ioctl(vcpu, KVM_RUN, 0) < 0)
+		return "KVM_RUN";
+	errno = EPROTO;
+	return run->exit_reason == KVM_EXIT_MMIO ? NULL : "a store by the guest";
+}
+
+static void try_kvm(int kvm, struct ktstr_probe *probe)
+{
+	int bits = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE);
+	int vm = ioctl(kvm, KVM_CREATE_VM,
+		       bits > 0 ? KVM_VM_TYPE_ARM_IPA_SIZE((unsigned long)bits) : 0ul);
+	int vcpu = vm < 0 ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0ul);
+	size_t size = (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	uint32_t *memory =
+		mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_run *run =
+		vcpu < 0 ? MAP_FAILED
+			 : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	const char *what = "KVM_CREATE_VM";
+
+	if (memory != MAP_FAILED && run != MAP_FAILED)
+		what = run_store(vm, vcpu, memory, run);
+	if (!what)
+		probe->kind = KTSTR_KVM_NATIVE;
+	snprintf(probe->detail, sizeof(probe->detail), "%s%s%s", what ? what : "runs guests",
+		 what ? ": " : "", what ? strerror(errno) : "");
+	if (run != MAP_FAILED)
+		munmap(run, size);
+	if (memory != MAP_FAILED)
+		munmap(memory, GUEST_BYTES);
+	if (vcpu >= 0)
+		close(vcpu);
+	if (vm >= 0)
+		close(vm);
+}
+
 void ktstr_probe__run(struct ktstr_probe *probe)
 {
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
 	*probe = (struct ktstr_probe){.kind = KTSTR_KVM_ABSENT};
-	snprintf(probe->detail, sizeof(probe->detail), "ktstr runs guests on x86-64 only");
+	if (kvm < 0) {
+		snprintf(probe->detail, sizeof(probe->detail), "%s%s", strerror(errno),
+			 errno == EACCES ? "; become a member of its group (kvm)" : "");
+		return;
+	}
+	if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		snprintf(probe->detail, sizeof(probe->detail), "not KVM's stable interface");
+	else
+		try_kvm(kvm, probe);
+	close(kvm);
 }
 
 #endif

@@ -96,7 +96,7 @@ static int open_kvm(struct vm *vm, struct ktstr_error *error)
 		return ktstr_error__set(error, ENODEV, "KVM_GET_API_VERSION", "/dev/kvm",
 					"version %d, need %d", version, KVM_API_VERSION);
 	do {
-		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, vm->arch->vm_type(vm->kvm_fd));
 	} while (vm->vm_fd < 0 && errno == EINTR);
 	if (vm->vm_fd < 0)
 		return ktstr_error__set(error, errno, "KVM_CREATE_VM", "/dev/kvm", NULL);
@@ -160,9 +160,11 @@ static int create_memory(struct vm *vm, struct ktstr_error *error)
 		err = ktstr_topology__memory_mb(&vm->config.topology, vm->config.memory_mb,
 						&memory_mb, error);
 	if (!err)
-		err = gmem__layout(&vm->mem, (uint64_t)memory_mb << 20, error);
+		err = vm->arch->layout_memory(&vm->mem, (uint64_t)memory_mb << 20, error);
 	if (!err)
 		err = layout__create(&vm->config.topology, &vm->mem, &vm->layout, error);
+	if (!err && vm->arch->number_cpus)
+		vm->arch->number_cpus(&vm->layout);
 	if (!err)
 		err = check_cpu_limits(vm, error);
 	if (!err)
@@ -229,6 +231,8 @@ static int create_all(struct vm *vm, struct ktstr_error *error)
 	if (err)
 		return err;
 	err = create_vcpus(vm, error);
+	if (!err && vm->arch->finish)
+		err = vm->arch->finish(vm, error);
 	vm->times.vcpus_ns = vm__now_ns() - t1;
 	return err;
 }
@@ -288,7 +292,7 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	vm->kvm_fd = vm->vm_fd = vm->timer_fd = -1;
 	vm->com_irq[0] = vm->com_irq[1] = -1;
 	vm->com_bytes[0].fd = vm->com_bytes[1].fd = vm->pause.fd = -1;
-	vm->arch = &arch_x86_ops;
+	vm->arch = arch__this;
 	outcome__init(&vm->outcome);
 	err = create_all(vm, error);
 	if (err) {

@@ -10,7 +10,9 @@
 
 #include "../bus.h"
 
+struct gmem;
 struct initramfs_image;
+struct layout;
 struct symbols;
 struct vm;
 struct vcpu;
@@ -56,6 +58,12 @@ struct arch_ops {
 	uint32_t serial_gsi[2];
 	uint64_t virtio_base;	   /* room for VM_MAX_VIRTIO pages */
 	const uint8_t *virtio_gsi; /* [VM_MAX_VIRTIO] */
+	/* For KVM_CREATE_VM */
+	unsigned long (*vm_type)(int kvm_fd);
+	/* Where RAM of @bytes lies, as gmem__layout(). */
+	int (*layout_memory)(struct gmem *mem, uint64_t bytes, struct ktstr_error *error);
+	/* Gives the CPUs other ids than layout__create() did. NULL: they are right. */
+	void (*number_cpus)(struct layout *layout);
 	/* Interrupt chip and platform devices; vm->layout and vm->bus are ready. */
 	int (*create)(struct vm *vm, struct ktstr_error *error);
 	void (*destroy)(struct vm *vm);
@@ -67,6 +75,8 @@ struct arch_ops {
 			      struct ktstr_error *error);
 	/* A vCPU that exists gets its registers; number 0 starts at the kernel's entry. */
 	int (*vcpu_init)(struct vm *vm, struct vcpu *vcpu, struct ktstr_error *error);
+	/* Everything is there, vCPUs included. NULL: nothing is left to do. */
+	int (*finish)(struct vm *vm, struct ktstr_error *error);
 	/* The guest sees an edge on @gsi whenever @eventfd is written. */
 	int (*connect_irq)(struct vm *vm, uint32_t gsi, int eventfd, struct ktstr_error *error);
 	/* An exit that is the architecture's; false: not known. */
@@ -86,6 +96,7 @@ struct arch_ops {
 	uint64_t modules_start, modules_end;
 };
 
-extern const struct arch_ops arch_x86_ops;
+/* The one that this build is for. */
+extern const struct arch_ops *const arch__this;
 
 #endif /* KTSTR_VMM_ARCH_H */

@@ -4,17 +4,20 @@
 #define KTSTR_VMM_CLI_TOPO_DUMP_H
 
 #include <ktstr/error.h>
+#include <ktstr/vm.h>
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "../arch/x86/cpuid.h"
 #include "../layout.h"
+
+struct kvm_cpuid2;
 
 struct topo_machine {
 	struct layout layout;
-	struct kvm_cpuid2 *offered; /* as cpuid__take_vendor() left it */
-	enum cpuid_vendor vendor;
+	/* x86: as cpuid__take_vendor() left them */
+	struct kvm_cpuid2 *offered;
+	uint32_t vendor; /* enum cpuid_vendor */
 };
 
 /*

@@ -162,7 +162,13 @@ static uint64_t x86__program_counter(struct vcpu *vcpu)
 static const uint8_t virtio_gsi[VM_MAX_VIRTIO] = {
 	X86_VIRTIO_GSI, 17, 18, 19, 20, 21, 22, 23, 5, 7, 10, 11, 15, 14, 12, 6};
 
-const struct arch_ops arch_x86_ops = {
+static unsigned long x86__vm_type(int kvm_fd)
+{
+	(void)kvm_fd;
+	return 0;
+}
+
+static const struct arch_ops arch_x86_ops = {
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = x86__host_cmdline,
 	.host_disturbed = x86__host_disturbed,
@@ -171,6 +177,8 @@ const struct arch_ops arch_x86_ops = {
 	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
 	.virtio_base = X86_VIRTIO_GPA,
 	.virtio_gsi = virtio_gsi,
+	.vm_type = x86__vm_type,
+	.layout_memory = gmem__layout,
 	.create = x86__create,
 	.destroy = x86__destroy,
 	.write_tables = x86_tables__write,
@@ -186,3 +194,5 @@ const struct arch_ops arch_x86_ops = {
 	.modules_start = X86_MODULES_START,
 	.modules_end = X86_MODULES_END,
 };
+
+const struct arch_ops *const arch__this = &arch_x86_ops;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The CPUID leaves and firmware tables that a machine would get, without making one. */
-#include "topo_dump.h"
+#include "../../cli/topo_dump.h"
 
 #include <cpuid.h>
 #include <ctype.h>
@@ -13,9 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../arch/x86/tables.h"
-#include "../arch/x86/x86.h"
-#include "../virtio/mmio.h"
+#include "../../virtio/mmio.h"
+#include "cpuid.h"
+#include "tables.h"
+#include "x86.h"
 
 /* ACPI 6.5: offsets in the RSDP (§5.2.5.3), a table's header (§5.2.6) and the FADT (§5.2.9). */
 #define RSDP_XSDT 24u
