@@ -12,10 +12,15 @@
 # KSRC=DIR is a kernel source tree, KERNEL=K the kernel to test (bzImage, vmlinux, build tree or version). PREFIX=, DESTDIR= for install.
 
 VERSION := 0.1.0
-host_arch := $(subst aarch64,arm64,$(subst x86_64,x86,$(shell uname -m)))
-ARCH ?= $(host_arch)
+arch_of = $(subst aarch64,arm64,$(subst x86_64,x86,$(1)))
+host_arch := $(call arch_of,$(shell uname -m))
+# Builds of kernels export it, too, by either name.
+override ARCH := $(call arch_of,$(or $(ARCH),$(host_arch)))
 # ARCH=arm64 elsewhere is a cross build: its compiler, and libraries unpacked into the build folder.
 ifneq ($(ARCH),$(host_arch))
+  ifneq ($(ARCH),arm64)
+    $(error ARCH=$(ARCH): this machine builds for $(host_arch) and arm64)
+  endif
   cross := aarch64-linux-gnu
 endif
 O ?= $(if $(cross),build/$(ARCH),build)
@@ -76,6 +81,9 @@ lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*
 	guest/*.c guest/kit/*.c)
 cli_src := $(wildcard vmm/cli/*.c)
 unit_src := $(wildcard selftests/vmm/test_*.c)
+ifneq ($(ARCH),x86)
+  unit_src := $(filter-out $(shell grep -l arch/x86/ $(unit_src)),$(unit_src))
+endif
 lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/initramfs/stage1_blob.o
 cli_obj := $(cli_src:%.c=$(out)/%.o)
 unit_bin := $(unit_src:%.c=$(out)/%)
