@@ -260,6 +260,12 @@ CANNED(limits_change, .area = "dynamic", .stresses = "cpu.max set, changed and l
 				    {.ops = KTSTR_OPS(OP_CGROUP_MAX("a", 150)), .hold_ms = 400},
 				    {.ops = KTSTR_OPS(OP_CGROUP_MAX("a", 0)), .hold_ms = 400})});
 
+/* For those that have nearly no weight at times. */
+#define PATIENT                                              \
+	{                                                    \
+		.limit = { [KTSTR_CHECK_STARVATION] = 3000 } \
+	}
+
 CANNED(policies_change, .area = "dynamic", .stresses = "tasks that enter and leave sched_ext",
        .scenario = {.workers = KTSTR_WORKERS(SPINNERS(.percent = 150), SLEEPERS()),
 		    .steps = KTSTR_STEPS({.ops = KTSTR_OPS(OP_POLICY("spin", SCHED_BATCH)),
@@ -270,15 +276,18 @@ CANNED(policies_change, .area = "dynamic", .stresses = "tasks that enter and lea
 					 {.ops = KTSTR_OPS(OP_POLICY("spin", SCHED_OTHER),
 							   OP_POLICY("burst", SCHED_IDLE)),
 					  .hold_ms = 300}),
-		    .repeat = 2});
+		    .repeat = 2,
+		    .checks = PATIENT});
 
 CANNED(nice_value_of_each_unit, .area = "dynamic", .stresses = "weights that change all the time",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_NICE, .percent = 200}),
-		    .steps = HOLD(1200)});
+		    .steps = HOLD(1200),
+		    .checks = PATIENT});
 
 CANNED(policy_of_each_unit, .area = "dynamic", .stresses = "classes that change all the time",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_POLICY, .percent = 200}),
-		    .steps = HOLD(1200)});
+		    .steps = HOLD(1200),
+		    .checks = PATIENT});
 
 /* ---- Interaction ---- */
 
@@ -444,4 +453,4 @@ CANNED(everything_at_once, .area = "stress",
 					 {.ops = KTSTR_OPS(OP_CGROUP_WEIGHT("b", 20),
 							   OP_MOVE("spin", "b"), OP_STOP("fork")),
 					  .hold_ms = 500}),
-		    .checks = {.limit = {[KTSTR_CHECK_STARVATION] = 3000}}});
+		    .checks = PATIENT});

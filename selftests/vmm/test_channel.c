@@ -650,7 +650,7 @@ TEST(any_single_damage_loses_exactly_what_it_hit)
 
 TEST(any_single_damage_of_frames_up_to_the_largest_loses_exactly_what_it_hit)
 {
-	run_plans(_metadata, 40503u, 12, KTSTR_FRAME_MAX_PAYLOAD);
+	run_plans(_metadata, 40503u, 6, KTSTR_FRAME_MAX_PAYLOAD);
 }
 
 TEST(encoder_reports_a_closed_port_and_a_broken_one)

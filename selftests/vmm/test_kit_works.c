@@ -174,16 +174,19 @@ static uint64_t least_units(const struct team *t)
 	return least;
 }
 
-/* Until each has done @units more than the one with the fewest has now. */
+/* Until each has done @units more than it has now. */
 static bool team__work(struct team *t, uint64_t units)
 {
-	uint64_t end_ns = kit__now_ns() + DEADLINE_NS, from = least_units(t);
+	uint64_t end_ns = kit__now_ns() + DEADLINE_NS, to[MAX_WORKERS];
 
-	while (least_units(t) < from + units) {
-		if (kit__now_ns() > end_ns)
-			return false;
-		nap();
-	}
+	for (uint32_t i = 0; i < t->nr; i++)
+		to[i] = t->shared->workers[i].units + units;
+	for (uint32_t i = 0; i < t->nr; i++)
+		while (t->shared->workers[i].units < to[i]) {
+			if (kit__now_ns() > end_ns)
+				return false;
+			nap();
+		}
 	return true;
 }
 
