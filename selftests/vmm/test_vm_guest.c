@@ -944,7 +944,7 @@ TEST(kernel_offset_is_what_kaslr_can_add_or_the_symbols_are_not_of_it)
 		struct vcpu_place place = {.entries = {cases[i].entries[0], cases[i].entries[1]}};
 		uint64_t offset = 0;
 
-		EXPECT_EQ(cases[i].ok, arch_x86_ops.kernel_offset(&place, symbols, &offset));
+		EXPECT_EQ(cases[i].ok, arch__this->kernel_offset(&place, symbols, &offset));
 		EXPECT_EQ(cases[i].offset, offset);
 	}
 	symbols__destroy(symbols);
