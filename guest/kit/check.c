@@ -186,7 +186,6 @@ void check__measure(const struct scenario_state *s, uint32_t set, const struct s
 /* ---- Judging ---- */
 
 struct judge {
-	const struct scenario_state *state;
 	const struct ktstr_workers *spec;
 	const struct ktstr_checks *checks;
 	const char *workers;
@@ -339,8 +338,7 @@ static void judge_unmeasured(struct judge *j)
 static struct judge judge_of(const struct scenario_state *s, uint32_t set,
 			     struct ktstr_scenario_result *result)
 {
-	return (struct judge){.state = s,
-			      .spec = s->sets[set].spec,
+	return (struct judge){.spec = s->sets[set].spec,
 			      .checks = check__of(s, set),
 			      .workers = s->sets[set].name,
 			      .result = result};
@@ -350,10 +348,8 @@ void check__judge(const struct scenario_state *s, const struct set_measures *mea
 		  struct ktstr_scenario_result *result)
 {
 	/* The scenario's checks are for whichever sets have something to measure. */
-	struct judge all = {.state = s,
-			    .checks = &s->scenario->checks,
-			    .workers = "of all sets",
-			    .result = result};
+	struct judge all = {
+		.checks = &s->scenario->checks, .workers = "of all sets", .result = result};
 	bool any = false;
 
 	result->verdict = KTSTR_SCENARIO_PASSED;

@@ -31,6 +31,19 @@ FIXTURE_VARIANT(canned_fault)
 #define EXIT_ERROR_BPF KTSTR_SCX_EXIT_ERROR_BPF
 #define EXIT_ERROR_STALL KTSTR_SCX_EXIT_ERROR_STALL
 
+/* What the kernel says of it. */
+#define CAUSE_STARVATION NULL
+#define CAUSE_ISOLATION NULL
+#define CAUSE_FAIRNESS NULL
+#define CAUSE_WAKE_P99 NULL
+#define CAUSE_MIGRATIONS NULL
+#define CAUSE_IMBALANCE NULL
+#define CAUSE_LOCALITY NULL
+#define CAUSE_UNREG_BPF "told to exit"
+#define CAUSE_ERROR "not allowed for "
+#define CAUSE_ERROR_BPF "told to crash in "
+#define CAUSE_ERROR_STALL "runnable task stall ("
+
 #define CHECKS_STARVATION KTSTR_CHECK(STARVATION)
 #define CHECKS_ISOLATION KTSTR_CHECK(ISOLATION)
 #define CHECKS_FAIRNESS KTSTR_CHECK(FAIRNESS)
@@ -45,7 +58,7 @@ FIXTURE_VARIANT(canned_fault)
 
 #define FAULTY(id, topo, by, fault, comm)                                                        \
 	KTSTR_FIXTURE_VARIANT_ADD(canned_fault, id, .topology = topo,                            \
-				  .expect_sched_exit = EXIT_##by,                                \
+				  .expect_sched_exit = EXIT_##by, .expect_cause = CAUSE_##by,    \
 				  .scheduler_args = KTSTR_ARGS("--fault", fault, "--fault-comm", \
 							       comm, "--fault-on-signal")){      \
 		.canned = &ktstr_canned_##id,                                                    \

@@ -30,12 +30,14 @@ UNDER(scx_flatcg, "flatcg");
 
 FIXTURE_SETUP(under)
 {
-	char ops[64] = "";
+	char text[64] = "";
 
+	ASSERT_EQ(0, file__read("/sys/kernel/sched_ext/state", text, sizeof(text)));
+	ASSERT_STREQ(variant->ops ? "enabled" : "disabled", text);
 	if (!variant->ops)
 		return;
-	ASSERT_EQ(0, file__read("/sys/kernel/sched_ext/root/ops", ops, sizeof(ops)));
-	ASSERT_EQ(0, strncmp(variant->ops, ops, strlen(variant->ops)));
+	ASSERT_EQ(0, file__read("/sys/kernel/sched_ext/root/ops", text, sizeof(text)));
+	ASSERT_EQ(0, strncmp(variant->ops, text, strlen(variant->ops)));
 }
 
 FIXTURE_TEARDOWN(under)

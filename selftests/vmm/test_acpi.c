@@ -528,25 +528,35 @@ TEST(one_node_has_an_srat_alone)
 	destroy(&m);
 }
 
-/* 1 ms as it is built for users: of this a table that is written in quadratic time would need more.
+/* CPU time, the best of some: what else the machine does is no matter. Sanitizers take their part.
  */
-#define MOST_CPU_NS 100000000u
+#ifdef __SANITIZE_ADDRESS__
+#define MOST_CPU_NS 40000000u
+#else
+#define MOST_CPU_NS 4000000u
+#endif
 
-TEST(tables_of_the_largest_machines_take_little_cpu_time)
+TEST(tables_of_the_largest_machines_take_at_most_4_ms)
 {
 	for (size_t s = 0; s < NR_NUMA_SHAPES; s++) {
 		struct machine m = create_numa(_metadata, s);
-		struct timespec a, b;
-		uint64_t ns;
+		uint64_t best = UINT64_MAX;
 		size_t used;
 
 		m.spec.layout = &m.layout;
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
-		ASSERT_EQ(acpi__build(&m.spec, GPA, m.buf, ROOM, &used, NULL), 0);
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
-		ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec -
-		     (uint64_t)a.tv_nsec;
-		EXPECT_GE(MOST_CPU_NS, ns) TH_LOG("%s", numa_shapes[s].name);
+		for (int i = 0; i < 20; i++) {
+			struct timespec a, b;
+			uint64_t ns;
+
+			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+			ASSERT_EQ(acpi__build(&m.spec, GPA, m.buf, ROOM, &used, NULL), 0);
+			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+			ns = (uint64_t)(b.tv_sec - a.tv_sec) * 1000000000u + (uint64_t)b.tv_nsec -
+			     (uint64_t)a.tv_nsec;
+			if (ns < best)
+				best = ns;
+		}
+		EXPECT_LE(best, MOST_CPU_NS) TH_LOG("%s", numa_shapes[s].name);
 		destroy(&m);
 	}
 }

@@ -13,6 +13,7 @@
 
 #include "../../../initramfs/copy.h"
 #include "../../../initramfs/initramfs.h"
+#include "../../cmdline.h"
 #include "../../virtio/mmio.h"
 #include "../../vm.h"
 #include "arm64.h"
@@ -33,17 +34,6 @@ static int too_little_memory(const struct vm *vm, uint64_t need, struct ktstr_er
 
 	ktstr_error__hint(error, "give the VM more memory (--memory, .memory_mb)");
 	return err;
-}
-
-/* As the kernel's own parser finds it (cmdline_find_option_bool()). */
-static bool has_word(const char *cmdline, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *at = cmdline; (at = strstr(at, word)); at += n)
-		if ((at == cmdline || at[-1] == ' ') && (!at[n] || at[n] == ' '))
-			return true;
-	return false;
 }
 
 /* The tree's place: aligned to its largest size, it crosses no such boundary. */
@@ -79,7 +69,7 @@ int arm64_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	arm64->page_kib = image.page_kib;
 	arm64_image__close(&image);
 	vm->kaslr =
-		has_word(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_GUEST;
+		cmdline__has(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_GUEST;
 	free(arm64->cmdline);
 	arm64->cmdline = strdup(payload->cmdline);
 	if (!err && !arm64->cmdline)

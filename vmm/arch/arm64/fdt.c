@@ -217,6 +217,20 @@ static void put_cpu(struct out *o, uint32_t index, const struct ktstr_caches *ca
 	end(o);
 }
 
+static void put_shared_cache(struct out *o, uint32_t level, uint32_t index, uint32_t kb,
+			     uint32_t ways, uint32_t phandle, uint32_t next)
+{
+	begin(o, "l%u-cache%u", level, index);
+	put_text(o, "compatible", "cache");
+	put_u32(o, "cache-level", level);
+	put_flag(o, "cache-unified");
+	put_cache(o, "", kb, ways);
+	if (next)
+		put_u32(o, "next-level-cache", next);
+	put_u32(o, "phandle", phandle);
+	end(o);
+}
+
 /* One L2 a core, one L3 an LLC (Devicetree Specification v0.4 §3.9). */
 static void put_shared_caches(struct out *o, const struct ktstr_caches *caches)
 {
@@ -225,23 +239,11 @@ static void put_shared_caches(struct out *o, const struct ktstr_caches *caches)
 	for (uint32_t i = 0; i < l->nr_cpus; i += l->topology.threads_per_core) {
 		const struct layout_cpu *cpu = &l->cpus[i];
 
-		begin(o, "l2-cache%u", cpu->core);
-		put_text(o, "compatible", "cache");
-		put_u32(o, "cache-level", 2);
-		put_flag(o, "cache-unified");
-		put_cache(o, "", caches->l2_kb, L2_WAYS);
-		put_u32(o, "next-level-cache", PHANDLE_L3 + cpu->llc);
-		put_u32(o, "phandle", PHANDLE_L2 + cpu->core);
-		end(o);
-		if (i && l->cpus[i - 1].llc == cpu->llc)
-			continue;
-		begin(o, "l3-cache%u", cpu->llc);
-		put_text(o, "compatible", "cache");
-		put_u32(o, "cache-level", 3);
-		put_flag(o, "cache-unified");
-		put_cache(o, "", caches->l3_kb, L3_WAYS);
-		put_u32(o, "phandle", PHANDLE_L3 + cpu->llc);
-		end(o);
+		put_shared_cache(o, 2, cpu->core, caches->l2_kb, L2_WAYS, PHANDLE_L2 + cpu->core,
+				 PHANDLE_L3 + cpu->llc);
+		if (!i || l->cpus[i - 1].llc != cpu->llc)
+			put_shared_cache(o, 3, cpu->llc, caches->l3_kb, L3_WAYS,
+					 PHANDLE_L3 + cpu->llc, 0);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../../../initramfs/initramfs.h"
+#include "../../cmdline.h"
 #include "../../vm.h"
 #include "unpack.h"
 #include "x86.h"
@@ -158,17 +159,6 @@ static int load_bzimage(struct vm *vm, const struct arch_payload *payload, uint6
 	vm->kernel_end = init_end;
 	hdr->code32_start = (uint32_t)gpa;
 	return 0;
-}
-
-/* As the kernel's own parser finds it (cmdline_find_option_bool()). */
-static bool has_word(const char *cmdline, const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *at = cmdline; (at = strstr(at, word)); at += n)
-		if ((at == cmdline || at[-1] == ' ') && (!at[n] || at[n] == ' '))
-			return true;
-	return false;
 }
 
 /*
@@ -348,7 +338,7 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	    pread(payload->kernel_fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic))
 		return not_a_kernel(payload, "is not a kernel image", error);
 	vm->kaslr =
-		has_word(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_UNKNOWN;
+		cmdline__has(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_UNKNOWN;
 	if (!memcmp(magic, ELFMAG, SELFMAG)) {
 		err = load_elf(vm, payload, &hdr, error);
 		if (!err && !vm->kaslr)
