@@ -68,14 +68,24 @@ printf '%s\n' 'moment() { while :; do read -r before rest </proc/uptime
 	echo "$1 $reads $after"; }' \
 	'for at in 0 1 2 3; do dd if=/dev/vda of=/dev/null bs=4k skip=${at}k iflag=direct 2>/dev/null &
 	pids="$pids $!"' 'dd if=/dev/vdb of=/dev/null bs=16k skip=${at}k iflag=direct 2>/dev/null & pids="$pids $!"; done' \
-	'sleep 4; moment vda; moment vdb; sleep 12; moment vda; moment vdb' \
+	'for part in 0 1 2 3; do sleep 5; moment vda; moment vdb; done' \
 	'kill $pids' >script
 truncate -s 64M slow slower
 ktstr run --disk slow,iops=20 --disk slower,bps=327680 -- sh script
+# Too many are too many in the mean; too few are the throttle's fault only if there are too few in each
+# part, also in one in which the host had time for the guest.
 rate_is() { # rate_is DISK N: reads a second, to 2 %
-	awk -v disk="$1" -v rate="$2" '$1 == disk && !n++ { from = $2; begin = $3 }
-		$1 == disk { r = $3 > begin ? ($2 - from) / ($3 - begin) : 0 }
-		END { print "# " disk ": " r " a second"; exit !(r > rate * 0.98 && r < rate * 1.02) }' out
+	awk -v disk="$1" -v rate="$2" '$1 == disk && n++ {
+			mean = ($2 - first) / ($3 - begin)
+			part = ($2 - reads) / ($3 - at)
+			best = part > best ? part : best
+		}
+		$1 == disk { reads = $2; at = $3 }
+		$1 == disk && n == 1 { first = $2; begin = $3 }
+		END {
+			print "# " disk ": " mean " a second, " best " in the best part"
+			exit !(n == 4 && best > rate * 0.98 && mean < rate * 1.02)
+		}' out
 }
 ok operations_are_throttled_to_2_percent rate_is vda 20
 ok bytes_are_throttled_to_2_percent rate_is vdb 20

@@ -28,9 +28,9 @@ ln -s loop tree/loop
 chmod 755 tree/size-1
 chmod 4711 tree/size-3
 chmod 1777 tree/empty
-mkdir tree/many
-for i in $(seq 2000); do
-	echo "$i" >"tree/many/$i"
+mkdir tree/many # a directory of several blocks
+for i in $(seq 300); do
+	echo "$i" >"tree/many/$i-of-the-many-names-of-a-directory"
 done
 
 # Each path with kind, mode, size, target and content.

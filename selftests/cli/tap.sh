@@ -30,9 +30,14 @@ ok() {
 	fi
 }
 
-# ktstr ARGS...: what came back is in $status, $tmp/out and $tmp/err.
+# ktstr ARGS...: what came back is in $status, $tmp/out and $tmp/err. A machine that hangs says where
+# after 10 minutes rather than after the hour that is the default.
 ktstr() {
 	status=0
+	if [ "$1" = run ]; then
+		shift
+		set -- run --timeout 600 "$@"
+	fi
 	"$KTSTR" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
 }
 
