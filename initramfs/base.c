@@ -88,7 +88,9 @@ static bool key_add_form(const struct initramfs_spec *spec, struct cache_key *ke
 		snprintf(text, sizeof(text), "stage1 %08lx",
 			 crc32(0, stage1_start, (unsigned int)stage1_size));
 	else
-		snprintf(text, sizeof(text), "disk from %llu", (unsigned long long)spec->disk_from);
+		snprintf(text, sizeof(text), "disk from %llu%s",
+			 (unsigned long long)spec->disk_from,
+			 spec->init_is_static ? ", static" : "");
 	return key_add(key, text);
 }
 
@@ -337,7 +339,9 @@ static int fill(struct build *build, struct ktstr_error *error)
 		return fill_stage1(build, error);
 	err = add_skeleton(&build->tree, error);
 	if (!err)
-		err = add_program(build, build->spec->init, "/init", CLOSURE_INIT, error);
+		err = add_program(build, build->spec->init, "/init",
+				  build->spec->init_is_static ? CLOSURE_FOUND : CLOSURE_INIT,
+				  error);
 	if (!err)
 		err = add_program(build, build->spec->scheduler, "/scheduler", CLOSURE_FILE, error);
 	if (!err)

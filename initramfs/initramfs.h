@@ -16,6 +16,7 @@
 
 struct initramfs_spec {
 	const char *init;      /* host path of the ELF that becomes /init; NULL: none */
+	bool init_is_static;   /* it is taken as it is, also when it is of another machine */
 	const char *scheduler; /* host path of what becomes /scheduler; NULL: none */
 	const struct ktstr_file *files;
 	size_t nr_files;

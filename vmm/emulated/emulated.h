@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* `ktstr emulated-host ARGS...`: argv[0] is "emulated-host". Returns the exit status. */
@@ -35,16 +36,39 @@ int emulated_host__enter(char **args, bool allowed, int *status, struct ktstr_er
 struct emulated_options {
 	const char *writable[EMULATED_MAX_WRITABLE]; /* absolute, existing directories */
 	size_t nr_writable;
+	/*
+	 * A system of its own instead of this host's files, with a kernel in usr/lib/modules; what
+	 * is writable has a directory there. Of the architecture of @agent. NULL: this host's.
+	 */
+	const char *root;
+	const char *agent; /* with @root: a static program that runs the agent; NULL: this one */
 };
+
+/* ---- machine.c: what is different from one architecture to the other ---- */
+
+struct emulated_machine {
+	uint16_t elf_machine; /* EM_* of its programs */
+	const char *qemu;
+	const char *const *arguments; /* machine and CPU; NULL-terminated */
+	unsigned int memory_mb;
+	const char *console;	    /* of the outer kernel */
+	const char *cmdline;	    /* more of it */
+	const char *const *modules; /* NULL-terminated */
+	bool one_cpu;		    /* all threads of QEMU have to stay on one CPU */
+};
+
+/* NULL: there is none. */
+const struct emulated_machine *emulated_machine__of(uint16_t elf_machine);
 
 /* ---- image.c ---- */
 
 struct emulated_image {
+	const struct emulated_machine *machine;
 	char kernel[4096]; /* vmlinux or vmlinuz */
 	int initrd;	   /* memfd */
 };
 
-/* Finds the kernel and packs PID 1 (this program), its libraries, the modules and the options. */
+/* Finds the kernel and packs PID 1, its libraries, the modules and the options. */
 int emulated_image__create(const struct emulated_options *options, struct emulated_image *image,
 			   struct ktstr_error *error);
 void emulated_image__close(struct emulated_image *image);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What an emulated KVM host boots from: a kernel beside the program, of the cache, or this machine's
- * own, and an initramfs with this program as PID 1, the libraries it has loaded now, and the modules for 9p,
- * the scratch disk and KVM.
+ * What an emulated KVM host boots from: a kernel beside the program, of the cache, or this
+ * machine's own, and an initramfs with this program as PID 1, the libraries it has loaded now, and
+ * the modules for 9p, the scratch disk and KVM. Or, of a system in a directory: its kernel, and a
+ * static program.
  */
 #include "emulated.h"
 
+#include <dirent.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,8 +35,60 @@ static void __attribute__((constructor(101))) emulated_image__dispatch(void)
 		emulated_agent__run();
 }
 
-static const char *const wanted_modules[] = {"9pnet_virtio", "9p",	"virtio_blk", "btrfs",
-					     "overlay",	     "kvm-amd", NULL};
+/* The machine that runs the programs of @agent. NULL: @error says why. */
+static const struct emulated_machine *machine_of(const char *agent, struct ktstr_error *error)
+{
+	const struct emulated_machine *machine;
+	Elf64_Ehdr header = {0};
+	int fd = open(agent, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, &header, sizeof(header));
+
+	if (n < 0) {
+		ktstr_error__set(error, errno, "open", agent, NULL);
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	close(fd);
+	machine = n == sizeof(header) && !memcmp(header.e_ident, ELFMAG, SELFMAG) &&
+				  header.e_ident[EI_CLASS] == ELFCLASS64
+			  ? emulated_machine__of(header.e_machine)
+			  : NULL;
+	if (!machine)
+		ktstr_error__set(error, ENOEXEC, "emulate a host for", agent,
+				 "not a program of x86-64 or arm64");
+	return machine;
+}
+
+/* In the directory of a system: modules and image of its newest kernel. */
+static int find_kernel_of_root(const char *root, char *modules, char *kernel,
+			       struct ktstr_error *error)
+{
+	struct dirent **releases = NULL;
+	int nr;
+
+	snprintf(modules, PATH_MAX, "%s/usr/lib/modules", root);
+	nr = scandir(modules, &releases, NULL, versionsort);
+	kernel[0] = '\0';
+	for (int i = nr; i-- > 0; free(releases[i])) {
+		if (*kernel || releases[i]->d_name[0] == '.')
+			continue;
+		if ((size_t)snprintf(kernel, PATH_MAX, "%s/%s/vmlinuz", modules,
+				     releases[i]->d_name) >= PATH_MAX ||
+		    access(kernel, R_OK))
+			kernel[0] = '\0';
+	}
+	free(releases);
+	if (*kernel) {
+		strcpy(modules, kernel);
+		*strrchr(modules, '/') = '\0';
+		return 0;
+	}
+	ktstr_error__set(error, ENOENT, "open", modules,
+			 "no kernel (RELEASE/vmlinuz) for the emulated KVM host");
+	ktstr_error__hint(error, "scripts/kernel fetches one; copy its files there");
+	return -ENOENT;
+}
 
 /* The modules directory of a kernel that can be the outer one, and its image. */
 static int find_kernel(char *modules, char *kernel, struct ktstr_error *error)
@@ -105,17 +161,23 @@ int emulated_image__create(const struct emulated_options *options, struct emulat
 	char modules[PATH_MAX], self[PATH_MAX], cache[PATH_MAX];
 	struct initramfs_image base = {0};
 	struct initramfs_spec spec = {
-		.init = self, .modules_dir = modules, .modules = wanted_modules};
+		.init = self, .init_is_static = options->agent, .modules_dir = modules};
+	const char *agent = options->agent ? options->agent : "/proc/self/exe";
 	void *archive = NULL;
 	size_t length = 0;
 	int err;
 
 	*image = (struct emulated_image){.initrd = -1};
-	err = find_kernel(modules, image->kernel, error);
+	if (!realpath(agent, self))
+		return ktstr_error__set(error, errno, "open", agent, NULL);
+	image->machine = machine_of(self, error);
+	if (!image->machine)
+		return -ENOEXEC;
+	err = options->root ? find_kernel_of_root(options->root, modules, image->kernel, error)
+			    : find_kernel(modules, image->kernel, error);
 	if (err)
 		return err;
-	if (!realpath("/proc/self/exe", self))
-		return ktstr_error__set(error, errno, "readlink", "/proc/self/exe", NULL);
+	spec.modules = image->machine->modules;
 	spec.kernel_release = strrchr(modules, '/') + 1;
 	if (!cache__dir("initramfs", cache, sizeof(cache)))
 		spec.cache_dir = cache;

@@ -4,6 +4,7 @@
  * a test suite is sharded. Clients find running hosts by a Unix socket in a directory of the user;
  * the kernel's queue of that socket is the queue of the pool.
  */
+#include "../files.h"
 #include "emulated.h"
 #include "wire.h"
 
@@ -34,14 +35,15 @@ struct options {
 	unsigned int hosts; /* 0: not given */
 	char **command;
 	char paths[EMULATED_MAX_WRITABLE][PATH_MAX];
+	char root[PATH_MAX], agent[PATH_MAX];
 };
 
 static void usage(FILE *out)
 {
-	fputs("usage: ktstr emulated-host [-w DIR]... [--] CMD ARGS...\n"
-	      "       ktstr emulated-host start [-n N] [-w DIR]...\n"
-	      "       ktstr emulated-host run [-w DIR]... [--] CMD ARGS...\n"
-	      "       ktstr emulated-host pool [-n N] [-w DIR]... -- CMD ARGS...\n"
+	fputs("usage: ktstr emulated-host [-w DIR]... [-r DIR -a FILE] [--] CMD ARGS...\n"
+	      "       ktstr emulated-host start [-n N] [-w DIR]... [-r DIR -a FILE]\n"
+	      "       ktstr emulated-host run [-w DIR]... [-r DIR -a FILE] [--] CMD ARGS...\n"
+	      "       ktstr emulated-host pool [-n N] [-w DIR]... [-r DIR -a FILE] -- CMD ARGS...\n"
 	      "       ktstr emulated-host status | stop\n"
 	      "\n"
 	      "An emulated KVM host is QEMU without KVM, with a /dev/kvm that runs kernels "
@@ -58,6 +60,10 @@ static void usage(FILE *out)
 	      "that\n"
 	      "          holds the working directory, or the working directory itself\n"
 	      "  -n N    number of hosts\n"
+	      "  -r DIR  the system inside is the one in DIR, of arm64 or x86-64, with its kernel "
+	      "in\n"
+	      "          DIR/usr/lib/modules; DIR gets empty directories for what is writable\n"
+	      "  -a FILE with -r: FILE, static and of that architecture, runs commands inside\n"
 	      "\n"
 	      "/tmp and /run show this host's files; what is written there stays inside. The exit\n"
 	      "status is that of CMD, or 125 when the emulated host failed.\n",
@@ -135,7 +141,53 @@ static int add_work_tree(struct options *options)
 	return strcmp(cwd, "/") ? add_writable(options, cwd) : 0;
 }
 
-/* Reads "-w DIR -n N --"; the rest is the command. 0 or an exit status. */
+/* A directory or file for -r and -a. 0 or an exit status. */
+static int set_path(const char *option, const char *path, mode_t type, char out[PATH_MAX])
+{
+	struct stat st;
+
+	if (!realpath(path, out) || stat(out, &st) ||
+	    ((st.st_mode & S_IFMT) != type && (errno = type == S_IFDIR ? ENOTDIR : EINVAL))) {
+		fprintf(stderr, "ktstr: emulated-host: %s %s: %s\n", option, path, strerror(errno));
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+/* In a system of its own there has to be a place for each of the writable directories. */
+static int make_places(const struct emulated_options *emulated)
+{
+	for (size_t i = 0; i < emulated->nr_writable; i++) {
+		char place[2 * PATH_MAX];
+
+		snprintf(place, sizeof(place), "%s%s", emulated->root, emulated->writable[i]);
+		if (files__make_parents(place) || (mkdir(place, 0755) && errno != EEXIST)) {
+			fprintf(stderr, "ktstr: emulated-host: %s: %s\n", place, strerror(errno));
+			return EXIT_USAGE;
+		}
+	}
+	return 0;
+}
+
+/* What belongs together. 0 or an exit status. */
+static int finish_options(struct options *options)
+{
+	struct emulated_options *emulated = &options->emulated;
+
+	if (add_work_tree(options))
+		return EXIT_USAGE;
+	if (!*options->root != !*options->agent) {
+		fprintf(stderr, "ktstr: emulated-host: -r DIR and -a FILE need each other\n");
+		return EXIT_USAGE;
+	}
+	if (!*options->root)
+		return 0;
+	emulated->root = options->root;
+	emulated->agent = options->agent;
+	return make_places(emulated);
+}
+
+/* Reads "-w DIR -n N -r DIR -a FILE --"; the rest is the command. 0 or an exit status. */
 static int parse_options(struct options *options, int argc, char **argv, bool with_count)
 {
 	int i = 0;
@@ -148,8 +200,8 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 			i++;
 			break;
 		}
-		if ((strcmp(argv[i], "-w") && strcmp(argv[i], "-n")) || i + 1 == argc ||
-		    (!with_count && argv[i][1] == 'n')) {
+		if (strlen(argv[i]) != 2 || !strchr(with_count ? "wnra" : "wra", argv[i][1]) ||
+		    i + 1 == argc) {
 			fprintf(stderr,
 				"ktstr: emulated-host: %s: unknown option, or its value is "
 				"missing; see ktstr emulated-host --help\n",
@@ -162,6 +214,15 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 				return EXIT_USAGE;
 			continue;
 		}
+		if (argv[i - 1][1] == 'r' || argv[i - 1][1] == 'a') {
+			bool root = argv[i - 1][1] == 'r';
+			int status = set_path(argv[i - 1], argv[i], root ? S_IFDIR : S_IFREG,
+					      root ? options->root : options->agent);
+
+			if (status)
+				return status;
+			continue;
+		}
 		n = strtol(argv[i], &end, 10);
 		if (*end || n < 1 || n > (long)MAX_HOSTS) {
 			fprintf(stderr, "ktstr: emulated-host: -n %s: not a number from 1 to %u\n",
@@ -171,7 +232,7 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 		options->hosts = (unsigned int)n;
 	}
 	options->command = argv + i;
-	return add_work_tree(options) ? EXIT_USAGE : 0;
+	return finish_options(options);
 }
 
 /* ---- directories ---- */

@@ -33,7 +33,6 @@
 
 #define SCRATCH_TEMPLATE "scratch-v1.btrfs"
 #define SCRATCH_SIZE ((off_t)32 << 30)
-#define MEMORY_MB 6144
 #define EVIDENCE_BYTES 3000
 #define MAX_ARGS 128
 #define MAX_HOSTS_OF_CPU 64 /* that are told apart, for their even spread */
@@ -208,7 +207,10 @@ struct passed_fds {
 static void build_args(struct args *args, const struct emulated_image *image,
 		       const struct emulated_options *options, const struct passed_fds *fds)
 {
-	args__add(args, "qemu-system-x86_64");
+	char root[2 * PATH_MAX];
+	const struct emulated_machine *machine = image->machine;
+
+	args__add(args, "%s", machine->qemu);
 	args__add(args, "-name");
 	args__add(args, "ktstr-emulated-host");
 	args__add(args, "-nodefaults");
@@ -216,31 +218,24 @@ static void build_args(struct args *args, const struct emulated_image *image,
 	args__add(args, "-display");
 	args__add(args, "none");
 	args__add(args, "-no-reboot");
-	args__add(args, "-machine");
-	args__add(args, "pc");
-	/*
-	 * One CPU: with two, kernels inside panic sooner or later. With xsave, kernels since 6.18
-	 * die in fpu__init_system_xstate().
-	 */
+	for (size_t i = 0; machine->arguments[i]; i++)
+		args__add(args, "%s", machine->arguments[i]);
 	args__add(args, "-accel");
 	args__add(args, "tcg,thread=multi");
 	args__add(args, "-smp");
 	args__add(args, "1");
-	args__add(args, "-cpu");
-	args__add(args, "EPYC,+svm,+npt,-xsave,-avx,-avx2,-f16c,-fma"
-			/* what TCG lacks and would warn of */
-			",-xsavec,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,"
-			"-topoext,-nrip-save");
 	args__add(args, "-m");
-	args__add(args, "%dM", MEMORY_MB);
+	args__add(args, "%uM", machine->memory_mb);
 	args__add(args, "-kernel");
 	args__add(args, "%s", image->kernel);
 	args__add(args, "-initrd");
 	args__add(args, "/proc/self/fd/%d", fds->initrd);
 	args__add(args, "-append");
 	/* This kernel is the tool, not what is tested: what only costs time is off. */
-	args__add(args, "console=ttyS0 quiet panic=-1 oops=panic nokaslr mitigations=off audit=0 "
-			"random.trust_cpu=on rdinit=/init " EMULATED_INIT_ENV "=1");
+	args__add(args,
+		  "console=%s quiet panic=-1 oops=panic mitigations=off audit=0 rdinit=/init "
+		  "%s " EMULATED_INIT_ENV "=1",
+		  machine->console, machine->cmdline);
 	args__add(args, "-chardev");
 	args__add(args, "file,id=console,path=/proc/self/fd/%d,append=on", fds->console);
 	args__add(args, "-serial");
@@ -259,7 +254,9 @@ static void build_args(struct args *args, const struct emulated_image *image,
 	args__add(args, "-device");
 	args__add(args, "virtio-blk-pci,drive=scratch,serial=scratch");
 	args__add(args, "-fsdev");
-	args__add(args, "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap");
+	double_commas(options->root ? options->root : "/", root, sizeof(root));
+	args__add(args, "local,id=root,path=%s,security_model=none,readonly=on,multidevs=remap",
+		  root);
 	args__add(args, "-device");
 	args__add(args, "virtio-9p-pci,fsdev=root,mount_tag=root");
 	for (size_t i = 0; i < options->nr_writable; i++) {
@@ -326,8 +323,7 @@ static void stay_on_cpu(int cpu)
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	if (cpu >= 0)
-		CPU_SET((size_t)cpu, &set);
+	CPU_SET((size_t)cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		dprintf(2, "cannot stay on one CPU: %s\n", strerror(errno));
 }
@@ -349,7 +345,8 @@ exec_qemu(struct args *args, const struct passed_fds *fds, int cpu, int log, pid
 	dup2(log, 2);
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
 		fcntl(keep[i], F_SETFD, 0);
-	stay_on_cpu(cpu);
+	if (cpu >= 0)
+		stay_on_cpu(cpu);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(args->arg[0], args->arg);
@@ -363,7 +360,7 @@ int emulated_qemu__start(const struct emulated_image *image, const struct emulat
 {
 	struct passed_fds fds = {
 		.ctl = -1, .scratch = -1, .initrd = image->initrd, .cpu_claim = -1};
-	int pair[2] = {-1, -1}, cpu, err = 0;
+	int pair[2] = {-1, -1}, cpu = -1, err = 0;
 	struct args args = {0};
 	pid_t owner = getpid();
 
@@ -386,17 +383,18 @@ int emulated_qemu__start(const struct emulated_image *image, const struct emulat
 	}
 	build_args(&args, image, options, &fds);
 	if (args.failed) {
-		err = ktstr_error__set(error, ENOMEM, "start", "qemu-system-x86_64", NULL);
+		err = ktstr_error__set(error, ENOMEM, "start", image->machine->qemu, NULL);
 		goto fail;
 	}
-	fds.cpu_claim = claim_cpu(&cpu);
+	if (image->machine->one_cpu)
+		fds.cpu_claim = claim_cpu(&cpu);
 	qemu->pid = fork();
 	if (!qemu->pid)
 		exec_qemu(&args, &fds, cpu, qemu->log, owner);
 	if (qemu->pid > 0)
 		qemu->pidfd = (int)syscall(SYS_pidfd_open, qemu->pid, 0);
 	if (qemu->pid < 0 || qemu->pidfd < 0)
-		err = ktstr_error__set(error, errno, "fork", "qemu-system-x86_64", NULL);
+		err = ktstr_error__set(error, errno, "fork", image->machine->qemu, NULL);
 fail:
 	args__free(&args);
 	if (fds.ctl >= 0)
