@@ -399,17 +399,17 @@ void ktstr_vm__destroy(struct ktstr_vm *vm);
 
 enum ktstr_kvm_kind {
 	KTSTR_KVM_NATIVE,   /* runs kernels */
-	KTSTR_KVM_EMULATED, /* interprets ring 0 or fails in it: cannot run a kernel */
+	KTSTR_KVM_EMULATED, /* interprets kernels' code or fails in it: cannot run a kernel */
 	KTSTR_KVM_ABSENT,   /* no /dev/kvm, or no rights on it */
 };
 
 struct ktstr_probe {
 	enum ktstr_kvm_kind kind;
-	double minsn_per_s; /* millions of ring-0 instructions a second; 0 when absent */
+	double minsn_per_s; /* millions of a kernel's instructions a second; 0: none was run */
 	char detail[160];   /* one line: why */
 };
 
-/* Decides by running a short ring-0 loop on /dev/kvm. Takes some ms. Never fails. */
+/* Decides by running a short loop as a kernel on /dev/kvm. Takes some ms. Never fails. */
 void ktstr_probe__run(struct ktstr_probe *probe);
 
 #endif /* KTSTR_VM_H */

@@ -13,6 +13,7 @@
 struct gmem;
 struct initramfs_image;
 struct layout;
+struct probe_guest;
 struct symbols;
 struct vm;
 struct vcpu;
@@ -58,6 +59,8 @@ struct arch_ops {
 	uint32_t serial_gsi[2];
 	uint64_t virtio_base;	   /* room for VM_MAX_VIRTIO pages */
 	const uint8_t *virtio_gsi; /* [VM_MAX_VIRTIO] */
+	/* By which a KVM is tried (probe_guest.h) */
+	const struct probe_guest *probe_guest;
 	/* For KVM_CREATE_VM */
 	unsigned long (*vm_type)(int kvm_fd);
 	/* Where RAM of @bytes lies, as gmem__layout(). */

@@ -278,6 +278,7 @@ static const struct arch_ops arch_arm64_ops = {
 	.serial_gsi = {ARM64_COM1_SPI, ARM64_COM2_SPI},
 	.virtio_base = ARM64_VIRTIO_GPA,
 	.virtio_gsi = virtio_spi,
+	.probe_guest = &arm64_probe_guest,
 	.vm_type = arm64__vm_type,
 	.layout_memory = arm64__layout_memory,
 	.number_cpus = arm64__number_cpus,

@@ -53,6 +53,9 @@ struct arm64_vm {
 /* Registers by KVM_GET_ONE_REG; false: errno. */
 bool arm64__get_reg(const struct vcpu *vcpu, uint64_t id, uint64_t *value);
 
+/* probe_guest.c */
+extern const struct probe_guest arm64_probe_guest;
+
 /* gic.c */
 int arm64_gic__create(struct vm *vm, struct ktstr_error *error);
 int arm64_gic__connect(struct vm *vm, uint32_t gsi, int eventfd, struct ktstr_error *error);

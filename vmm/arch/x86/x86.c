@@ -177,6 +177,7 @@ static const struct arch_ops arch_x86_ops = {
 	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
 	.virtio_base = X86_VIRTIO_GPA,
 	.virtio_gsi = virtio_gsi,
+	.probe_guest = &x86_probe_guest,
 	.vm_type = x86__vm_type,
 	.layout_memory = gmem__layout,
 	.create = x86__create,

@@ -75,6 +75,9 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 int x86_boot__load_initramfs(struct vm *vm, const struct arch_payload *payload,
 			     struct ktstr_error *error);
 
+/* probe_guest.c */
+extern const struct probe_guest x86_probe_guest;
+
 /* platform.c: i8042 reset, ACPI registers. */
 int x86_platform__create(struct vm *vm, struct ktstr_error *error);
 
