@@ -34,6 +34,9 @@ ifdef cross
   sysroot_libs := $(foreach d,$(sysroot)/usr/lib/$(cross) $(sysroot)/lib/$(cross),-L$d -Wl,-rpath-link,$d)
   export PKG_CONFIG_LIBDIR := $(sysroot)/usr/lib/$(cross)/pkgconfig:$(sysroot)/usr/share/pkgconfig
 endif
+ifdef cross
+  sched_ext_cross = CROSS_COMPILE=$(cross)- SYSROOT=$(sysroot)
+endif
 CC ?= gcc
 PKG_CONFIG ?= pkg-config
 SHELL := /bin/bash
@@ -235,7 +238,7 @@ check-debug:
 	+@$(MAKE) --no-print-directory DEBUG=1 O=$(out)/debug unit
 
 sched_ext: $(out)/libktstr.a
-	+@$(MAKE) --no-print-directory -C selftests O=$(out) KSRC=$(KSRC)
+	+@$(MAKE) --no-print-directory -C selftests O=$(out) KSRC=$(KSRC) $(sched_ext_cross)
 
 # Of the kernel's own suite and schedulers a few, here and in check; all in check-long.
 do-run_tests: all sched_ext
