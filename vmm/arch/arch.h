@@ -47,6 +47,11 @@ struct vcpu_place {
 
 /* All return 0 or -errno with @error filled, unless said otherwise. */
 struct arch_ops {
+	/* Its kernels: e_machine, the image's place in a build tree, and what can be booted, in the
+	 * words of a hint: "a bzImage, a vmlinux". */
+	uint16_t elf_machine;
+	const char *tree_image;
+	const char *kernel_forms;
 	/* Kernel options that make COM1 its console; in use from its first line on. */
 	const char *console_cmdline;
 	/* Kernel options that this host needs, behind a space; "": none. */

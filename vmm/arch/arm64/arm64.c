@@ -2,6 +2,7 @@
 /* The arm64 machine behind struct arch_ops: vCPUs, what a stopped one is doing, address map. */
 #include "arm64.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "../../vcpu.h"
 #include "../../vm.h"
 #include "fdt.h"
+#include "image.h"
 
 #define CORE_REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
@@ -29,12 +31,6 @@
 #define CLIDR_LOC (UINT64_C(7) << 24)
 #define CLIDR_LOC_OURS (UINT64_C(3) << 24)
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
-
-/* ID_AA64MMFR0_EL1 (Arm ARM): translation granules; 4 and 64 KiB are there unless 0xf, 16 unless 0.
- */
-#define TGRAN4_SHIFT 28
-#define TGRAN64_SHIFT 24
-#define TGRAN16_SHIFT 20
 
 #define PSTATE_MODE 0xfu /* EL0t: 0 */
 
@@ -130,25 +126,24 @@ static int arm64__finish(struct vm *vm, struct ktstr_error *error)
 
 static int check_page_size(const struct vm *vm, const struct vcpu *vcpu, struct ktstr_error *error)
 {
+	static const uint32_t sizes[] = {4, 16, 64};
 	const struct arm64_vm *arm64 = vm->arch_data;
+	char have[32] = "";
 	uint64_t mmfr0;
-	bool have = true;
-	int err;
+	int err, n = 0;
 
 	if (!arm64__get_reg(vcpu, ID_AA64MMFR0_EL1, &mmfr0))
 		return failed(vcpu, errno, "KVM_GET_ONE_REG", error);
-	if (arm64->page_kib == 4)
-		have = (mmfr0 >> TGRAN4_SHIFT & 0xf) != 0xf;
-	else if (arm64->page_kib == 16)
-		have = (mmfr0 >> TGRAN16_SHIFT & 0xf) != 0;
-	else if (arm64->page_kib == 64)
-		have = (mmfr0 >> TGRAN64_SHIFT & 0xf) != 0xf;
-	if (have)
+	if (arm64_image__has_pages(mmfr0, arm64->page_kib))
 		return 0;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		if (arm64_image__has_pages(mmfr0, sizes[i]))
+			n += snprintf(have + n, sizeof(have) - (size_t)n, "%s%u", n ? " or " : "",
+				      sizes[i]);
 	err = ktstr_error__set(error, ENOEXEC, "load kernel", vm->kernel.image,
 			       "has pages of %u KiB, which this host's CPUs do not have",
 			       arm64->page_kib);
-	ktstr_error__hint(error, "give a kernel with pages of 4 KiB");
+	ktstr_error__hint(error, "give a kernel with pages of %s KiB", have);
 	return err;
 }
 
@@ -270,6 +265,9 @@ static const uint8_t virtio_spi[VM_MAX_VIRTIO] = {
 _Static_assert(2 + VM_MAX_VIRTIO <= ARM64_MAX_IRQS, "room for all");
 
 static const struct arch_ops arch_arm64_ops = {
+	.elf_machine = EM_AARCH64,
+	.tree_image = "arch/arm64/boot/Image",
+	.kernel_forms = "an Image, plain, gzipped or as EFI zboot, a vmlinux",
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = arm64__host_cmdline,
 	.host_disturbed = arm64__host_disturbed,

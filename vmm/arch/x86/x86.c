@@ -3,6 +3,7 @@
 #include "x86.h"
 
 #include <cpuid.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,9 @@ static unsigned long x86__vm_type(int kvm_fd)
 }
 
 static const struct arch_ops arch_x86_ops = {
+	.elf_machine = EM_X86_64,
+	.tree_image = "arch/x86/boot/bzImage",
+	.kernel_forms = "a bzImage, a vmlinux",
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = x86__host_cmdline,
 	.host_disturbed = x86__host_disturbed,
