@@ -136,6 +136,7 @@ TEST_F(image, impossible_headers_are_refused)
 	EXPECT_EQ(-EBADMSG, open_bytes(self, self->packed, 64 + self->packed_length));
 	put_zboot(self, 64, (uint32_t)self->packed_length - 9);
 	EXPECT_EQ(-EBADMSG, open_bytes(self, self->packed, 64 + self->packed_length));
+	EXPECT_STREQ("is damaged or cut off", self->error.reason);
 }
 
 /* ---- vmlinux ---- */

@@ -82,6 +82,8 @@ static int unpack(struct arm64_image *image, size_t start, size_t length, const 
 					out.library);
 	if (err == -ENOTSUP)
 		return refuse(path, ENOEXEC, "is packed in a way that is not known here", error);
+	if (err == -EBADMSG || err == -EFBIG)
+		return refuse(path, -err, "is damaged or cut off", error);
 	if (err)
 		return ktstr_error__set(error, -err, "unpack kernel", path, NULL);
 	free(image->data);
