@@ -99,6 +99,12 @@ refuses two_distances_of_two_nodes 'run: 1,0=18: distance: .*17; .*both ways' \
 refuses cache_of_no_level 'run: l4=1: cache: not of .*; write l1d=KIB' run --cache l4=1 true
 refuses cache_too_large 'run: .*: the L1 data cache of 300 KiB is too large; .*255' \
 	run --cache l1d=300 true
+refuses capacity_of_another_form 'run: 2-3: capacity: not a capacity; write' \
+	run --topology 4c --capacity 2-3 true
+refuses capacity_too_large 'run: 2=1025: capacity: not from 1 to 1024; 1024 is' \
+	run --topology 4c --capacity 2=1025 true
+refuses capacity_of_no_core 'run: capacity: there is no core 4; the cores are 0 to 3' \
+	run --topology 4c --capacity 2-4=446 true
 refuses nodes_in_a_shell_too 'shell: llcs: node: not of .*; write' shell --node llcs
 refuses memory_that_contradicts_the_nodes 'run: .*: the nodes have 300 MiB .*machine 200; give' \
 	run --memory 200 --node memory=300 true

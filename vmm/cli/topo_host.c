@@ -140,6 +140,8 @@ static int read_cpu(const char *sys, uint32_t cpu, struct topo_view *v, struct k
 	if (read_line(sys, text, sizeof(text), "cpu/cpu%u/topology/core_cpus_list", cpu) ||
 	    read_line(sys, text, sizeof(text), "cpu/cpu%u/topology/thread_siblings_list", cpu))
 		c->core = first_of(text, cpu);
+	if (read_line(sys, text, sizeof(text), "cpu/cpu%u/cpu_capacity", cpu))
+		c->capacity = (uint32_t)strtoul(text, NULL, 10);
 	c->llc = read_caches(sys, cpu, &caches);
 	if (c->llc == NO_ID &&
 	    (read_line(sys, text, sizeof(text), "cpu/cpu%u/topology/package_cpus_list", cpu) ||

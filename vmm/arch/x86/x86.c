@@ -67,6 +67,18 @@ static int read_cpuid(struct vm *vm, struct ktstr_error *error)
 	return cpuid__take_vendor(x86->cpuid, vm->config.cpu_vendor, &x86->vendor, error);
 }
 
+int x86__check_layout(const struct layout *layout, struct ktstr_error *error)
+{
+	int err;
+
+	if (!layout->capacities)
+		return 0;
+	err = ktstr_error__set(error, EINVAL, "topology", NULL,
+			       "x86-64 machines have no capacities of cores");
+	ktstr_error__hint(error, "leave out --capacity (.capacities), or use arm64");
+	return err;
+}
+
 static int x86__create(struct vm *vm, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = calloc(1, sizeof(*x86));
@@ -75,6 +87,9 @@ static int x86__create(struct vm *vm, struct ktstr_error *error)
 	if (!x86)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	vm->arch_data = x86;
+	err = x86__check_layout(&vm->layout, error);
+	if (err)
+		return err;
 	x86->split_irqchip = vm->config.irqchip == KTSTR_IRQCHIP_SPLIT ||
 			     vm->layout.max_hw_id > X86_MAX_XAPIC_ID;
 	err = read_cpuid(vm, error);
