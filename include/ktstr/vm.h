@@ -147,8 +147,8 @@ struct ktstr_nic {
 	uint64_t delay_us;
 	uint32_t queues; /* pairs of them, 1 to 16; 0: 1 */
 	/*
-	 * Bytes behind the Ethernet header of a frame, 68 to 65535: the guest starts with it and can
-	 * set no more. What is larger does not arrive. 0: the guest may set any.
+	 * Bytes behind the Ethernet header of a frame, 68 to 65535: the guest starts with it and
+	 * can set no more. What is larger does not arrive. 0: the guest may set any.
 	 */
 	uint32_t mtu;
 	/* All 0: 02:6b:74:73:74 and its place in the list, from 0 */
@@ -239,8 +239,8 @@ struct ktstr_vm_config {
 	uint32_t memory_mb; /* guest RAM, MiB; 0: see ktstr_topology__memory_mb() */
 	enum ktstr_irqchip irqchip;
 	enum ktstr_cpu_vendor cpu_vendor;
-	const char *
-		kernel; /* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
+	const char *kernel; /* bzImage or arm64 Image, vmlinux, build tree or version; NULL:
+			       KTSTR_KERNEL or default */
 	/*
 	 * Directory that ktstr_vm__save() filled: kernel, initramfs and the guest's side of this
 	 * description come from there, whatever is said here; NULL: they are found and built.

@@ -93,6 +93,12 @@ struct arch_ops {
 	uint64_t (*program_counter)(struct vcpu *vcpu);
 	/* All that is seen of it; likewise. */
 	void (*inspect)(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place);
+	/*
+	 * What the kernel image @fd, which is no ELF file, has packed, malloc'ed: an ELF file, or
+	 * the kernel as it lies in memory from the address *linked on that it is linked to (0:
+	 * ELF). -ENOEXEC: it is none of this machine; -errno.
+	 */
+	int (*unpack_kernel)(int fd, void **kernel, size_t *length, uint64_t *linked);
 	/* How far from its link addresses the kernel runs (KASLR), by @place's entries. False: not
 	 * known, or the symbols are of another kernel. */
 	bool (*kernel_offset)(const struct vcpu_place *place, const struct symbols *symbols,

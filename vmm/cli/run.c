@@ -53,9 +53,8 @@ static void usage(const struct run_options *o, FILE *to)
 	fprintf(to,
 		"Usage: ktstr %s [OPTIONS]%s\n"
 		"\n"
-		"  -k, --kernel K         bzImage, vmlinux, build tree or version [KTSTR_KERNEL or "
-		"the\n"
-		"                         newest fetched one]\n"
+		"  -k, --kernel K         bzImage (arm64: Image), vmlinux, build tree or version\n"
+		"                         [KTSTR_KERNEL or the newest fetched one]\n"
 		"  -t, --topology T       NUMA nodes, LLCs, cores per LLC, threads per core "
 		"[1n1l1c1t],\n"
 		"                         and p: packages [one for each node with CPUs]; or a "

@@ -34,7 +34,8 @@
 
 #define PSTATE_MODE 0xfu /* EL0t: 0 */
 
-/* Documentation/arch/arm64/memory.rst, 48-bit addresses: 2 GiB below the kernel's own. */
+/* Documentation/arch/arm64/memory.rst, 48-bit addresses: 2 GiB below the kernel's own, which is
+ * linked to where they end. */
 #define ARM64_MODULES_START UINT64_C(0xffff800000000000)
 #define ARM64_MODULES_END UINT64_C(0xffff800080000000)
 /* Linux's arch/arm64/kernel/pi/kaslr_early.c: what KASLR adds. */
@@ -264,6 +265,20 @@ static const uint8_t virtio_spi[VM_MAX_VIRTIO] = {
 	ARM64_VIRTIO_SPI, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 _Static_assert(2 + VM_MAX_VIRTIO <= ARM64_MAX_IRQS, "room for all");
 
+static int arm64__unpack_kernel(int fd, void **kernel, size_t *length, uint64_t *linked)
+{
+	struct arm64_image image;
+	int err = arm64_image__open(fd, "", &image, NULL);
+
+	*kernel = NULL;
+	if (err)
+		return err;
+	*kernel = image.data;
+	*length = image.length;
+	*linked = ARM64_MODULES_END;
+	return 0;
+}
+
 static const struct arch_ops arch_arm64_ops = {
 	.elf_machine = EM_AARCH64,
 	.tree_image = "arch/arm64/boot/Image",
@@ -291,6 +306,7 @@ static const struct arch_ops arch_arm64_ops = {
 	.handle_exit = arm64__handle_exit,
 	.program_counter = arm64__program_counter,
 	.inspect = arm64__inspect,
+	.unpack_kernel = arm64__unpack_kernel,
 	.kernel_offset = arm64__kernel_offset,
 	.send_nmi = arm64__send_nmi,
 	.modules_start = ARM64_MODULES_START,

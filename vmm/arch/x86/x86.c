@@ -11,6 +11,7 @@
 
 #include "../../vcpu.h"
 #include "../../vm.h"
+#include "bzimage.h"
 #include "tables.h"
 
 /* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
@@ -184,6 +185,12 @@ static unsigned long x86__vm_type(int kvm_fd)
 	return 0;
 }
 
+static int x86__unpack_kernel(int fd, void **kernel, size_t *length, uint64_t *linked)
+{
+	*linked = 0;
+	return bzimage__unpack(fd, kernel, length);
+}
+
 static const struct arch_ops arch_x86_ops = {
 	.elf_machine = EM_X86_64,
 	.tree_image = "arch/x86/boot/bzImage",
@@ -209,6 +216,7 @@ static const struct arch_ops arch_x86_ops = {
 	.handle_exit = x86__handle_exit,
 	.program_counter = x86__program_counter,
 	.inspect = x86__inspect,
+	.unpack_kernel = x86__unpack_kernel,
 	.kernel_offset = x86__kernel_offset,
 	.send_nmi = x86__send_nmi,
 	.modules_start = X86_MODULES_START,
