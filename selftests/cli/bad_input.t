@@ -140,6 +140,31 @@ refuses directory_without_kernel 'run: .*/empty: .*no kernel image.*;' \
 	run --kernel "$tmp/empty" true
 refuses version_that_is_not_here 'run: 0.99: find kernel: .*;' run --kernel 0.99 true
 
+# Each build has one machine's kernels, and what that machine has.
+for image in bzImage Image; do
+	head -c 2048 /dev/zero >"$tmp/$image"
+done
+put() { # put IMAGE OFFSET BYTES
+	# shellcheck disable=SC2059 # escapes
+	printf "$3" | dd of="$tmp/$1" bs=1 seek="$2" conv=notrunc status=none
+}
+put bzImage 510 'U\252'
+put bzImage 514 HdrS
+put Image 56 'ARM\144'
+if [ "$(uname -m)" = aarch64 ]; then
+	refuses kernel_of_x86 'run: .*/bzImage: .*for x86-64, and .* for arm64; give .* an Image' \
+		run --kernel "$tmp/bzImage" true
+	refuses vendor_of_x86 'run: vendor: is .*x86-64 machines alone; leave it out' \
+		run --vendor amd true
+	refuses irqchip_of_x86 'run: irqchip: is .*x86-64 machines alone; leave it out' \
+		run --irqchip split true
+else
+	refuses kernel_of_arm64 'run: .*/Image: .*for arm64, and .* for x86-64; give .* a bzImage' \
+		run --kernel "$tmp/Image" true
+	refuses capacities_of_arm64 'run: topology: x86-64 .* no capacities of cores; leave out' \
+		run --topology 4c --capacity 2-3=446 true
+fi
+
 kernel=$("$KTSTR" kernel path 2>/dev/null) && cp "$kernel" "$tmp/kernel/vmlinuz"
 echo '# CONFIG_SCHED_CLASS_EXT is not set' >"$tmp/kernel/config"
 refuses kernel_without_sched_ext_for_a_scheduler 'run: .*/vmlinuz: .*no sched_ext.*; give' \

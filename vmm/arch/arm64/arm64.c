@@ -86,10 +86,29 @@ static void arm64__number_cpus(struct layout *layout)
 	layout->max_hw_id = layout->nr_cpus - 1;
 }
 
+int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip,
+			struct ktstr_error *error)
+{
+	const char *what = vendor != KTSTR_VENDOR_HOST	   ? "vendor"
+			   : irqchip != KTSTR_IRQCHIP_AUTO ? "irqchip"
+							   : NULL;
+	int err;
+
+	if (!what)
+		return 0;
+	err = ktstr_error__set(error, EINVAL, what, NULL, "is a choice for x86-64 machines alone");
+	ktstr_error__hint(error, "leave it out: this ktstr is for arm64");
+	return err;
+}
+
 static int arm64__create(struct vm *vm, struct ktstr_error *error)
 {
-	struct arm64_vm *arm64 = calloc(1, sizeof(*arm64));
+	int err = arm64__check_config(vm->config.cpu_vendor, vm->config.irqchip, error);
+	struct arm64_vm *arm64;
 
+	if (err)
+		return err;
+	arm64 = calloc(1, sizeof(*arm64));
 	if (!arm64)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	arm64->gic_fd = -1;

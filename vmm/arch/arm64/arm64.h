@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ktstr/vm.h>
+
 #include "../arch.h"
 
 struct gmem;
@@ -49,6 +51,10 @@ struct arm64_vm {
 	uint64_t initrd_gpa, initrd_size;
 	uint64_t fdt_gpa;
 };
+
+/* -EINVAL: a vendor of CPUs, or an interrupt chip, that are x86's alone. */
+int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip,
+			struct ktstr_error *error);
 
 /* Registers by KVM_GET_ONE_REG; false: errno. */
 bool arm64__get_reg(const struct vcpu *vcpu, uint64_t id, uint64_t *value);
