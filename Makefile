@@ -282,15 +282,17 @@ endif
 	+@$(MAKE) --no-print-directory ARCH=arm64 O=$(out)/arm64 HERE=$(out)/ktstr \
 		$(if $(TESTS),TESTS="$(TESTS)") do-check-arm64
 
-arm64_scripts := $(addprefix selftests/cli/,files.t disks.t run.t)
-arm64_tests := $(addprefix $(out)/selftests/sched_ext/,verdicts topology network channel)
-arm64_long := $(arm64_scripts) $(filter-out $(arm64_tests),$(sched_bin))
+# Of more CPUs are the long tests' shapes.
+arm64_tests := $(topology_tests) $(addprefix $(out)/selftests/sched_ext/,verdicts network)
+arm64_long = $(topology_tests) $(addprefix selftests/cli/,files.t disks.t) \
+	$(filter-out $(arm64_tests) %/kernel_suite,$(sched_bin))
+arm64_cpus := $(if $(filter long,$(TESTS)),KTSTR_MIN_CPUS=5 KTSTR_MAX_CPUS=8,KTSTR_MAX_CPUS=4)
 build-check-arm64: all sched_ext $(out)/emulated-agent
 do-check-arm64: build-check-arm64
 	@[ -e $(sysroot)/usr/lib/modules ] || \
 		cp -r --reflink=auto $(cache)/$(ARCH)/default/usr/lib/modules $(sysroot)/usr/lib/
 	$(HERE) emulated-host pool -n $(jobs) -r $(sysroot) -a $(out)/emulated-agent -- \
-		env KTSTR=$(out)/ktstr KTSTR_QUICK=1 $(PROVE) --exec '$(HERE) emulated-host run --' \
+		env KTSTR=$(out)/ktstr KTSTR_QUICK=1 $(arm64_cpus) $(PROVE) --exec '$(HERE) emulated-host run --' \
 		$(if $(filter long,$(TESTS)),$(arm64_long),$(or $(TESTS),$(arm64_tests)))
 
 # The agent of an emulated host with a system of its own: static, for it starts before that is there.
