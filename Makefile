@@ -3,6 +3,7 @@
 # make check        all tests that fit into 25 minutes; sets up what is missing by itself
 # make run_tests    the scheduler tests alone, likewise
 # make check-long   what takes longer; SLICE=N runs a part of it, the N-th in turn
+# make check-arm64  tests of an arm64 build, in emulated arm64 hosts; TESTS="FILE..." of it, or TESTS=long
 # make coverage     which lines of the host's and the guest's side tests run (clang)
 # make fuzz         fuzz targets for SECONDS=60 each, with clang
 # make lint, bench, format, install, clean
@@ -104,8 +105,9 @@ long_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^LONG_TESTS
 # Golden outputs; long-*.t are of more CPUs, and of both CPU vendors.
 topology_tests := $(wildcard selftests/topology/shapes-*.t)
 
-.PHONY: all check run_tests check-long check-debug prepare do-check do-check-long do-run_tests unit \
-	cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz format install clean
+.PHONY: all check run_tests check-long check-arm64 check-debug prepare do-check do-check-long \
+	do-check-arm64 do-run_tests build-check build-run_tests build-check-long build-check-arm64 \
+	build-unit unit cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz format install clean
 all: $(out)/libktstr.a $(out)/ktstr
 
 ifdef cross
@@ -153,7 +155,15 @@ $(out)/ktstr: $(cli_obj) $(out)/libktstr.a
 
 # What is missing is installed and fetched first; then make starts anew and finds it.
 check run_tests check-long: %: prepare
+	+@$(MAKE) --no-print-directory $(parallel) build-$@
 	+@$(MAKE) --no-print-directory do-$@
+
+# All CPUs build, unless it was said how many.
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(jobs))
+build-run_tests build-check-long: all sched_ext
+build-check: all build-unit $(mixed) sched_ext
+	+@$(MAKE) --no-print-directory DEBUG=1 O=$(out)/debug build-unit
+build-unit: $(unit_bin) $(replay_bin) $(out)/ktstr
 
 prepare:
 	@scripts/setup
@@ -201,7 +211,7 @@ $(mixed): selftests/consumers/mixed.c $(out)/libktstr.a
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
 
-unit: $(unit_bin) $(replay_bin) $(out)/ktstr
+unit: build-unit
 	$(PROVE) --exec '' $(unit_bin) $(replay_bin)
 
 # One target a file; crc32() is wrapped, so that a target can tell how much of it was computed.
@@ -258,6 +268,37 @@ endif
 do-check-long: all sched_ext
 	$(call with_kvm,env KTSTR=$(out)/ktstr $(call max_cpus,4096,64) $(PROVE) --exec '' \
 		$(long_tests))
+
+# On another machine than arm64. Each file runs in an emulated arm64 host, whose system is the one of
+# the cross build's libraries with the kernel of scripts/kernel; this machine's ktstr starts it.
+check-arm64: prepare
+ifeq ($(host_arch),arm64)
+	@echo 'check-arm64: this is arm64: make check' >&2; exit 1
+endif
+	@scripts/setup arm64
+	@KTSTR_DEBIAN_ARCH=arm64 scripts/kernel fetch
+	+@$(MAKE) --no-print-directory $(parallel) all
+	+@$(MAKE) --no-print-directory $(parallel) ARCH=arm64 O=$(out)/arm64 build-check-arm64
+	+@$(MAKE) --no-print-directory ARCH=arm64 O=$(out)/arm64 HERE=$(out)/ktstr \
+		$(if $(TESTS),TESTS="$(TESTS)") do-check-arm64
+
+# Of more CPUs are the long tests' shapes.
+arm64_tests := $(topology_tests) $(addprefix $(out)/selftests/sched_ext/,verdicts network)
+arm64_long = $(topology_tests) $(addprefix selftests/cli/,files.t disks.t) \
+	$(filter-out $(arm64_tests) %/kernel_suite,$(sched_bin))
+arm64_cpus := $(if $(filter long,$(TESTS)),KTSTR_MIN_CPUS=5 KTSTR_MAX_CPUS=8,KTSTR_MAX_CPUS=4)
+build-check-arm64: all sched_ext $(out)/emulated-agent
+do-check-arm64: build-check-arm64
+	@[ -e $(sysroot)/usr/lib/modules ] || \
+		cp -r --reflink=auto $(cache)/$(ARCH)/default/usr/lib/modules $(sysroot)/usr/lib/
+	$(HERE) emulated-host pool -n $(jobs) -r $(sysroot) -a $(out)/emulated-agent -- \
+		env KTSTR=$(out)/ktstr KTSTR_QUICK=1 $(arm64_cpus) $(PROVE) --exec '$(HERE) emulated-host run --' \
+		$(if $(filter long,$(TESTS)),$(arm64_long),$(or $(TESTS),$(arm64_tests)))
+
+# The agent of an emulated host with a system of its own: static, for it starts before that is there.
+$(out)/emulated-agent: $(addprefix $(out)/vmm/emulated/,static/main.o agent.o wire.o)
+	$(call say,LINK)
+	$(Q)$(CC) $(LDFLAGS) -static -o $@ $^
 
 # ---- the rest ----
 
