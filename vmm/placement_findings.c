@@ -103,23 +103,23 @@ static void add_cpus(struct adder *a)
 
 	if (p->nr_cpus > vcpus)
 		return;
-	counted(need, sizeof(need), vcpus, "vCPU");
-	counted(have, sizeof(have), p->nr_cpus, "CPU");
 	if (p->nr_cpus < vcpus) {
 		f = add(a, PLACEMENT_TOO_FEW_CPUS, NULL,
 			"declare a smaller machine, or give the process more CPUs",
 			"vCPU threads are not pinned, and not real-time");
 		snprintf(f->what, sizeof(f->what),
-			 "%s and service threads need %u CPUs, and this process may use %s", need,
-			 vcpus + 1, have);
+			 "%s and service threads need %u CPUs, and this process may use %s",
+			 counted(need, sizeof(need), vcpus, "vCPU"), vcpus + 1,
+			 counted(have, sizeof(have), p->nr_cpus, "CPU"));
 		return;
 	}
 	f = add(a, PLACEMENT_NO_SERVICE_CPU, NULL,
 		"declare a machine with fewer CPUs, or give the process one CPU more",
 		"service threads share the CPUs of vCPU threads, which are not real-time");
 	snprintf(f->what, sizeof(f->what),
-		 "%s take the %s that this process may use, and none is left for service threads",
-		 need, have);
+		 "vCPUs have all CPUs that this process may use (%u), and none is left for service "
+		 "threads",
+		 p->nr_cpus);
 }
 
 static void add_llcs(struct adder *a)
@@ -127,7 +127,7 @@ static void add_llcs(struct adder *a)
 	const struct planner *p = a->p;
 	uint32_t fit = placement_cpus__llcs_that_fit(p);
 	struct placement_finding *f;
-	char need[32], cpus[32];
+	char cpus[32];
 
 	if (fit >= p->nr_llcs)
 		return;
@@ -135,12 +135,11 @@ static void add_llcs(struct adder *a)
 		"declare fewer or smaller LLCs, or give the process CPUs of more host LLCs",
 		is_pinned(p) ? "LLCs share host LLCs or lie on several, as the plan shows"
 			     : "LLCs are on no host LLC of their own");
-	snprintf(f->what, sizeof(f->what),
-		 "%s of %s each need a host LLC each, and of %u that this process has CPUs of, %u "
-		 "%s large enough",
-		 counted(need, sizeof(need), p->nr_llcs, "LLC"),
-		 counted(cpus, sizeof(cpus), p->llc_vcpus, "vCPU"), p->nr_host_llcs, fit,
-		 fit == 1 ? "is" : "are");
+	snprintf(
+		f->what, sizeof(f->what),
+		"each LLC (%u) needs a host LLC with %s that this process may use, and there %s %u",
+		p->nr_llcs, counted(cpus, sizeof(cpus), p->llc_vcpus, "CPU"),
+		fit == 1 ? "is" : "are", fit);
 }
 
 /* ---- Memory ---- */
@@ -413,6 +412,7 @@ static void add_governor(struct adder *a)
 	const char *governor = NULL;
 	struct placement_finding *f;
 	uint32_t nr = 0, at = 0;
+	char cpus[32];
 
 	for (uint32_t i = 0; i < p->nr_cpus; i++) {
 		const char *one = a->conditions->cpus[p->cpu[i].index].governor;
@@ -428,8 +428,8 @@ static void add_governor(struct adder *a)
 		return;
 	f = add(a, PLACEMENT_GOVERNOR, NULL, "cpupower frequency-set -g performance", NULL);
 	snprintf(f->what, sizeof(f->what),
-		 "the frequency of %u CPUs of the plan is scaled, as by %s on CPU %u", nr, governor,
-		 at);
+		 "the frequency of %s of the plan is scaled, as by %s on CPU %u",
+		 counted(cpus, sizeof(cpus), nr, "CPU"), governor, at);
 }
 
 static void add_busy(struct adder *a)
@@ -466,6 +466,7 @@ static void add_heat(struct adder *a)
 	struct placement_finding *f;
 	uint64_t most = 0;
 	uint32_t at = 0;
+	char times[32];
 
 	if (c->cooling) {
 		f = add(a, PLACEMENT_HEAT, NULL, remedy, NULL);
@@ -483,8 +484,8 @@ static void add_heat(struct adder *a)
 	if (!most)
 		return;
 	f = add(a, PLACEMENT_HEAT, NULL, remedy, NULL);
-	snprintf(f->what, sizeof(f->what),
-		 "heat slowed CPU %u down %" PRIu64 " times since the host's start", at, most);
+	snprintf(f->what, sizeof(f->what), "heat slowed CPU %u down %s since the host's start", at,
+		 counted(times, sizeof(times), most, "time"));
 }
 
 int placement_findings__add(const struct planner *p, struct placement *out)

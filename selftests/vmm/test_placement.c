@@ -812,7 +812,7 @@ CONDITION_TEST(a_tsc_that_stops, PLACEMENT_TSC, c->tsc_steady = false, "TSC")
 CONDITION_TEST(a_clock_that_is_not_the_tsc, PLACEMENT_CLOCKSOURCE, strcpy(c->clocksource, "hpet"),
 	       "clock is hpet")
 CONDITION_TEST(a_governor_that_scales, PLACEMENT_GOVERNOR, strcpy(c->cpus[2].governor, "schedutil"),
-	       "1 CPUs of the plan is scaled, as by schedutil on CPU 2")
+	       "of 1 CPU of the plan is scaled, as by schedutil on CPU 2")
 CONDITION_TEST(tasks_that_wait, PLACEMENT_BUSY, c->pressure_hundredths = 512, "5.12%")
 CONDITION_TEST(load_that_has_no_room, PLACEMENT_BUSY, c->load_hundredths = 101,
 	       "load of the last minute is 1.01, and 1 of 4")

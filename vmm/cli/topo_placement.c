@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define LABEL_WIDTH 22
 
@@ -47,34 +48,22 @@ static void print_list(const uint32_t *numbers, uint32_t nr, FILE *to)
 	}
 }
 
-/* Those of a host LLC, or those that the process may use. */
+/* "CPUs 0-3,8" of a host LLC, or those that the process may use (PLACEMENT_ANY). */
 static void print_host_cpus(const struct host_topology *host, uint32_t llc, FILE *to)
 {
-	uint32_t first = 0, last = 0;
-	bool any = false;
+	uint32_t *cpus = calloc(host->nr_cpus, sizeof(*cpus)), nr = 0;
 
-	for (uint32_t i = 0; i <= host->nr_cpus; i++) {
+	if (!cpus)
+		return;
+	for (uint32_t i = 0; i < host->nr_cpus; i++) {
 		const struct host_cpu *cpu = &host->cpus[i];
-		bool counts = i < host->nr_cpus &&
-			      (llc == PLACEMENT_ANY ? cpu->allowed : cpu->llc == llc);
 
-		if (counts && first < last && cpu->cpu == last) {
-			last++;
-			continue;
-		}
-		if (first < last) {
-			fprintf(to, "%s%u", any ? "," : "", first);
-			if (last - first > 1)
-				fprintf(to, "-%u", last - 1);
-			any = true;
-		}
-		if (i < host->nr_cpus && counts) {
-			first = cpu->cpu;
-			last = first + 1;
-		} else {
-			last = first;
-		}
+		if (llc == PLACEMENT_ANY ? cpu->allowed : cpu->llc == llc)
+			cpus[nr++] = cpu->cpu;
 	}
+	fputs(nr == 1 ? "CPU " : "CPUs ", to);
+	print_list(cpus, nr, to);
+	free(cpus);
 }
 
 static void print_range(const char *what, uint32_t first, uint32_t nr, FILE *to)
@@ -103,7 +92,7 @@ static void print_threads(const struct placement *p, const struct host_topology 
 		fprintf(to, "CPU %u\n", p->service_cpu);
 		return;
 	}
-	fputs("any of CPUs ", to);
+	fputs("any of ", to);
 	print_host_cpus(host, PLACEMENT_ANY, to);
 	putc('\n', to);
 }
@@ -121,7 +110,7 @@ static void print_llcs(const struct placement *p, const struct host_topology *ho
 		fputs(vcpus == 1 ? " on CPU " : " on CPUs ", to);
 		print_list(&p->vcpus[i * vcpus], vcpus, to);
 		if (p->llcs[i] != PLACEMENT_ANY) {
-			fputs(", of the LLC of CPUs ", to);
+			fputs(", of the LLC of ", to);
 			print_host_cpus(host, p->llcs[i], to);
 		} else {
 			fputs(", of several LLCs", to);
