@@ -10,7 +10,7 @@
 #define MAX_TEST_CPUS 256u
 #define ANY PLACEMENT_ANY
 
-/* Counts of the level above, all alike; node 0 has memory alone where @llcs is 0. */
+/* Nodes, LLCs of each, cores of each of these, threads of each of those. */
 struct shape {
 	uint32_t nodes, llcs, cores, threads;
 };
@@ -478,15 +478,15 @@ TEST_F(placement, nodes_are_on_sockets_that_others_are_not_on)
 TEST_F(placement, nodes_are_packed_by_search)
 {
 	static const struct ktstr_numa_node nodes[] = {
-		{.llcs = 2}, {.llcs = 3}, {.llcs = 2}, {.llcs = 3}, {.llcs = 2}};
+		{.llcs = 2}, {.llcs = 2}, {.llcs = 2}, {.llcs = 3}, {.llcs = 3}};
 	struct ktstr_topology t = TOPO(5, 12, 2, 1);
 
 	t.nodes = nodes;
 	make_host(&self->host, (struct shape){2, 6, 3, 1});
 	PLAN(t, 512);
+	EXPECT_EQ(self->plan.nodes[0].host_node, self->plan.nodes[1].host_node);
 	EXPECT_EQ(self->plan.nodes[0].host_node, self->plan.nodes[2].host_node);
-	EXPECT_EQ(self->plan.nodes[0].host_node, self->plan.nodes[4].host_node);
-	EXPECT_EQ(self->plan.nodes[1].host_node, self->plan.nodes[3].host_node);
+	EXPECT_EQ(self->plan.nodes[3].host_node, self->plan.nodes[4].host_node);
 	EXPECT_EQ(NULL, find(&self->plan, PLACEMENT_NODE_SPLIT));
 }
 

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 
 #define LABEL_WIDTH 22
 
@@ -48,22 +47,33 @@ static void print_list(const uint32_t *numbers, uint32_t nr, FILE *to)
 	}
 }
 
-/* "CPUs 0-3,8" of a host LLC, or those that the process may use (PLACEMENT_ANY). */
+/* The index, from @i on, of a CPU of a host LLC, or that the process may use (PLACEMENT_ANY). */
+static uint32_t next_cpu(const struct host_topology *host, uint32_t llc, uint32_t i)
+{
+	while (i < host->nr_cpus &&
+	       !(llc == PLACEMENT_ANY ? host->cpus[i].allowed : host->cpus[i].llc == llc))
+		i++;
+	return i;
+}
+
+/* "CPUs 0-3,8", all of them */
 static void print_host_cpus(const struct host_topology *host, uint32_t llc, FILE *to)
 {
-	uint32_t *cpus = calloc(host->nr_cpus, sizeof(*cpus)), nr = 0;
+	uint32_t first = next_cpu(host, llc, 0), next;
+	bool one = next_cpu(host, llc, first + 1) >= host->nr_cpus;
 
-	if (!cpus)
-		return;
-	for (uint32_t i = 0; i < host->nr_cpus; i++) {
-		const struct host_cpu *cpu = &host->cpus[i];
+	for (uint32_t i = first; i < host->nr_cpus; i = next) {
+		uint32_t from = host->cpus[i].cpu, last = from;
 
-		if (llc == PLACEMENT_ANY ? cpu->allowed : cpu->llc == llc)
-			cpus[nr++] = cpu->cpu;
+		next = next_cpu(host, llc, i + 1);
+		while (next < host->nr_cpus && host->cpus[next].cpu == last + 1) {
+			last++;
+			next = next_cpu(host, llc, next + 1);
+		}
+		fprintf(to, "%s%u", i != first ? "," : one ? "CPU " : "CPUs ", from);
+		if (last > from)
+			fprintf(to, "-%u", last);
 	}
-	fputs(nr == 1 ? "CPU " : "CPUs ", to);
-	print_list(cpus, nr, to);
-	free(cpus);
 }
 
 static void print_range(const char *what, uint32_t first, uint32_t nr, FILE *to)
