@@ -180,6 +180,23 @@ static void read_rights(struct host_conditions *c, const char *proc)
 		c->rt_priority = MAX_RT_PRIORITY;
 }
 
+static void read_nodes_allowed(struct host_conditions *c, const char *proc)
+{
+	static const char name[] = "\nMems_allowed_list:\t";
+	char text[8192];
+	char *line;
+
+	if (host_files__text(proc, text, sizeof(text), "self/status"))
+		return;
+	line = strstr(text, name);
+	if (!line)
+		return;
+	line += strlen(name);
+	cut_line(line);
+	if (!host_set__parse(line, &c->nodes_allowed))
+		c->known |= HOST_KNOWS_NODES;
+}
+
 int host_conditions__read(struct host_conditions *conditions, const char *sys, const char *proc,
 			  const struct host_topology *topology, struct ktstr_error *error)
 {
@@ -195,6 +212,7 @@ int host_conditions__read(struct host_conditions *conditions, const char *sys, c
 		read_cpuinfo(conditions, proc);
 		read_load(conditions, proc);
 		read_rights(conditions, proc);
+		read_nodes_allowed(conditions, proc);
 	}
 	return 0;
 }

@@ -19,12 +19,12 @@ enum {
 	HOST_KNOWS_LOAD = 1 << 1,     /* load_hundredths */
 	HOST_KNOWS_PRESSURE = 1 << 2, /* pressure_hundredths; kernels with PSI */
 	HOST_KNOWS_RIGHTS = 1 << 3,   /* rt_priority */
+	HOST_KNOWS_NODES = 1 << 4,    /* nodes_allowed */
 };
 
 struct host_cpu_condition {
 	char governor[24];  /* of its frequency; "": none, or not known */
-	uint64_t throttled; /* times that heat slowed its core down, since boot; 0 if not known, too
-			     */
+	uint64_t throttled; /* times that heat slowed its core down since boot; 0: or not known */
 };
 
 struct host_conditions {
@@ -36,10 +36,10 @@ struct host_conditions {
 	bool tsc_steady;		 /* constant_tsc and nonstop_tsc */
 	bool in_machine;		 /* the host is a virtual machine itself */
 	uint32_t cooling;		 /* devices that slow CPUs down now, for heat or power */
-	uint32_t load_hundredths;     /* of the last minute: tasks that run or want to, or wait for
-					 disks */
-	uint32_t pressure_hundredths; /* % of the last 10 s in which a task waited for a CPU */
-	uint32_t rt_priority;	      /* highest that this process may give to its threads */
+	uint32_t load_hundredths;	 /* tasks that ran or waited, mean of the last minute */
+	uint32_t pressure_hundredths;	 /* % of the last 10 s in which a task waited for a CPU */
+	uint32_t rt_priority;		 /* highest that this process may give to its threads */
+	struct host_set nodes_allowed;	 /* whose memory this process may have */
 };
 
 /*

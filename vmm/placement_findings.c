@@ -165,7 +165,8 @@ static struct hugepages count_hugepages(const struct adder *a, uint32_t host_nod
 		pages.nodes_without += !a->out->nodes[i].hugepages;
 	}
 	for (uint32_t i = 0; i < p->host->nr_nodes; i++) {
-		if (host_node != PLACEMENT_ANY && host_node != i)
+		if ((host_node != PLACEMENT_ANY && host_node != i) ||
+		    !placement_memory__is_allowed(p, i))
 			continue;
 		pages.all += p->host->nodes[i].hugepages;
 		pages.unused += p->host->nodes[i].free_hugepages;
@@ -212,6 +213,15 @@ static void add_node_memory(struct adder *a, uint32_t node)
 	if (n == PLACEMENT_ANY || a->out->nodes[node].host_node != PLACEMENT_ANY ||
 	    p->host->unknown & HOST_UNKNOWN_NODES)
 		return;
+	if (!placement_memory__is_allowed(p, n)) {
+		f = add(a, PLACEMENT_NODE_MEMORY, NULL, "widen its cpuset (cpuset.mems)",
+			"its memory is not bound");
+		snprintf(
+			f->what, sizeof(f->what),
+			"CPUs of node %u are in host node %u, whose memory is not for this process",
+			node, p->host->nodes[n].node);
+		return;
+	}
 	f = add(a, PLACEMENT_NODE_MEMORY, NULL, "declare a machine with less memory",
 		"its memory is not bound");
 	snprintf(f->what, sizeof(f->what),

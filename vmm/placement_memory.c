@@ -15,14 +15,23 @@ static uint64_t node_kb(const struct planner *p, uint32_t node)
 	return p->machine->nodes[node].memory >> 10;
 }
 
+bool placement_memory__is_allowed(const struct planner *p, uint32_t host_node)
+{
+	return !(p->conditions->known & HOST_KNOWS_NODES) ||
+	       host_set__has(&p->conditions->nodes_allowed, p->host->nodes[host_node].node);
+}
+
 void placement_memory__reset(struct planner *p)
 {
-	for (uint32_t i = 0; i < p->host->nr_nodes; i++)
-		p->node[i] = (struct place_node){
-			.kb = p->host->nodes[i].memory_kb ? p->host->nodes[i].memory_kb
-							  : UINT64_MAX,
-			.hugepages = p->host->nodes[i].free_hugepages,
-		};
+	for (uint32_t i = 0; i < p->host->nr_nodes; i++) {
+		const struct host_node *node = &p->host->nodes[i];
+
+		p->node[i] = (struct place_node){.kb = 0};
+		if (!placement_memory__is_allowed(p, i))
+			continue;
+		p->node[i].kb = node->memory_kb ? node->memory_kb : UINT64_MAX;
+		p->node[i].hugepages = node->free_hugepages;
+	}
 }
 
 bool placement_memory__fits(const struct planner *p, uint32_t node, uint32_t host_node)

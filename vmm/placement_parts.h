@@ -30,7 +30,7 @@ struct place_llc {
 
 /* What virtual nodes leave of a host node, while they are placed. */
 struct place_node {
-	uint64_t kb;	    /* UINT64_MAX: not known */
+	uint64_t kb;	    /* UINT64_MAX: not known; 0 where this process may have none */
 	uint64_t hugepages; /* free */
 	uint32_t users;	    /* virtual nodes on it */
 	/* LLCs that a virtual one fits on, from planner.fit[first_fit] on; the first are taken */
@@ -74,6 +74,8 @@ uint32_t placement_cpus__llcs_that_fit(const struct planner *p);
 void placement_memory__place(struct planner *p, struct placement *out);
 /* As if no virtual node was there. */
 void placement_memory__reset(struct planner *p);
+/* Whether the process may have memory of the host node. */
+bool placement_memory__is_allowed(const struct planner *p, uint32_t host_node);
 /* Whether the host node has as much RAM, as many hugepages, as @node needs. */
 bool placement_memory__fits(const struct planner *p, uint32_t node, uint32_t host_node);
 bool placement_memory__has_hugepages(const struct planner *p, uint32_t node, uint32_t host_node);

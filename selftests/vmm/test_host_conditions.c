@@ -187,6 +187,19 @@ TEST_F(host, rights_by_the_capability)
 	EXPECT_EQ(0, self->conditions.rt_priority);
 }
 
+TEST_F(host, nodes_whose_memory_is_allowed)
+{
+	host_tree__put(&self->tree, "Name:\tktstr\nMems_allowed_list:\t0,2-3", "proc/self/status");
+	ASSERT_EQ(0, read_host(self));
+	EXPECT_EQ(HOST_KNOWS_NODES, self->conditions.known);
+	EXPECT_EQ(3, host_set__count(&self->conditions.nodes_allowed));
+	EXPECT_FALSE(host_set__has(&self->conditions.nodes_allowed, 1));
+	host_tree__put(&self->tree,
+		       "Name:\tktstr\nMems_allowed_list:\tall\nx:", "proc/self/status");
+	ASSERT_EQ(0, read_host(self));
+	EXPECT_EQ(0, self->conditions.known);
+}
+
 /* Load and rights of another host are not this process's. */
 TEST_F(host, without_its_proc)
 {
@@ -207,8 +220,8 @@ TEST(this_host)
 
 	ASSERT_EQ(0, host_topology__read(&topology, "/sys", NULL, NULL));
 	ASSERT_EQ(0, host_conditions__read(&conditions, "/sys", "/proc", &topology, NULL));
-	EXPECT_EQ(HOST_KNOWS_LOAD | HOST_KNOWS_RIGHTS,
-		  conditions.known & (HOST_KNOWS_LOAD | HOST_KNOWS_RIGHTS));
+	EXPECT_EQ(HOST_KNOWS_LOAD | HOST_KNOWS_RIGHTS | HOST_KNOWS_NODES,
+		  conditions.known & (HOST_KNOWS_LOAD | HOST_KNOWS_RIGHTS | HOST_KNOWS_NODES));
 	ASSERT_EQ(0, getrlimit(RLIMIT_RTPRIO, &limit));
 	EXPECT_TRUE(conditions.rt_priority >= limit.rlim_cur || conditions.rt_priority == 99);
 #if defined(__x86_64__)

@@ -732,6 +732,28 @@ TEST_F(placement, memory_that_a_node_has_not_is_not_bound)
 	EXPECT_EQ(ANY, self->plan.nodes[1].host_node);
 }
 
+/* A cpuset narrows memory, too; that CPUs are there does not help. */
+TEST_F(placement, memory_that_is_not_for_the_process_is_not_used)
+{
+	struct host_conditions *c = &self->host.conditions;
+
+	make_host(&self->host, (struct shape){2, 1, 4, 1});
+	c->known |= HOST_KNOWS_NODES;
+	ASSERT_EQ(0, host_set__parse("1", &c->nodes_allowed));
+	PLAN(TOPO(1, 1, 2, 1), 512);
+	EXPECT_EQ(1, self->plan.nodes[0].host_node);
+	EXPECT_EQ(0, self->plan.nr_findings);
+	placement__free(&self->plan);
+	allow(&self->host, "0-3");
+	self->host.nodes[1].free_hugepages = 255;
+	PLAN(TOPO(1, 1, 2, 1), 512);
+	EXPECT_EQ(ANY, self->plan.nodes[0].host_node);
+	EXPECT_EQ(0, self->plan.nodes[0].hugepages);
+	ASSERT_NE(NULL, find(&self->plan, PLACEMENT_NODE_MEMORY));
+	EXPECT_NE(NULL, strstr(find(&self->plan, PLACEMENT_NODE_MEMORY)->remedy, "cpuset.mems"));
+	EXPECT_NE(NULL, strstr(find(&self->plan, PLACEMENT_HUGEPAGES)->what, "255 are free"));
+}
+
 /* The remedy is what has to be written, other users' pages included. */
 TEST_F(placement, hugepages_that_are_missing_are_counted)
 {
