@@ -105,6 +105,11 @@ TEST_F(host, clocks)
 	EXPECT_TRUE(self->conditions.tsc_offered);
 	EXPECT_TRUE(self->conditions.tsc_steady);
 	EXPECT_FALSE(self->conditions.in_machine);
+
+	host_tree__put(&self->tree, "processor\t: 0\nflags\t\t: fpu nonstop_tsc tsc",
+		       "proc/cpuinfo");
+	ASSERT_EQ(0, read_host(self));
+	EXPECT_FALSE(self->conditions.tsc_steady);
 }
 
 /* cpuinfo of many CPUs is long; the flags of the first are enough, but have to be whole. */
