@@ -99,8 +99,8 @@ uint32_t ktstr_topology__cpus(const struct ktstr_topology *topology);
 int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 			  struct ktstr_error *error);
 
-/* Writes the compact form, without nodes, distances, caches and capacities. Returns the length as snprintf
- * does. */
+/* Writes the compact form, without nodes, distances, caches and capacities. Returns the length as
+ * snprintf does. */
 int ktstr_topology__format(const struct ktstr_topology *topology, char *buf, size_t size);
 
 /*
@@ -130,18 +130,18 @@ struct ktstr_topology_options {
 };
 
 /*
- * Takes option @name ("topology", "node", "distance", "cache", "capacity", without dashes) with its value,
- * which stays the caller's. Of a node, what is not given is the default, 1 LLC. "topology" is in the
- * compact form or the name of a preset (ktstr/gauntlet.h), and the last one counts. -ENOENT: no option of a topology; -EINVAL: the value is not of the option's
- * form.
+ * Takes option @name ("topology", "node", "distance", "cache", "capacity", without dashes) with its
+ * value, which stays the caller's. Of a node, what is not given is the default, 1 LLC. "topology"
+ * is in the compact form or the name of a preset (ktstr/gauntlet.h), and the last one counts.
+ * -ENOENT: no option of a topology; -EINVAL: the value is not of the option's form.
  */
 int ktstr_topology_options__add(struct ktstr_topology_options *options, const char *name,
 				const char *value, struct ktstr_error *error);
 
 /*
  * Puts together and validates what was given. With --node, numa_nodes and llcs may be missing in
- * the compact form. A distance holds both ways; one not given is 20. The capacity of a core that none
- * is given for is 1024, when one is given for any. -EINVAL.
+ * the compact form. A distance holds both ways; one not given is 20. The capacity of a core that
+ * none is given for is 1024, when one is given for any. -EINVAL.
  */
 int ktstr_topology_options__finish(struct ktstr_topology_options *options,
 				   struct ktstr_error *error);

@@ -228,6 +228,95 @@ node       memory    latency     bandwidth      cache  CPUs       distance to   
    4     4096 MiB     120 ns     9000 MB/s     64 MiB  -                       17  28  10
 END
 
+# ---- where performance mode puts a machine ----
+
+# On the host above: two packages with two cores of two threads each.
+hugepages() {
+	dir=sys/devices/system/node/node$1/hugepages/hugepages-2048kB
+	mkdir -p "$dir"
+	echo "$2" | tee "$dir/nr_hugepages" >"$dir/free_hugepages"
+}
+# plans STATUS: stdout is what was given on stdin.
+plans() {
+	name=$2
+	[ "$status" -eq "$1" ] && [ ! -s err ] && cat >expected && diff expected out >difference
+	same=$?
+	cat difference >>err
+	ok "$name" test "$same" -eq 0
+}
+
+hugepages 0 128
+hugepages 1 512
+hugepages 4 0
+ktstr topo --placement --host=sys --topology 1n1l1c2t --memory 1024
+plans 0 plan_on_the_node_with_hugepages <<'END'
+2 vCPUs on a host of 8 CPUs, 8 allowed: performance mode can be had
+
+vCPU threads           pinned, SCHED_FIFO 1
+service threads        CPU 3
+LLC 0                  vCPUs 0-1 on CPUs 2,10, of the LLC of CPUs 2-3,10-11
+node 0                 1024 MiB of host node 1, 512 hugepages
+END
+
+echo powersave >governor
+for i in 1 2; do
+	mkdir -p sys/devices/system/cpu/cpu$i/cpufreq
+	cp governor sys/devices/system/cpu/cpu$i/cpufreq/scaling_governor
+done
+ktstr topo --placement=best-effort --host=sys --topology 2n2l1c2t --memory 768
+plans 0 plan_with_what_disturbs <<'END'
+4 vCPUs on a host of 8 CPUs, 8 allowed: performance mode can be had
+
+vCPU threads           pinned, SCHED_FIFO 1
+service threads        CPU 0
+LLC 0                  vCPUs 0-1 on CPUs 2,10, of the LLC of CPUs 2-3,10-11
+LLC 1                  vCPUs 2-3 on CPUs 1,9, of the LLC of CPUs 0-1,8-9
+node 0                 384 MiB of host node 1, 192 hugepages
+node 1                 384 MiB of host node 0, small pages
+
+downgrade: hugepages: RAM on host node 0 needs 192 hugepages of 2 MiB, and 128 are free
+  instead: RAM of 1 node is in small pages
+  remedy: echo 192 >/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages
+
+warning: governor: the frequency of 2 CPUs of the plan is scaled, as by powersave on CPU 1
+  remedy: cpupower frequency-set -g performance
+END
+
+ktstr topo --placement --host=sys --topology 1n3l1c2t --memory 256
+plans 1 no_plan_where_the_mode_is_required <<'END'
+6 vCPUs on a host of 8 CPUs, 8 allowed: performance mode cannot be had
+
+error: llcs: each LLC (3) needs a host LLC with 2 CPUs that this process may use, and there are 2
+  remedy: declare fewer or smaller LLCs, or give the process CPUs of more host LLCs
+
+warning: governor: the frequency of 2 CPUs of the plan is scaled, as by powersave on CPU 1
+  remedy: cpupower frequency-set -g performance
+END
+ktstr topo --placement=best-effort --host=sys --topology 1n3l1c2t --memory 256
+ok plan_of_best_effort_says_what_is_not_met grep -qx \
+	'  instead: LLCs share host LLCs or lie on several, as the plan shows' out
+ok plan_of_best_effort_shows_it grep -qx \
+	'LLC 2  *vCPUs 4-5 on CPUs 0,8, of the LLC of CPUs 0-1,8-9' out
+ok status_says_that_required_would_not_run test "$status" -eq 1
+ktstr topo --placement=best-effort --host=sys --topology 1n4l8c2t
+ok plan_without_cpus_enough_pins_nothing test "$status" -eq 1 -a \
+	"$(grep -c '^vCPU threads  *not pinned, not real-time$' out)" -eq 1 -a \
+	"$(grep -c '^service threads  *any of CPUs 0-3,8-11$' out)" -eq 1 -a "$(grep -c ^LLC out)" -eq 0
+
+# This host: what it says is so.
+ktstr topo --placement=best-effort --topology 1n1l1c1t
+ok plan_for_this_host grep -q "^1 vCPU on a host of $(getconf _NPROCESSORS_ONLN) CPUs*, \
+$(nproc) allowed: " out
+"$KTSTR" topo --placement --topology 1n1l4096c1t >out 2>err
+ok more_vcpus_than_any_host_cannot_be test "$?" -eq 1 -a ! -s err
+one_cpu() {
+	status=0
+	taskset -c "$(taskset -cp $$ | sed 's/.*[ ,-]//')" "$KTSTR" topo --placement \
+		--topology 1n1l1c1t >out 2>err || status=$?
+	[ "$status" -eq 1 ] && grep -q '^error: service-cpu: .*may use (1),' out
+}
+ok affinity_counts one_cpu
+
 for i in 0 1 2 3 8 9 10 11; do
 	echo $((i % 8 == 3 ? 446 : 1024)) >sys/devices/system/cpu/cpu$i/cpu_capacity
 done
@@ -264,6 +353,13 @@ refuses mp_table_in_no_folder 'topo: no/mp: write: No such file or directory; gi
 refuses mp_table_past_its_limits 'topo: MP table: .*254.*; declare fewer' --topology 256c \
 	--dump-mptable mp
 refuses host_with_a_topology 'topo: --host: takes no option beside it' --host --topology 1n
+refuses placement_of_another_kind 'topo: --placement: takes best-effort, or nothing; see' \
+	--placement=maybe
+refuses placement_with_tables 'topo: --placement: is not with --cpuid and --dump-\*; see' \
+	--placement --dump-acpi tables
+refuses placement_with_presets 'topo: --presets: takes no option beside it' --presets --placement
+refuses placement_on_no_host 'topo: nothing/devices/system/cpu/online: read: .*; give' \
+	--placement --host=nothing
 refuses host_without_sys 'topo: nothing/devices/system/cpu/online: read: .*; give' --host=nothing
 status=0
 "$KTSTR" topo >/dev/full 2>err || status=$?

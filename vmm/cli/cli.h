@@ -15,6 +15,8 @@
 #define CLI_EXIT_LOST 125
 /* A metric of an extractor is beyond its limit. */
 #define CLI_EXIT_LIMIT 1
+/* Performance mode cannot be had. */
+#define CLI_EXIT_UNMET 1
 
 int cli_run(int argc, char **argv);
 int cli_shell(int argc, char **argv);

@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "topo_dump.h"
+#include "topo_placement.h"
 #include "topo_view.h"
 
 #define COMMAND "topo"
@@ -18,7 +19,8 @@ struct topo_options {
 	struct cli_machine machine;
 	const char *acpi_dir, *mptable;
 	const char *host; /* where its /sys is; NULL: not asked for */
-	bool cpuid, presets, help;
+	bool cpuid, presets, placement, help;
+	enum placement_mode mode;
 	bool declared; /* an option that describes a machine was given */
 };
 
@@ -26,11 +28,12 @@ static void usage(FILE *to)
 {
 	fputs("Usage: ktstr topo [OPTIONS]\n"
 	      "       ktstr topo --host[=SYS]\n"
+	      "       ktstr topo --placement[=best-effort] [--host=SYS] [OPTIONS]\n"
 	      "       ktstr topo --presets\n"
 	      "\n"
 	      "Prints the machine that `ktstr run` makes of the same options as a picture. With "
 	      "one or\n"
-	      "more of the last four, these instead. Needs no KVM.\n"
+	      "more of --cpuid and --dump-*, these instead. Needs no KVM.\n"
 	      "\n"
 	      "  -t, --topology T       as of ktstr run, see there; so are --node N, --distance "
 	      "D,\n"
@@ -42,6 +45,10 @@ static void usage(FILE *to)
 	      "      --dump-mptable F   write the MP table\n"
 	      "      --host[=SYS]       picture of this host, or of that whose /sys, or a copy, is "
 	      "SYS\n"
+	      "      --placement[=best-effort]\n"
+	      "                         where performance mode puts the machine on the host, what "
+	      "it lacks\n"
+	      "                         and what to do; exit status 1 where it cannot be had\n"
 	      "      --presets          names that --topology takes, and what they are\n"
 	      "  -h, --help\n",
 	      to);
@@ -50,6 +57,15 @@ static void usage(FILE *to)
 static int bad(const char *option, const char *why)
 {
 	return cli_bad(COMMAND, option, why);
+}
+
+static int parse_mode(struct topo_options *o, const char *value)
+{
+	o->placement = true;
+	o->mode = value ? PLACEMENT_BEST_EFFORT : PLACEMENT_REQUIRED;
+	if (!value || !strcmp(value, "best-effort"))
+		return 0;
+	return bad("--placement", "takes best-effort, or nothing");
 }
 
 /* 0, an exit status, or -1: getopt_long() stopped at something. */
@@ -70,6 +86,8 @@ static int parse_option(struct topo_options *o, int c)
 	case 'H':
 		o->host = optarg ? optarg : "/sys";
 		return 0;
+	case 'L':
+		return parse_mode(o, optarg);
 	case 'P':
 		o->presets = true;
 		return 0;
@@ -89,6 +107,7 @@ static int parse_options(struct topo_options *o, int argc, char **argv)
 		{"dump-acpi", required_argument, NULL, 'A'},
 		{"dump-mptable", required_argument, NULL, 'M'},
 		{"host", optional_argument, NULL, 'H'},
+		{"placement", optional_argument, NULL, 'L'},
 		{"presets", no_argument, NULL, 'P'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -109,7 +128,9 @@ static int parse_options(struct topo_options *o, int argc, char **argv)
 		return bad(argv[optind], "not an option");
 	if (o->presets && (o->declared || o->host))
 		return bad("--presets", "takes no option beside it");
-	if (o->host && o->declared)
+	if (o->placement && (o->cpuid || o->acpi_dir || o->mptable))
+		return bad("--placement", "is not with --cpuid and --dump-*");
+	if (o->host && o->declared && !o->placement)
 		return bad("--host", "takes no option beside it: the host is as it is");
 	return 0;
 }
@@ -179,6 +200,18 @@ static int show_machine(const struct topo_options *o, const struct topo_machine 
 	return show(&view);
 }
 
+static int show_placement(const struct topo_options *o, const struct layout *machine)
+{
+	struct ktstr_error error = {0};
+	bool met;
+	int status;
+
+	if (topo_placement__print(machine, o->host, o->mode, stdout, &met, &error))
+		return cli_error(COMMAND, &error);
+	status = finish_output();
+	return status || met ? status : CLI_EXIT_UNMET;
+}
+
 int cli_topo(int argc, char **argv)
 {
 	struct topo_options o = {.host = NULL};
@@ -194,7 +227,7 @@ int cli_topo(int argc, char **argv)
 	}
 	if (o.presets)
 		return show_presets();
-	if (o.host)
+	if (o.host && !o.placement)
 		return show_host(o.host);
 	status = cli_machine__finish(&o.machine, COMMAND);
 	if (status)
@@ -206,7 +239,7 @@ int cli_topo(int argc, char **argv)
 		fprintf(stderr,
 			"ktstr: topo: /dev/kvm: %s; features are left out, the topology is whole\n",
 			strerror(without_kvm));
-	status = show_machine(&o, &machine);
+	status = o.placement ? show_placement(&o, &machine.layout) : show_machine(&o, &machine);
 	topo_machine__destroy(&machine);
 	return status;
 }

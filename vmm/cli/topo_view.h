@@ -36,7 +36,7 @@ struct topo_view {
 /* Of the machine; caches are not in it. -ENOMEM. */
 int topo_view__of_layout(const struct layout *layout, struct topo_view *view,
 			 struct ktstr_error *error);
-/* Of the running kernel whose /sys is at @sys. -EIO: not understood; -ENOMEM; as open(). */
+/* Of the running kernel whose /sys is at @sys. As host_topology__read(). */
 int topo_view__of_host(const char *sys, struct topo_view *view, struct ktstr_error *error);
 void topo_view__destroy(struct topo_view *view);
 
