@@ -82,7 +82,7 @@ LDLIBS_ALL = $(sysroot_libs) $(shell $(PKG_CONFIG) --libs $(packages)) -pthread 
 	$(shell $(PKG_CONFIG) --libs jansson) -lm -Wl,--pop-state $(LDLIBS)
 
 lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*.c initramfs/*.c \
-	guest/*.c guest/kit/*.c)
+	initramfs/arch/$(ARCH)/*.c guest/*.c guest/arch/$(ARCH)/*.c guest/kit/*.c)
 cli_src := $(wildcard vmm/cli/*.c)
 unit_src := $(wildcard selftests/vmm/test_*.c)
 ifneq ($(ARCH),x86)
@@ -126,10 +126,10 @@ $(out)/%.o: %.c
 # The first program of guests whose files are on a disk lies in the library as a file. It has no C
 # library, and nothing of the flags of this build.
 stage1 := $(out)/guest/stage1/stage1
-stage1_cflags = -std=gnu11 -Os $(WARN) -Iinclude -ffreestanding -fno-builtin -fno-stack-protector \
-	-fno-pic -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables
+stage1_cflags = -std=gnu11 -Os $(WARN) -Iinclude -Iguest/arch/$(ARCH) -ffreestanding -fno-builtin \
+	-fno-stack-protector -fno-pic -fno-pie -fno-asynchronous-unwind-tables -fno-unwind-tables
 stage1_ldflags := -nostdlib -static -Wl,--build-id=none,-z,noexecstack,-z,norelro,-z,noseparate-code,-s
-$(stage1): $(wildcard guest/stage1/*.[ch]) include/ktstr/proto.h
+$(stage1): $(wildcard guest/stage1/*.[ch] guest/arch/$(ARCH)/*.h) include/ktstr/proto.h
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(stage1_cflags) -c -o $@.o $(filter %.c,$^)

@@ -11,11 +11,12 @@
 #include <sys/mman.h>
 #include <sys/reboot.h>
 #include <termios.h>
-#include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
 
 #include <ktstr/proto.h>
+
+#include "context.h"
 
 #define CRASH_STACK (64u << 10)
 #define CRASH_FRAMES 64
@@ -61,15 +62,6 @@ static size_t put_hex(char *buf, size_t size, size_t at, unsigned long value)
 	return put_text(buf, size, at, p);
 }
 
-static uintptr_t fault_pc(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-	return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
-#else
-	return (uintptr_t)context->uc_mcontext.pc;
-#endif
-}
-
 /*
  * "#0 /lib/libc.so.6+0x12345\n": a file of the guest, and an address as its ELF headers have it.
  * Names and lines are the host's to find, which has the same file.
@@ -97,22 +89,13 @@ static void put_frame(int number, uintptr_t pc)
 }
 
 /*
- * A call of nothing: the unwinder knows no way on from there, but on x86 the caller's address was
- * pushed last. A stack that cannot be read is a second fault, after which nothing was to come.
+ * From the crash on: what lies before it are this file's own frames. A call of nothing: the
+ * unwinder knows no way on from there, but the caller is known. A stack that cannot be read is a
+ * second fault, after which nothing was to come.
  */
-static void put_caller(const ucontext_t *context)
-{
-#if defined(__x86_64__)
-	put_frame(1, *(const uintptr_t *)context->uc_mcontext.gregs[REG_RSP] - 1);
-#else
-	put_frame(1, (uintptr_t)context->uc_mcontext.regs[30] - 1);
-#endif
-}
-
-/* From the crash on: what lies before it are this file's own frames. */
 static void put_backtrace(const ucontext_t *context)
 {
-	uintptr_t pc = fault_pc(context);
+	uintptr_t pc = context__pc(context);
 	struct frames frames = {.count = 0};
 	int first = 0;
 
@@ -121,7 +104,7 @@ static void put_backtrace(const ucontext_t *context)
 		first++;
 	if (first == frames.count) {
 		put_frame(0, pc);
-		put_caller(context);
+		put_frame(1, context__return_address(context) - 1);
 	}
 	for (int i = first; i < frames.count; i++)
 		put_frame(i - first, frames.pc[i]);
@@ -130,7 +113,7 @@ static void put_backtrace(const ucontext_t *context)
 static void on_crash(int signo, siginfo_t *info, void *opaque)
 {
 	const char *name = sigabbrev_np(signo);
-	uintptr_t pc = fault_pc(opaque);
+	uintptr_t pc = context__pc(opaque);
 	char line[256];
 	size_t n;
 

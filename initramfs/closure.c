@@ -16,12 +16,7 @@
 #include <unistd.h>
 
 #include "elf.h"
-
-#if defined(__x86_64__)
-#define TRIPLET "x86_64-linux-gnu"
-#else
-#define TRIPLET "aarch64-linux-gnu"
-#endif
+#include "machine.h"
 
 #define LDCACHE_PATH "/etc/ld.so.cache"
 #define LDCACHE_MAX (64u << 20)
@@ -30,11 +25,6 @@
 #define SCRIPT_LINE 256u   /* BINPRM_BUF_SIZE: what the kernel reads of a script's first line */
 #define SCRIPT_MAX_DEPTH 4 /* interpreters that are scripts: what the kernel follows */
 #define MAX_OBJECTS 4096u  /* of one process */
-
-/* Debian's and Fedora's; a link beside the C library makes up for what the guest's ld.so lacks. */
-static const char *const default_dirs[] = {
-	"/lib/" TRIPLET, "/usr/lib/" TRIPLET, "/lib64", "/usr/lib64", "/lib", "/usr/lib", NULL,
-};
 
 /* One loaded file of a process; [0] is the program. */
 struct object {
@@ -206,7 +196,7 @@ static bool expand(char *out, size_t size, const char *dir, size_t length, const
 /* A list of directories with colons between them; what is not absolute is left out. */
 static bool try_list(struct search *search, const char *list, const char *origin)
 {
-	static const char *const libs[] = {"lib/" TRIPLET, "lib64", "lib", NULL};
+	const char *const *libs = machine__this.lib_tokens;
 
 	for (const char *dir = list; dir; dir = strchr(dir, ':') ? strchr(dir, ':') + 1 : NULL) {
 		size_t length = strcspn(dir, ":");
@@ -284,8 +274,8 @@ static bool find_library(struct search *search, bool *reachable)
 		return false;
 	if (try_cache(search))
 		return true;
-	for (size_t i = 0; default_dirs[i]; i++) {
-		if (try_dir(search, default_dirs[i]))
+	for (const char *const *dir = machine__this.library_dirs; *dir; dir++) {
+		if (try_dir(search, *dir))
 			return true;
 	}
 	return false;

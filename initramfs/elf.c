@@ -11,13 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#define OUR_MACHINE EM_X86_64
-#elif defined(__aarch64__)
-#define OUR_MACHINE EM_AARCH64
-#else
-#error "no ELF machine for this architecture"
-#endif
+#include "machine.h"
 
 enum elf_kind elf__kind(const void *head, size_t length)
 {
@@ -37,7 +31,7 @@ enum elf_kind elf__kind(const void *head, size_t length)
 	if (header.e_type != ET_EXEC && header.e_type != ET_DYN)
 		return ELF_IS_DATA;
 	return ident[EI_CLASS] == ELFCLASS64 && ident[EI_DATA] == ELFDATA2LSB &&
-			       header.e_machine == OUR_MACHINE
+			       header.e_machine == machine__this.elf_machine
 		       ? ELF_IS_OURS
 		       : ELF_IS_FOREIGN;
 }

@@ -34,7 +34,8 @@ static bool is_declared(const struct ktstr_topology *t)
 	const struct ktstr_caches *c = &t->caches;
 
 	return t->numa_nodes || t->llcs || t->cores_per_llc || t->threads_per_core || t->packages ||
-	       t->nodes || t->distances || c->l1d_kb || c->l1i_kb || c->l2_kb || c->l3_kb;
+	       t->nodes || t->distances || t->capacities || c->l1d_kb || c->l1i_kb || c->l2_kb ||
+	       c->l3_kb;
 }
 
 void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_test_attrs *over)

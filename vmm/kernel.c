@@ -18,30 +18,19 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Documentation/arch/x86/boot.rst: the real-mode kernel header */
-#define BZ_BOOT_FLAG 0x1fe
-#define BZ_BOOT_FLAG_VALUE 0xaa55
-#define BZ_MAGIC 0x202
-#define BZ_MAGIC_VALUE "HdrS"
-#define BZ_KERNEL_VERSION 0x20e /* offset of the string, less 0x200; 0: none */
+#include "../initramfs/decompress.h"
+#include "arch/arch.h"
+#include "kernel_format.h"
+
+/* Documentation/arch/x86/boot.rst: offset of the string, less 0x200; 0: none */
+#define BZ_KERNEL_VERSION 0x20e
 #define BZ_KERNEL_VERSION_BASE 0x200u
-#define BZ_HEADER_END 0x210u
-/* Documentation/arch/arm64/booting.rst */
-#define ARM64_MAGIC 56
-#define ARM64_MAGIC_VALUE "ARM\x64"
-#define ARM64_HEADER_END 64u
+/* More does not come out of a packed one. */
+#define UNPACKED_MAX ((size_t)512 << 20)
 
 #define BANNER "Linux version "
 /* Debian ships a System.map of one line that says where the real one is. */
 #define SYSTEM_MAP_MIN 4096
-
-#if defined(__x86_64__)
-#define OUR_MACHINE EM_X86_64
-#define TREE_IMAGE "arch/x86/boot/bzImage"
-#else
-#define OUR_MACHINE EM_AARCH64
-#define TREE_IMAGE "arch/arm64/boot/Image"
-#endif
 
 #define FETCH_HINT \
 	"`scripts/kernel fetch` gets one with sched_ext; KTSTR_KERNEL or --kernel names another"
@@ -102,21 +91,15 @@ static void set_release(struct kernel *out, const char *text, size_t max)
 
 /* ---- Images ---- */
 
-static bool bzimage(const unsigned char *data, size_t size, struct kernel *out)
+static void release_of_bzimage(const unsigned char *data, size_t size, struct kernel *out)
 {
-	uint16_t flag, version;
+	uint16_t version;
 	size_t offset;
 
-	if (size < BZ_HEADER_END || memcmp(data + BZ_MAGIC, BZ_MAGIC_VALUE, 4))
-		return false;
-	memcpy(&flag, data + BZ_BOOT_FLAG, sizeof(flag));
 	memcpy(&version, data + BZ_KERNEL_VERSION, sizeof(version));
-	if (flag != BZ_BOOT_FLAG_VALUE)
-		return false;
 	offset = version + BZ_KERNEL_VERSION_BASE;
 	if (version && offset < size)
 		set_release(out, (const char *)data + offset, size - offset);
-	return true;
 }
 
 static void release_from_banner(const unsigned char *data, size_t size, struct kernel *out)
@@ -134,35 +117,61 @@ static void release_from_banner(const unsigned char *data, size_t size, struct k
 	}
 }
 
-static bool vmlinux(const unsigned char *data, size_t size, struct kernel *out)
+/* What is packed, and cannot be unpacked here, has none: loading it will say why. */
+static void release_of_packed(const unsigned char *data, size_t size,
+			      const struct kernel_format *format, struct kernel *out)
 {
-	Elf64_Ehdr header;
+	struct decompressed unpacked = {0};
 
-	if (size < sizeof(header))
-		return false;
-	memcpy(&header, data, sizeof(header));
-	/* What tells it from a program is the banner. */
-	if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-	    header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_machine != OUR_MACHINE ||
-	    (header.e_type != ET_EXEC && header.e_type != ET_DYN))
-		return false;
-	release_from_banner(data, size, out);
-	return out->release[0];
+	if (format->packed_start > size || format->packed_length > size - format->packed_start ||
+	    decompress(data + format->packed_start, format->packed_length, UNPACKED_MAX, &unpacked))
+		return;
+	release_from_banner(unpacked.data, unpacked.length, out);
+	free(unpacked.data);
 }
 
-static bool arm64_image(const unsigned char *data, size_t size, struct kernel *out)
+/* Returns e_machine; EM_NONE: it is not known for which, or no kernel at all (*form says so). */
+static uint16_t read_format(const unsigned char *data, size_t size, enum kernel_form *form,
+			    struct kernel *out)
 {
-	if (OUR_MACHINE != EM_AARCH64 || size < ARM64_HEADER_END ||
-	    memcmp(data + ARM64_MAGIC, ARM64_MAGIC_VALUE, 4))
-		return false;
-	release_from_banner(data, size, out);
-	return true;
+	struct kernel_format format = kernel_format__of(data, size);
+
+	*form = format.form;
+	if (format.form == KERNEL_VMLINUX || format.form == KERNEL_IMAGE)
+		release_from_banner(data, size, out);
+	/* What tells it from a program is the banner. */
+	if (format.form == KERNEL_VMLINUX && !out->release[0])
+		*form = KERNEL_NONE;
+	if (format.machine != arch__this->elf_machine)
+		return format.machine;
+	if (format.form == KERNEL_BZIMAGE)
+		release_of_bzimage(data, size, out);
+	else if (format.form == KERNEL_GZIP || format.form == KERNEL_ZBOOT)
+		release_of_packed(data, size, &format, out);
+	return format.machine;
+}
+
+static int refuse(const char *path, enum kernel_form form, uint16_t machine,
+		  struct ktstr_error *error)
+{
+	const char *ours = kernel_format__machine_name(arch__this->elf_machine);
+
+	if (form == KERNEL_NONE)
+		ktstr_error__set(error, ENOEXEC, "read kernel", path, "not a kernel image");
+	else
+		ktstr_error__set(error, ENOEXEC, "read kernel", path,
+				 "a kernel for %s, and this ktstr is for %s",
+				 kernel_format__machine_name(machine), ours);
+	ktstr_error__hint(error, "give one for %s: %s, a build tree or a version", ours,
+			  arch__this->kernel_forms);
+	return -ENOEXEC;
 }
 
 static int read_image(const char *path, struct kernel *out, struct ktstr_error *error)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool ok = false;
+	enum kernel_form form = KERNEL_NONE;
+	uint16_t machine = EM_NONE;
 	struct stat st;
 	void *data;
 
@@ -171,18 +180,14 @@ static int read_image(const char *path, struct kernel *out, struct ktstr_error *
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_size > 0) {
 		data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 		if (data != MAP_FAILED) {
-			ok = (OUR_MACHINE == EM_X86_64 && bzimage(data, (size_t)st.st_size, out)) ||
-			     vmlinux(data, (size_t)st.st_size, out) ||
-			     arm64_image(data, (size_t)st.st_size, out);
+			machine = read_format(data, (size_t)st.st_size, &form, out);
 			munmap(data, (size_t)st.st_size);
 		}
 	}
 	close(fd);
-	if (ok)
-		return 0;
-	ktstr_error__set(error, ENOEXEC, "read kernel", path, "not a kernel image of this machine");
-	ktstr_error__hint(error, "give a bzImage, a vmlinux, a kernel build tree or a version");
-	return -ENOEXEC;
+	return form != KERNEL_NONE && machine == arch__this->elf_machine
+		       ? 0
+		       : refuse(path, form, machine, error);
 }
 
 /* ---- What belongs to an image ---- */
@@ -308,7 +313,7 @@ static int from_image(const char *path, struct kernel *out, struct ktstr_error *
 
 	if (!canonical(path, 0, image))
 		return ktstr_error__set(error, errno, "open kernel", path, NULL);
-	if (tree_of(image, TREE_IMAGE, tree) || tree_of(image, "vmlinux", tree))
+	if (tree_of(image, arch__this->tree_image, tree) || tree_of(image, "vmlinux", tree))
 		return from_tree(tree, image, out, error);
 	err = read_image(image, out, error);
 	if (err)
@@ -371,7 +376,7 @@ static int from_dir(const char *spec, struct kernel *out, struct ktstr_error *er
 
 	if (!canonical(spec, 0, dir))
 		return ktstr_error__set(error, errno, "open kernel", spec, NULL);
-	if (have(S_IFREG, image, "%s/" TREE_IMAGE, dir))
+	if (have(S_IFREG, image, "%s/%s", dir, arch__this->tree_image))
 		return from_tree(dir, image, out, error);
 	/* x86: bzImage is a link that "make" puts there; vmlinux alone will do */
 	if (have(S_IFREG, modules, "%s/include/config/kernel.release", dir) &&

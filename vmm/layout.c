@@ -188,8 +188,10 @@ static int allocate(struct layout *layout, const struct ktstr_topology *t,
 	/* each region that starts inside a share cuts it once more */
 	layout->memory = calloc(layout->nr_nodes + GMEM_MAX_REGIONS, sizeof(*layout->memory));
 	layout->distances = calloc(layout->nr_nodes, layout->nr_nodes);
+	if (t->capacities)
+		layout->capacities = calloc(layout->nr_cpus, sizeof(*layout->capacities));
 	if (layout->nodes && layout->packages && layout->cpus && layout->memory &&
-	    layout->distances)
+	    layout->distances && (layout->capacities || !t->capacities))
 		return 0;
 	return ktstr_error__set(error, ENOMEM, "allocate", "machine layout", NULL);
 }
@@ -202,6 +204,7 @@ int layout__create(const struct ktstr_topology *topology, const struct gmem *mem
 	*layout = (struct layout){.topology = *topology};
 	layout->topology.nodes = NULL;
 	layout->topology.distances = NULL;
+	layout->topology.capacities = NULL;
 	err = ktstr_topology__validate(topology, error);
 	if (!err)
 		err = allocate(layout, topology, error);
@@ -209,6 +212,8 @@ int layout__create(const struct ktstr_topology *topology, const struct gmem *mem
 		fill_nodes(layout, topology);
 		fill_cpus(layout, fill_packages(layout, topology));
 		fill_distances(layout, topology);
+		for (uint32_t i = 0; topology->capacities && i < layout->nr_cpus; i++)
+			layout->capacities[i] = topology->capacities[layout->cpus[i].core];
 		err = fill_memory(layout, topology, mem, error);
 	}
 	if (err)
@@ -223,6 +228,7 @@ void layout__destroy(struct layout *layout)
 	free(layout->nodes);
 	free(layout->memory);
 	free(layout->distances);
+	free(layout->capacities);
 	*layout = (struct layout){0};
 }
 

@@ -55,7 +55,8 @@ struct layout {
 	struct layout_memory *memory; /* sorted by gpa; covers all RAM, page aligned */
 	uint32_t nr_nodes;
 	struct layout_node *nodes;
-	uint8_t *distances; /* nr_nodes * nr_nodes, SLIT units: 10 local, 20 remote */
+	uint8_t *distances;   /* nr_nodes * nr_nodes, SLIT units: 10 local, 20 remote */
+	uint32_t *capacities; /* of each CPU; NULL: they are alike */
 };
 
 /* -EINVAL: the topology is not valid, or a node would have no memory; -ENOMEM. */

@@ -46,10 +46,7 @@ void symbols__place(const struct symbols *symbols, uint64_t address, char *buf, 
  */
 int symbols__from_elf(int fd, struct symbols **symbols);	/* .symtab of a vmlinux */
 int symbols__from_system_map(int fd, struct symbols **symbols); /* in the form of nm -n */
-/*
- * The kernel's own table in a vmlinux or in what a bzImage unpacks to. Also what bzimage__unpack()
- * returns.
- */
+/* The kernel's own table in a vmlinux or another kernel image. Also what its unpacking returns. */
 int symbols__from_image(int fd, struct symbols **symbols);
 /* kallsyms.c: the same in a piece of a kernel's memory that begins at @address. */
 int symbols__from_kallsyms(const void *data, size_t size, uint64_t address,

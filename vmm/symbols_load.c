@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bzimage.h"
+#include "arch/arch.h"
 #include "kernel.h"
 #include "symbols.h"
 
@@ -232,6 +232,7 @@ static int search_elf(Elf *elf, struct symbols **symbols)
 int symbols__from_image(int fd, struct symbols **symbols)
 {
 	char magic[SELFMAG];
+	uint64_t linked;
 	size_t length;
 	void *image;
 	int err;
@@ -242,10 +243,11 @@ int symbols__from_image(int fd, struct symbols **symbols)
 		return -ENOEXEC;
 	if (!memcmp(magic, ELFMAG, SELFMAG))
 		return search_elf(elf_begin(fd, ELF_C_READ, NULL), symbols);
-	err = bzimage__unpack(fd, &image, &length);
+	err = arch__this->unpack_kernel(fd, &image, &length, &linked);
 	if (err)
 		return err;
-	err = search_elf(elf_memory(image, length), symbols);
+	err = linked ? symbols__from_kallsyms(image, length, linked, symbols)
+		     : search_elf(elf_memory(image, length), symbols);
 	free(image);
 	return err;
 }

@@ -333,11 +333,27 @@ static int check_caches(const struct ktstr_topology *t, struct ktstr_error *erro
 	return 0;
 }
 
+static int check_capacities(const struct ktstr_topology *t, struct ktstr_error *error)
+{
+	uint32_t i;
+	int err;
+
+	for (i = 0; t->capacities && i < t->llcs * t->cores_per_llc; i++) {
+		if (t->capacities[i] && t->capacities[i] <= KTSTR_MAX_CAPACITY)
+			continue;
+		err = refuse(t, error, "the capacity of core %u is %u", i, t->capacities[i]);
+		ktstr_error__hint(error, "a capacity is 1 to %u, which the fastest cores have",
+				  KTSTR_MAX_CAPACITY);
+		return err;
+	}
+	return 0;
+}
+
 int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr_error *error)
 {
 	static int (*const checks[])(const struct ktstr_topology *, struct ktstr_error *) = {
 		check_counts,	 check_nodes,	  check_packages, check_linux_packages,
-		check_distances, check_latencies, check_caches,
+		check_distances, check_latencies, check_caches,	  check_capacities,
 	};
 	size_t i;
 	int err = 0;

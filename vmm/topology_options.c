@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A topology as options of a command line, both ways: --topology, --node, --distance, --cache. */
+/* A topology as options of a command line, both ways: --topology, --node, --distance, --cache,
+ * --capacity. */
 #include "topology.h"
 
 #include <ktstr/gauntlet.h>
@@ -142,6 +143,45 @@ static int add_cache(struct ktstr_topology_options *o, const char *value, struct
 			   "write l1d=KIB,l1i=KIB,l2=KIB,l3=KIB, or some of these", error);
 }
 
+static int add_capacity(struct ktstr_topology_options *o, const char *value,
+			struct ktstr_error *error)
+{
+	const char *p = value;
+	uint32_t first, last, capacity;
+	int err;
+
+	if (!topology__read_number(&p, &first))
+		goto no_capacity;
+	last = first;
+	if ((skip(&p, "-") && !topology__read_number(&p, &last)) || !skip(&p, "=") ||
+	    !topology__read_number(&p, &capacity) || *p || last < first)
+		goto no_capacity;
+	if (!capacity || capacity > KTSTR_MAX_CAPACITY)
+		return refuse("capacity", value, "not from 1 to 1024",
+			      "1024 is what the fastest cores have", error);
+	if (last >= KTSTR_MAX_CPUS) {
+		err = ktstr_error__set(error, EINVAL, "capacity", value, "there is no core %u",
+				       last);
+		ktstr_error__hint(error, "a machine has at most %u CPUs", KTSTR_MAX_CPUS);
+		return err;
+	}
+	for (uint32_t i = first; i <= last; i++)
+		if (o->capacities[i] && o->capacities[i] != capacity) {
+			err = ktstr_error__set(error, EINVAL, "capacity", value,
+					       "another option says that core %u has %u", i,
+					       o->capacities[i]);
+			ktstr_error__hint(error, "give each core once");
+			return err;
+		}
+	for (uint32_t i = first; i <= last; i++)
+		o->capacities[i] = capacity;
+	o->nr_capacities = last >= o->nr_capacities ? last + 1 : o->nr_capacities;
+	return 0;
+no_capacity:
+	return refuse("capacity", value, "not a capacity",
+		      "write CORE=CAPACITY or FIRST-LAST=CAPACITY, as in 4-7=446", error);
+}
+
 int ktstr_topology_options__add(struct ktstr_topology_options *options, const char *name,
 				const char *value, struct ktstr_error *error)
 {
@@ -154,9 +194,11 @@ int ktstr_topology_options__add(struct ktstr_topology_options *options, const ch
 		return add_distance(options, value, error);
 	if (!strcmp(name, "cache"))
 		return add_cache(options, value, error);
+	if (!strcmp(name, "capacity"))
+		return add_capacity(options, value, error);
 	if (strcmp(name, "topology") != 0) {
 		err = ktstr_error__set(error, ENOENT, "topology", name, "no option of a topology");
-		ktstr_error__hint(error, "give topology, node, distance or cache");
+		ktstr_error__hint(error, "give topology, node, distance, cache or capacity");
 		return err;
 	}
 	err = ktstr_preset__find(value) ? 0 : topology__read(value, &form, NULL, error);
@@ -260,6 +302,28 @@ static int finish_distances(struct ktstr_topology_options *o, struct ktstr_error
 	return err;
 }
 
+/* Once the number of cores is known. */
+static int finish_capacities(struct ktstr_topology_options *o, struct ktstr_error *error)
+{
+	uint64_t cores = (uint64_t)o->topology.llcs * o->topology.cores_per_llc;
+	int err;
+
+	/* Counts that are impossible are refused for that. */
+	if (!o->nr_capacities || !cores || cores > KTSTR_MAX_CPUS)
+		return 0;
+	if (o->nr_capacities > cores) {
+		err = ktstr_error__set(error, EINVAL, "capacity", NULL, "there is no core %u",
+				       o->nr_capacities - 1);
+		ktstr_error__hint(error, "the cores are 0 to %u", (uint32_t)cores - 1);
+		return err;
+	}
+	for (uint32_t i = 0; i < cores; i++)
+		if (!o->capacities[i])
+			o->capacities[i] = KTSTR_MAX_CAPACITY;
+	o->topology.capacities = o->capacities;
+	return 0;
+}
+
 int ktstr_topology_options__finish(struct ktstr_topology_options *options,
 				   struct ktstr_error *error)
 {
@@ -267,6 +331,8 @@ int ktstr_topology_options__finish(struct ktstr_topology_options *options,
 
 	if (!err)
 		err = finish_distances(options, error);
+	if (!err)
+		err = finish_capacities(options, error);
 	return err ? err : ktstr_topology__validate(&options->topology, error);
 }
 
@@ -314,6 +380,21 @@ static void put_caches(struct out *out, const struct ktstr_caches *caches)
 	}
 }
 
+/* Cores of one capacity in one option. */
+static void put_capacities(struct out *out, const struct ktstr_topology *t)
+{
+	uint32_t cores = t->llcs * t->cores_per_llc, first, i;
+
+	for (first = 0; t->capacities && first < cores; first = i) {
+		for (i = first + 1; i < cores && t->capacities[i] == t->capacities[first];)
+			i++;
+		put(out, " --capacity %u", first);
+		if (i > first + 1)
+			put(out, "-%u", i - 1);
+		put(out, "=%u", t->capacities[first]);
+	}
+}
+
 int ktstr_topology__format_options(const struct ktstr_topology *topology, char *buf, size_t size)
 {
 	struct out out = {.buf = buf, .size = size};
@@ -337,5 +418,6 @@ int ktstr_topology__format_options(const struct ktstr_topology *topology, char *
 				put(&out, " --distance %u,%u=%u", i, j,
 				    topology__distance(topology, i, j));
 	put_caches(&out, &topology->caches);
+	put_capacities(&out, topology);
 	return (int)out.length;
 }

@@ -14,7 +14,7 @@
 #include <ktstr/proto.h>
 
 #include "errno_name.h"
-#include "syscall.h"
+#include "stage1_syscall.h"
 
 #define DISK_NODE "/disk"    /* of the block device, in the archive's file system */
 #define LOWER "/lower"	     /* the image */

@@ -45,6 +45,9 @@ struct ktstr_caches {
 #define KTSTR_MAX_L2_KB 65535u
 #define KTSTR_MAX_L3_KB 4194303u
 
+/* How fast a core is beside the others (Linux's SCHED_CAPACITY_SCALE): the fastest has the most. */
+#define KTSTR_MAX_CAPACITY 1024u
+
 /*
  * A machine. Counts are machine-wide totals except cores_per_llc and threads_per_core:
  * CPUs = llcs * cores_per_llc * threads_per_core. Arrays stay the caller's. A zeroed struct with
@@ -66,6 +69,12 @@ struct ktstr_topology {
 	/* numa_nodes * numa_nodes, row by row, ACPI SLIT units; NULL: 10 local, 20 remote */
 	const uint8_t *distances;
 	struct ktstr_caches caches;
+	/*
+	 * arm64: of each core, llcs * cores_per_llc of them in order, 1 to KTSTR_MAX_CAPACITY, as
+	 * capacity-dmips-mhz of its CPUs; NULL: the cores are alike. Linux scales them so that the
+	 * largest is 1024. The cores do not really differ: it is what schedulers are told.
+	 */
+	const uint32_t *capacities;
 };
 
 /* TOPO(numa_nodes, llcs, cores_per_llc, threads_per_core), for .topology = in a test. */
@@ -73,9 +82,11 @@ struct ktstr_topology {
 	((struct ktstr_topology){ \
 		.numa_nodes = (n), .llcs = (l), .cores_per_llc = (c), .threads_per_core = (t)})
 
-/* For .nodes and .distances: as many nodes as .numa_nodes, and their rows of distances. */
+/* For .nodes, .distances and .capacities: as many nodes as .numa_nodes, and their rows of
+ * distances; as many numbers as there are cores. */
 #define KTSTR_NODES(...) ((const struct ktstr_numa_node[]){__VA_ARGS__})
 #define KTSTR_DISTANCES(...) ((const uint8_t[]){__VA_ARGS__})
+#define KTSTR_CAPACITIES(...) ((const uint32_t[]){__VA_ARGS__})
 
 /* Number of CPUs of a validated topology. */
 uint32_t ktstr_topology__cpus(const struct ktstr_topology *topology);
@@ -88,7 +99,7 @@ uint32_t ktstr_topology__cpus(const struct ktstr_topology *topology);
 int ktstr_topology__parse(const char *text, struct ktstr_topology *topology,
 			  struct ktstr_error *error);
 
-/* Writes the compact form, without nodes, distances and caches. Returns the length as snprintf
+/* Writes the compact form, without nodes, distances, caches and capacities. Returns the length as snprintf
  * does. */
 int ktstr_topology__format(const struct ktstr_topology *topology, char *buf, size_t size);
 
@@ -107,9 +118,11 @@ struct ktstr_topology_options {
 	struct ktstr_topology topology;
 	struct ktstr_numa_node nodes[KTSTR_MAX_NUMA_NODES];
 	uint8_t distances[KTSTR_MAX_NUMA_NODES * KTSTR_MAX_NUMA_NODES];
+	uint32_t capacities[KTSTR_MAX_CPUS]; /* by core; 0: not given */
 	/* as given */
 	const char *text; /* of --topology */
 	uint32_t nr_nodes, nr_distances;
+	uint32_t nr_capacities; /* the last core that one was given for, and 1 */
 	struct {
 		uint32_t from, to;
 		uint8_t value;
@@ -117,7 +130,7 @@ struct ktstr_topology_options {
 };
 
 /*
- * Takes option @name ("topology", "node", "distance", "cache", without dashes) with its value,
+ * Takes option @name ("topology", "node", "distance", "cache", "capacity", without dashes) with its value,
  * which stays the caller's. Of a node, what is not given is the default, 1 LLC. "topology" is in the
  * compact form or the name of a preset (ktstr/gauntlet.h), and the last one counts. -ENOENT: no option of a topology; -EINVAL: the value is not of the option's
  * form.
@@ -127,7 +140,8 @@ int ktstr_topology_options__add(struct ktstr_topology_options *options, const ch
 
 /*
  * Puts together and validates what was given. With --node, numa_nodes and llcs may be missing in
- * the compact form. A distance holds both ways; one not given is 20. -EINVAL.
+ * the compact form. A distance holds both ways; one not given is 20. The capacity of a core that none
+ * is given for is 1024, when one is given for any. -EINVAL.
  */
 int ktstr_topology_options__finish(struct ktstr_topology_options *options,
 				   struct ktstr_error *error);
@@ -137,8 +151,8 @@ int ktstr_topology_options__finish(struct ktstr_topology_options *options,
  * is not @llcs, no node has CPUs, a node without CPUs comes before one that has some (Linux numbers
  * those with CPUs first), packages and nodes overlap, a distance is not 10 on the diagonal, not 11
  * to 254 elsewhere (255: unreachable) or not the same both ways, a node's memory is below its
- * minimum, a latency, scaled to the farthest CPUs, is above KTSTR_MAX_LATENCY_NS, or a cache above
- * its maximum.
+ * minimum, a latency, scaled to the farthest CPUs, is above KTSTR_MAX_LATENCY_NS, a cache is above
+ * its maximum, or a capacity 0 or above its own.
  */
 int ktstr_topology__validate(const struct ktstr_topology *topology, struct ktstr_error *error);
 

@@ -147,8 +147,8 @@ struct ktstr_nic {
 	uint64_t delay_us;
 	uint32_t queues; /* pairs of them, 1 to 16; 0: 1 */
 	/*
-	 * Bytes behind the Ethernet header of a frame, 68 to 65535: the guest starts with it and can
-	 * set no more. What is larger does not arrive. 0: the guest may set any.
+	 * Bytes behind the Ethernet header of a frame, 68 to 65535: the guest starts with it and
+	 * can set no more. What is larger does not arrive. 0: the guest may set any.
 	 */
 	uint32_t mtu;
 	/* All 0: 02:6b:74:73:74 and its place in the list, from 0 */
@@ -239,8 +239,8 @@ struct ktstr_vm_config {
 	uint32_t memory_mb; /* guest RAM, MiB; 0: see ktstr_topology__memory_mb() */
 	enum ktstr_irqchip irqchip;
 	enum ktstr_cpu_vendor cpu_vendor;
-	const char *
-		kernel; /* bzImage, vmlinux, build tree or version; NULL: KTSTR_KERNEL or default */
+	const char *kernel; /* bzImage or arm64 Image, vmlinux, build tree or version; NULL:
+			       KTSTR_KERNEL or default */
 	/*
 	 * Directory that ktstr_vm__save() filled: kernel, initramfs and the guest's side of this
 	 * description come from there, whatever is said here; NULL: they are found and built.
@@ -399,17 +399,17 @@ void ktstr_vm__destroy(struct ktstr_vm *vm);
 
 enum ktstr_kvm_kind {
 	KTSTR_KVM_NATIVE,   /* runs kernels */
-	KTSTR_KVM_EMULATED, /* interprets ring 0 or fails in it: cannot run a kernel */
+	KTSTR_KVM_EMULATED, /* interprets kernels' code or fails in it: cannot run a kernel */
 	KTSTR_KVM_ABSENT,   /* no /dev/kvm, or no rights on it */
 };
 
 struct ktstr_probe {
 	enum ktstr_kvm_kind kind;
-	double minsn_per_s; /* millions of ring-0 instructions a second; 0 when absent */
+	double minsn_per_s; /* millions of a kernel's instructions a second; 0: none was run */
 	char detail[160];   /* one line: why */
 };
 
-/* Decides by running a short ring-0 loop on /dev/kvm. Takes some ms. Never fails. */
+/* Decides by running a short loop as a kernel on /dev/kvm. Takes some ms. Never fails. */
 void ktstr_probe__run(struct ktstr_probe *probe);
 
 #endif /* KTSTR_VM_H */

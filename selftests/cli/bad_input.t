@@ -99,6 +99,12 @@ refuses two_distances_of_two_nodes 'run: 1,0=18: distance: .*17; .*both ways' \
 refuses cache_of_no_level 'run: l4=1: cache: not of .*; write l1d=KIB' run --cache l4=1 true
 refuses cache_too_large 'run: .*: the L1 data cache of 300 KiB is too large; .*255' \
 	run --cache l1d=300 true
+refuses capacity_of_another_form 'run: 2-3: capacity: not a capacity; write' \
+	run --topology 4c --capacity 2-3 true
+refuses capacity_too_large 'run: 2=1025: capacity: not from 1 to 1024; 1024 is' \
+	run --topology 4c --capacity 2=1025 true
+refuses capacity_of_no_core 'run: capacity: there is no core 4; the cores are 0 to 3' \
+	run --topology 4c --capacity 2-4=446 true
 refuses nodes_in_a_shell_too 'shell: llcs: node: not of .*; write' shell --node llcs
 refuses memory_that_contradicts_the_nodes 'run: .*: the nodes have 300 MiB .*machine 200; give' \
 	run --memory 200 --node memory=300 true
@@ -133,6 +139,31 @@ refuses text_as_kernel 'run: .*/text: .*not a kernel.*; give' run --kernel "$tmp
 refuses directory_without_kernel 'run: .*/empty: .*no kernel image.*;' \
 	run --kernel "$tmp/empty" true
 refuses version_that_is_not_here 'run: 0.99: find kernel: .*;' run --kernel 0.99 true
+
+# Each build has one machine's kernels, and what that machine has.
+for image in bzImage Image; do
+	head -c 2048 /dev/zero >"$tmp/$image"
+done
+put() { # put IMAGE OFFSET BYTES
+	# shellcheck disable=SC2059 # escapes
+	printf "$3" | dd of="$tmp/$1" bs=1 seek="$2" conv=notrunc status=none
+}
+put bzImage 510 'U\252'
+put bzImage 514 HdrS
+put Image 56 'ARM\144'
+if [ "$(uname -m)" = aarch64 ]; then
+	refuses kernel_of_x86 'run: .*/bzImage: .*for x86-64, and .* for arm64; give .* an Image' \
+		run --kernel "$tmp/bzImage" true
+	refuses vendor_of_x86 'run: vendor: is .*x86-64 machines alone; leave it out' \
+		run --vendor amd true
+	refuses irqchip_of_x86 'run: irqchip: is .*x86-64 machines alone; leave it out' \
+		run --irqchip split true
+else
+	refuses kernel_of_arm64 'run: .*/Image: .*for arm64, and .* for x86-64; give .* a bzImage' \
+		run --kernel "$tmp/Image" true
+	refuses capacities_of_arm64 'run: topology: x86-64 .* no capacities of cores; leave out' \
+		run --topology 4c --capacity 2-3=446 true
+fi
 
 kernel=$("$KTSTR" kernel path 2>/dev/null) && cp "$kernel" "$tmp/kernel/vmlinuz"
 echo '# CONFIG_SCHED_CLASS_EXT is not set' >"$tmp/kernel/config"

@@ -317,6 +317,18 @@ one_cpu() {
 }
 ok affinity_counts one_cpu
 
+for i in 0 1 2 3 8 9 10 11; do
+	echo $((i % 8 == 3 ? 446 : 1024)) >sys/devices/system/cpu/cpu$i/cpu_capacity
+done
+ktstr topo --host=sys
+sed -i '1,/^   4 /d' out
+shows capacities_of_a_host_whose_cores_differ <<'END'
+
+capacity  CPUs
+    1024  0-2,8-10
+     446  3,11
+END
+
 # ---- bad input ----
 
 echo text >file
@@ -327,6 +339,8 @@ refuses argument 'topo: lscpu: not an option; see' lscpu
 refuses option_without_its_value 'topo: --dump-acpi: needs a value; see' --dump-acpi
 refuses impossible_topology 'topo: 2n3l1c1t: topology: .*evenly' --topology 2n3l
 refuses topology_that_is_none 'topo: foo: ' --topology foo
+refuses capacities 'topo: topology: x86-64 machines have no capacities of cores; leave out' \
+	--topology 4c --capacity 2-3=446
 refuses node_that_is_none 'topo: cpus=2: ' --node cpus=2
 refuses memory_that_is_no_number 'topo: --memory: takes a number of MiB' --memory much
 refuses memory_that_is_too_little 'topo: 8n8l1c1t: .*memory.*; ' --topology 8n --memory 64

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "initramfs/decompress.h"
-#include "vmm/bzimage.h"
+#include "vmm/arch/x86/bzimage.h"
 
 #define MIB (1u << 20)
 #define START (2 * 512 + 16) /* of the payload: one setup sector, 16 bytes of code */

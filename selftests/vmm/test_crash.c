@@ -2,6 +2,8 @@
 /* A crash of PID 1 is reported on descriptor 2, and ends it. */
 #include "kselftest_harness.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -74,6 +76,35 @@ TEST_F(crash, an_abort_is_reported)
 	ASSERT_TRUE(WIFEXITED(self->status));
 	EXPECT_EQ(128 + SIGABRT, WEXITSTATUS(self->status));
 	EXPECT_NE(NULL, strstr(self->text, "\nPANIC: PID 1 (/init) got SIGABRT"));
+}
+
+/* Not UBSan's to check; what follows the call makes it no jump. */
+static void __attribute__((noinline, no_sanitize("undefined"))) call_nowhere(void)
+{
+	uintptr_t nowhere = 0;
+
+	asm("" : "+r"(nowhere));
+	((void (*)(void))nowhere)();
+	asm volatile("");
+}
+
+TEST_F(crash, a_call_of_nothing_is_reported_with_its_caller)
+{
+	struct link_map *map = NULL;
+	uintptr_t start;
+	const char *line;
+	Dl_info info;
+
+	ASSERT_NE(0, dladdr1((void *)call_nowhere, &info, (void **)&map, RTLD_DL_LINKMAP));
+	start = (uintptr_t)call_nowhere - map->l_addr;
+	run(self, call_nowhere);
+	EXPECT_EQ(128 + SIGSEGV, WEXITSTATUS(self->status));
+	line = strstr(self->text, "\n#0 0x0\n#1 ");
+	ASSERT_NE(NULL, line) TH_LOG("%s", self->text);
+	line = strchr(line, '+');
+	ASSERT_NE(NULL, line) TH_LOG("%s", self->text);
+	EXPECT_LT(start, strtoull(line + 1, NULL, 16)) TH_LOG("%s", self->text);
+	EXPECT_GT(start + 128, strtoull(line + 1, NULL, 16)) TH_LOG("%s", self->text);
 }
 
 TEST_HARNESS_MAIN

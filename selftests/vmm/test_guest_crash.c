@@ -36,16 +36,24 @@ static void UNCHECKED by_lost_page(void)
 	(void)*page;
 }
 
+/* 0xff everywhere is no instruction, of any machine. */
 static void UNCHECKED by_invalid_opcode(void)
 {
-	__builtin_trap();
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	memset(page, 0xff, 4096);
+	mprotect(page, 4096, PROT_READ | PROT_EXEC);
+	__builtin___clear_cache(page, (char *)page + 4096);
+	((void (*)(void))page)();
 }
 
+/* Not a fault on every machine. */
 static void UNCHECKED by_division(void)
 {
 	volatile int zero = 0, one = 1;
 
 	one = one / zero;
+	raise(SIGFPE);
 }
 
 static void by_breakpoint(void)
@@ -78,7 +86,7 @@ FIXTURE_VARIANT(crash)
 CRASH(segv, by_null_pointer, "PID 1 (/init) got SIGSEGV, address 0x0, at 0x");
 CRASH(bus, by_lost_page, "PID 1 (/init) got SIGBUS, address 0x");
 CRASH(ill, by_invalid_opcode, "PID 1 (/init) got SIGILL, address 0x");
-CRASH(fpe, by_division, "PID 1 (/init) got SIGFPE, address 0x");
+CRASH(fpe, by_division, "PID 1 (/init) got SIGFPE");
 CRASH(abort, abort, "PID 1 (/init) got SIGABRT");
 CRASH(trap, by_breakpoint, "PID 1 (/init) got SIGTRAP");
 CRASH(sys, by_bad_call, "PID 1 (/init) got SIGSYS");

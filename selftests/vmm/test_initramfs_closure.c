@@ -3,6 +3,7 @@
 #include "kselftest_harness.h"
 
 #include <elf.h>
+#include <link.h>
 
 #include "initramfs/closure.h"
 #include "initramfs/elf.h"
@@ -48,20 +49,32 @@ static int make_program(const char *dir, const char *flags)
 		  dir, flags);
 }
 
-#if defined(__x86_64__)
-#define LD_SO "/lib64/ld-linux-x86-64.so.2"
-#else
-#define LD_SO "/lib/ld-linux-aarch64.so.1"
-#endif
+/* PT_INTERP of this program, the first that is told. */
+static int take_interpreter(struct dl_phdr_info *info, size_t size, void *path)
+{
+	(void)size;
+	for (int i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_INTERP)
+			*(const char **)path =
+				(const char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+	return 1;
+}
+
+static const char *dynamic_linker(void)
+{
+	const char *path = "(none)";
+
+	dl_iterate_phdr(take_interpreter, &path);
+	return path;
+}
 
 /* The dynamic linker in the unpacked archive has to find the same files as the host's does. */
 static int same_as_ldd(const char *dir, const char *program)
 {
 	return sh("cd %s && ldd %s | sed 's/ (0x.*//' | grep -v vdso | sort > host && "
-		  "chroot root " LD_SO
-		  " --list %s | sed 's/ (0x.*//' | grep -v vdso | sort > guest && "
+		  "chroot root %s --list %s | sed 's/ (0x.*//' | grep -v vdso | sort > guest && "
 		  "test -s host && diff -u host guest >&2",
-		  dir, program, program);
+		  dir, program, dynamic_linker(), program);
 }
 
 TEST_F(closure, real_programs_get_what_ldd_says)

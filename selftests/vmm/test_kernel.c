@@ -3,9 +3,12 @@
 #include "kselftest_harness.h"
 
 #include <elf.h>
+#include <zlib.h>
 
 #include "initramfs_util.h"
+#include "vmm/arch/arch.h"
 #include "vmm/kernel.h"
+#include "vmm/kernel_format.h"
 
 #define RELEASE "7.3.4-test"
 
@@ -34,20 +37,91 @@ FIXTURE_TEARDOWN(kernel)
 	free(self->dir);
 }
 
-/* A boot header with a version string, as Documentation/arch/x86/boot.rst has it. */
-static bool make_bzimage(const char *path, const char *release)
-{
-	char image[2048] = {0};
+/* ---- Images, as far as they are looked at; release NULL: they do not say it ---- */
 
-	image[0x1fe] = 0x55;
-	image[0x1ff] = (char)0xaa;
-	memcpy(image + 0x202, "HdrS", 4);
-	image[0x20f] = 2; /* string at 0x200 + 0x200 */
+#define IMAGE_BYTES 2048u
+
+struct made {
+	unsigned char bytes[IMAGE_BYTES];
+	size_t length;
+};
+
+/* A boot header with a version string, as boot.rst of the kernel has it for x86. */
+static void make_bzimage(struct made *m, const char *release)
+{
+	*m = (struct made){.length = IMAGE_BYTES};
+	m->bytes[0x1fe] = 0x55;
+	m->bytes[0x1ff] = 0xaa;
+	memcpy(m->bytes + 0x202, "HdrS", 4);
+	m->bytes[0x20f] = 2; /* string at 0x200 + 0x200 */
 	if (!release)
-		image[0x20f] = 0x7f; /* far outside of the file */
+		m->bytes[0x20f] = 0x7f; /* far outside of the file */
 	else
-		snprintf(image + 0x400, 512, "%s (someone@somewhere) #1 SMP", release);
-	return write_file(path, image, sizeof(image), 0644);
+		snprintf((char *)m->bytes + 0x400, 512, "%s (someone@somewhere) #1 SMP", release);
+}
+
+/* Documentation/arch/arm64/booting.rst */
+static void make_image(struct made *m, const char *release)
+{
+	*m = (struct made){.length = IMAGE_BYTES};
+	memcpy(m->bytes + 56, "ARM\x64", 4);
+	strcpy((char *)m->bytes + 1024, "Linux version %s");
+	if (release)
+		snprintf((char *)m->bytes + 1100, 512, "Linux version %s (x@y)", release);
+}
+
+static void make_elf(struct made *m, uint16_t machine, const char *release)
+{
+	Elf64_Ehdr header = {.e_type = ET_EXEC, .e_machine = machine};
+
+	make_image(m, release);
+	memcpy(header.e_ident, ELFMAG, SELFMAG);
+	header.e_ident[EI_CLASS] = ELFCLASS64;
+	header.e_ident[EI_DATA] = ELFDATA2LSB;
+	memcpy(m->bytes, &header, sizeof(header));
+}
+
+/* Behind @before bytes. */
+static void pack(struct made *m, size_t before)
+{
+	struct made plain = *m;
+	z_stream z = {.next_in = plain.bytes, .avail_in = (unsigned int)plain.length};
+
+	*m = (struct made){.length = before};
+	z.next_out = m->bytes + before;
+	z.avail_out = (unsigned int)(IMAGE_BYTES - before);
+	if (deflateInit2(&z, 9, Z_DEFLATED, 16 + 15, 8, Z_DEFAULT_STRATEGY) == Z_OK &&
+	    deflate(&z, Z_FINISH) == Z_STREAM_END)
+		m->length = before + z.total_out;
+	deflateEnd(&z);
+}
+
+/* Linux's zboot-header.S, for the machine of that number in PE's list */
+static void make_zboot(struct made *m, uint16_t pe_machine, const char *release)
+{
+	uint32_t length;
+
+	make_image(m, release);
+	pack(m, 128);
+	length = (uint32_t)m->length - 128;
+	memcpy(m->bytes, "MZ\0\0zimg", 8);
+	m->bytes[8] = 128;
+	memcpy(m->bytes + 12, &length, 4);
+	m->bytes[0x3c] = 64;
+	memcpy(m->bytes + 64, "PE\0\0", 4);
+	memcpy(m->bytes + 68, &pe_machine, 2);
+}
+
+/* A kernel of the machine that this build is for. */
+static bool make_kernel(const char *path, const char *release)
+{
+	struct made m;
+
+	if (arch__this->elf_machine == EM_X86_64)
+		make_bzimage(&m, release);
+	else
+		make_image(&m, release);
+	return write_file(path, m.bytes, m.length, 0644);
 }
 
 /* What a fetched kernel looks like in the cache. */
@@ -61,7 +135,7 @@ static bool make_cached(const char *dir, const char *release)
 	       path, path, path, path))
 		return false;
 	strcat(path, "/vmlinuz");
-	return make_bzimage(path, release);
+	return make_kernel(path, release);
 }
 
 /* A path in the scratch directory; valid until the next call. */
@@ -73,9 +147,9 @@ static const char *at(const char *dir, const char *tail)
 	return buf;
 }
 
-TEST_F(kernel, a_bzimage_has_its_release_and_config_beside_it)
+TEST_F(kernel, an_image_has_its_release_and_config_beside_it)
 {
-	ASSERT_TRUE(make_bzimage(at(self->dir, "vmlinuz"), RELEASE));
+	ASSERT_TRUE(make_kernel(at(self->dir, "vmlinuz"), RELEASE));
 	ASSERT_TRUE(write_text(at(self->dir, "config"), "wrong\n"));
 	ASSERT_TRUE(write_text(at(self->dir, "config-" RELEASE), "CONFIG_A=y\n"));
 	ASSERT_EQ(0, sh("mkdir -p %s/lib/modules/" RELEASE, self->dir));
@@ -90,39 +164,145 @@ TEST_F(kernel, a_bzimage_has_its_release_and_config_beside_it)
 
 TEST_F(kernel, a_version_string_outside_of_the_file_is_ignored)
 {
-	ASSERT_TRUE(make_bzimage(at(self->dir, "vmlinuz"), NULL));
+	ASSERT_TRUE(make_kernel(at(self->dir, "vmlinuz"), NULL));
 	ASSERT_EQ(0, kernel__resolve(at(self->dir, "vmlinuz"), &self->kernel, &self->error));
 	EXPECT_STREQ("", self->kernel.release);
 }
 
 TEST_F(kernel, a_release_that_is_a_path_is_ignored)
 {
-	ASSERT_TRUE(make_bzimage(at(self->dir, "vmlinuz"), "../../etc"));
+	ASSERT_TRUE(make_kernel(at(self->dir, "vmlinuz"), "../../etc"));
 	ASSERT_EQ(0, kernel__resolve(at(self->dir, "vmlinuz"), &self->kernel, &self->error));
 	EXPECT_STREQ("", self->kernel.release);
 }
 
-TEST_F(kernel, a_vmlinux_is_known_by_its_banner){struct {Elf64_Ehdr header;
-char text[128];
-}
-image = {.header = {.e_type = ET_EXEC,
-#if defined(__x86_64__)
-		    .e_machine = EM_X86_64},
-#else
-		    .e_machine = EM_AARCH64},
-#endif
-	 .text = "Linux version %s\0Linux version " RELEASE " (x@y)"};
+TEST_F(kernel, a_vmlinux_is_known_by_its_banner)
+{
+	struct made m;
 
-memcpy(image.header.e_ident, ELFMAG, SELFMAG);
-image.header.e_ident[EI_CLASS] = ELFCLASS64;
-image.header.e_ident[EI_DATA] = ELFDATA2LSB;
-strcpy(self->path, at(self->dir, "vmlinux"));
-ASSERT_TRUE(write_file(self->path, &image, sizeof(image), 0644));
-ASSERT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
-EXPECT_STREQ(RELEASE, self->kernel.release);
-memset(image.text, 'x', sizeof(image.text));
-ASSERT_TRUE(write_file(self->path, &image, sizeof(image), 0644));
-EXPECT_EQ(-ENOEXEC, kernel__resolve(self->path, &self->kernel, &self->error));
+	make_elf(&m, arch__this->elf_machine, RELEASE);
+	strcpy(self->path, at(self->dir, "vmlinux"));
+	ASSERT_TRUE(write_file(self->path, m.bytes, m.length, 0644));
+	ASSERT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
+	EXPECT_STREQ(RELEASE, self->kernel.release);
+	make_elf(&m, arch__this->elf_machine, NULL);
+	ASSERT_TRUE(write_file(self->path, m.bytes, m.length, 0644));
+	EXPECT_EQ(-ENOEXEC, kernel__resolve(self->path, &self->kernel, &self->error));
+	EXPECT_STREQ("not a kernel image", self->error.reason);
+}
+
+/* One kernel a form and machine. */
+static const struct {
+	const char *name;
+	enum kernel_form form;
+	uint16_t machine;
+	const char *of; /* the machine's name */
+} forms[] = {
+	{"bzImage", KERNEL_BZIMAGE, EM_X86_64, "x86-64"},
+	{"vmlinux", KERNEL_VMLINUX, EM_X86_64, "x86-64"},
+	{"vmlinux of arm64", KERNEL_VMLINUX, EM_AARCH64, "arm64"},
+	{"vmlinux of RISC-V", KERNEL_VMLINUX, EM_RISCV, "RISC-V"},
+	{"Image", KERNEL_IMAGE, EM_AARCH64, "arm64"},
+	{"Image.gz", KERNEL_GZIP, EM_AARCH64, "arm64"},
+	{"vmlinuz.efi", KERNEL_ZBOOT, EM_AARCH64, "arm64"},
+	{"vmlinuz.efi of RISC-V", KERNEL_ZBOOT, EM_RISCV, "RISC-V"},
+	{"vmlinuz.efi of nobody", KERNEL_ZBOOT, EM_NONE, "another machine"},
+};
+#define NR_FORMS (sizeof(forms) / sizeof(forms[0]))
+
+static void make_form(struct made *m, size_t form)
+{
+	switch (forms[form].form) {
+	case KERNEL_BZIMAGE:
+		make_bzimage(m, RELEASE);
+		break;
+	case KERNEL_VMLINUX:
+		make_elf(m, forms[form].machine, RELEASE);
+		break;
+	case KERNEL_ZBOOT:
+		make_zboot(m,
+			   forms[form].machine == EM_AARCH64 ? 0xaa64
+			   : forms[form].machine == EM_RISCV ? 0x5064
+							     : 0x1234,
+			   RELEASE);
+		break;
+	default:
+		make_image(m, RELEASE);
+		if (forms[form].form == KERNEL_GZIP)
+			pack(m, 0);
+	}
+}
+
+TEST_F(kernel, one_for_another_machine_is_refused_by_its_name)
+{
+	const char *ours = kernel_format__machine_name(arch__this->elf_machine);
+	struct made m;
+	char why[128];
+	int taken = 0;
+
+	strcpy(self->path, at(self->dir, "kernel"));
+	for (size_t i = 0; i < NR_FORMS; i++) {
+		self->error = (struct ktstr_error){0};
+		make_form(&m, i);
+		ASSERT_TRUE(write_file(self->path, m.bytes, m.length, 0644));
+		if (forms[i].machine == arch__this->elf_machine) {
+			taken++;
+			EXPECT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
+			EXPECT_STREQ(RELEASE, self->kernel.release) TH_LOG("%s", forms[i].name);
+			continue;
+		}
+		EXPECT_EQ(-ENOEXEC, kernel__resolve(self->path, &self->kernel, &self->error));
+		snprintf(why, sizeof(why), "a kernel for %s, and this ktstr is for %s", forms[i].of,
+			 ours);
+		EXPECT_STREQ(why, self->error.reason) TH_LOG("%s", forms[i].name);
+		EXPECT_NE(NULL, strstr(self->error.hint, arch__this->kernel_forms));
+	}
+	EXPECT_LE(2, taken);
+}
+
+/* Each in memory that ends with it. */
+TEST_F(kernel, a_form_is_known_by_its_header_and_nothing_is_read_behind_the_end)
+{
+	for (size_t i = 0; i < NR_FORMS; i++) {
+		struct kernel_format format;
+		size_t known = 0;
+		struct made m;
+
+		make_form(&m, i);
+		for (size_t length = 0; length <= m.length; length++) {
+			unsigned char *copy = malloc(length ? length : 1);
+
+			ASSERT_NE(NULL, copy);
+			memcpy(copy, m.bytes, length);
+			format = kernel_format__of(copy, length);
+			free(copy);
+			if (format.form == KERNEL_NONE)
+				continue;
+			known += !known ? length : 0;
+			EXPECT_EQ(forms[i].form, format.form) TH_LOG("%s", forms[i].name);
+		}
+		EXPECT_EQ(forms[i].machine, format.machine) TH_LOG("%s", forms[i].name);
+		EXPECT_LE(18, known) TH_LOG("%s", forms[i].name);
+		EXPECT_GT(0x211, known) TH_LOG("%s", forms[i].name);
+	}
+}
+
+TEST_F(kernel, a_packed_one_that_is_damaged_has_no_release)
+{
+	struct made m;
+
+	if (arch__this->elf_machine != EM_AARCH64)
+		SKIP(return, "kernels are not packed so on this machine");
+	strcpy(self->path, at(self->dir, "kernel"));
+	make_form(&m, 5);
+	ASSERT_TRUE(write_file(self->path, m.bytes, m.length - 9, 0644));
+	ASSERT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
+	EXPECT_STREQ("", self->kernel.release);
+	make_form(&m, 6);
+	memset(m.bytes + 12, 0xff, 4); /* more than there is */
+	ASSERT_TRUE(write_file(self->path, m.bytes, m.length, 0644));
+	ASSERT_EQ(0, kernel__resolve(self->path, &self->kernel, &self->error));
+	EXPECT_STREQ("", self->kernel.release);
 }
 
 TEST_F(kernel, what_is_not_a_kernel_is_refused_with_a_hint)
@@ -147,19 +327,20 @@ TEST_F(kernel, a_build_tree_and_an_image_in_it_are_the_same)
 {
 	struct kernel by_image;
 
+	strcpy(self->path, at(self->dir, arch__this->tree_image));
 	ASSERT_EQ(0,
-		  sh("cd %s && mkdir -p arch/x86/boot include/config && echo CONFIG_B=m > .config "
+		  sh("cd %s && mkdir -p `dirname %s` include/config && echo CONFIG_B=m > .config "
 		     "&& echo 7.9.0-tree > include/config/kernel.release && "
 		     "yes 'ffff T x' | head -c 9000 > System.map",
-		     self->dir));
-	ASSERT_TRUE(make_bzimage(at(self->dir, "arch/x86/boot/bzImage"), "7.9.0-tree"));
+		     self->dir, self->path));
+	ASSERT_TRUE(make_kernel(self->path, "7.9.0-tree"));
 	ASSERT_EQ(0, kernel__resolve(self->dir, &self->kernel, &self->error));
-	EXPECT_STREQ(at(self->dir, "arch/x86/boot/bzImage"), self->kernel.image);
+	EXPECT_STREQ(self->path, self->kernel.image);
 	EXPECT_STREQ(at(self->dir, ".config"), self->kernel.config);
 	EXPECT_STREQ(at(self->dir, "System.map"), self->kernel.system_map);
 	EXPECT_STREQ("7.9.0-tree", self->kernel.release);
 	EXPECT_STREQ("", self->kernel.modules_dir);
-	ASSERT_EQ(0, kernel__resolve(at(self->dir, "arch/x86/boot/bzImage"), &by_image, NULL));
+	ASSERT_EQ(0, kernel__resolve(self->path, &by_image, NULL));
 	EXPECT_EQ(0, memcmp(&by_image, &self->kernel, sizeof(by_image)));
 }
 

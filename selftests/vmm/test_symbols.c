@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/arch/arch.h"
 #include "vmm/kernel.h"
 #include "vmm/symbols.h"
 
@@ -517,8 +518,21 @@ TEST(files_that_are_no_images_have_no_symbols)
 	fd = file_of(header, sizeof(header));
 	EXPECT_EQ(-ENOEXEC, symbols__from_image(fd, &s));
 	close(fd);
-	/* A bzImage whose payload lies outside, and one that is not compressed by anything known.
-	 */
+	fd = write_elf();
+	EXPECT_EQ(-ENOENT, symbols__from_image(fd, &s));
+	EXPECT_EQ(NULL, s);
+	close(fd);
+}
+
+TEST(bzimages_that_cannot_be_unpacked_have_no_symbols)
+{
+	uint8_t header[0x440] = {0};
+	struct symbols *s;
+	int fd;
+
+	if (arch__this->elf_machine != EM_X86_64)
+		SKIP(return, "kernels of this machine are no bzImages");
+	/* The payload lies outside; then it is not compressed by anything known. */
 	memcpy(header + 0x202, "HdrS\x0c\x02", 6);
 	memset(header + 0x248, 0xff, 8);
 	fd = file_of(header, sizeof(header));
@@ -531,9 +545,6 @@ TEST(files_that_are_no_images_have_no_symbols)
 	fd = file_of(header, sizeof(header));
 	EXPECT_EQ(-ENOTSUP, symbols__from_image(fd, &s));
 	EXPECT_EQ(NULL, s);
-	close(fd);
-	fd = write_elf();
-	EXPECT_EQ(-ENOENT, symbols__from_image(fd, &s));
 	close(fd);
 }
 
@@ -568,16 +579,17 @@ static int source(const struct kernel *kernel, unsigned int number)
 
 TEST(sources_of_a_build_tree_are_its_vmlinux_then_its_map_unless_they_are_newer)
 {
-	char dir[] = "/tmp/ktstr-test-XXXXXX", path[64], command[64];
+	char dir[] = "/tmp/ktstr-test-XXXXXX", path[64], command[128];
 	struct kernel *kernel = calloc(1, sizeof(*kernel));
 	struct timespec later[2] = {{.tv_sec = time(NULL) + 3600}, {.tv_sec = time(NULL) + 3600}};
 	int elf = write_elf();
 
 	ASSERT_NE(NULL, kernel);
 	ASSERT_NE(NULL, mkdtemp(dir));
-	snprintf(command, sizeof(command), "mkdir -p %s/arch/x86/boot", dir);
+	snprintf(kernel->image, sizeof(kernel->image), "%s/%s", dir, arch__this->tree_image);
+	snprintf(command, sizeof(command), "mkdir -p %.*s",
+		 (int)(strrchr(kernel->image, '/') - kernel->image), kernel->image);
 	ASSERT_EQ(0, system(command));
-	snprintf(kernel->image, sizeof(kernel->image), "%s/arch/x86/boot/bzImage", dir);
 	snprintf(kernel->system_map, sizeof(kernel->system_map), "%s/System.map", dir);
 	write_file(kernel->image, "nothing that could be unpacked");
 	write_file(kernel->system_map, "ffffffff81000000 T _text\nffffffff81000010 T _end\n");
@@ -645,6 +657,30 @@ FIXTURE_SETUP(real_kernel)
 
 FIXTURE_TEARDOWN(real_kernel)
 {
+}
+
+/* The one source that every kernel has. */
+TEST_F_TIMEOUT(real_kernel, has_its_symbols_in_the_image, 120)
+{
+	struct kernel *kernel = calloc(1, sizeof(*kernel));
+	uint64_t text = 0, entry = 0, end = 0;
+	struct symbols *s = NULL;
+
+	ASSERT_NE(NULL, kernel);
+	if (kernel__resolve(NULL, kernel, NULL))
+		SKIP(return, "no kernel here");
+	ASSERT_EQ(0, symbols__of_kernel(kernel, 4, &s));
+	EXPECT_LT(20000, symbols__count(s));
+	EXPECT_TRUE(symbols__find(s, "_text", &text));
+	EXPECT_TRUE(symbols__find(s, "start_kernel", &entry));
+	EXPECT_TRUE(symbols__find(s, "_end", &end));
+	EXPECT_EQ(0, text % 4096);
+	EXPECT_EQ(1, text >> 63);
+	EXPECT_LT(text, entry);
+	EXPECT_LT(entry, end);
+	EXPECT_LT(end - text, UINT64_C(1) << 30);
+	symbols__destroy(s);
+	free(kernel);
 }
 
 /*

@@ -502,6 +502,16 @@ TEST(options_of_another_form_are_refused_with_the_form)
 		{"cache", "l3", "not of the option's form", "l1d=KIB"},
 		{"cache", "l2=0", "l2 cannot be 0", "leave it out"},
 		{"cache", "l2=1,l2=1", "the same is given twice", "l1d=KIB"},
+		{"capacity", "", "not a capacity", "4-7=446"},
+		{"capacity", "4", "not a capacity", "4-7=446"},
+		{"capacity", "4=", "not a capacity", "4-7=446"},
+		{"capacity", "4-=1", "not a capacity", "4-7=446"},
+		{"capacity", "5-4=1", "not a capacity", "4-7=446"},
+		{"capacity", "4=1,", "not a capacity", "4-7=446"},
+		{"capacity", "4=0", "not from 1 to 1024", "fastest"},
+		{"capacity", "4=1025", "not from 1 to 1024", "fastest"},
+		{"capacity", "4096=1", "there is no core 4096", "at most 4096"},
+		{"capacity", "0-4294967295=1", "there is no core 4294967295", "at most 4096"},
 	};
 	struct ktstr_topology_options *o = calloc(1, sizeof(*o));
 
@@ -520,9 +530,48 @@ TEST(options_of_another_form_are_refused_with_the_form)
 	EXPECT_EQ(0, o->nr_nodes);
 	EXPECT_EQ(0, o->nr_distances);
 	EXPECT_EQ(0, o->topology.caches.l2_kb);
+	EXPECT_EQ(0, o->nr_capacities);
+	EXPECT_EQ(0, o->capacities[4]);
 	EXPECT_EQ(NULL, o->text);
 	EXPECT_EQ(-ENOENT, ktstr_topology_options__add(o, "memory", "1", NULL));
 	free(o);
+}
+
+TEST(capacities_are_of_cores_and_the_others_have_the_most)
+{
+	struct ktstr_topology_options *o = calloc(1, sizeof(*o));
+	struct ktstr_error error;
+	char text[200];
+
+	ASSERT_EQ(0, read_line(o, "--capacity 4-6=446 --topology 2l4c2t --capacity 2=500", &error));
+	for (uint32_t i = 0; i < 8; i++)
+		EXPECT_EQ(i == 2 ? 500 : i >= 4 && i <= 6 ? 446 : 1024, o->topology.capacities[i]);
+	ktstr_topology__format_options(&o->topology, text, sizeof(text));
+	EXPECT_STREQ("--topology 1n2l4c2t --capacity 0-1=1024 --capacity 2=500 --capacity 3=1024 "
+		     "--capacity 4-6=446 --capacity 7=1024",
+		     text);
+	/* Those of another line are not left. */
+	ASSERT_EQ(0, read_line(o, "--topology 2l4c", &error));
+	EXPECT_EQ(NULL, o->topology.capacities);
+	/* A preset has cores, too. */
+	ASSERT_EQ(0, read_line(o, "--capacity 0=77 --topology cxl", &error));
+	EXPECT_EQ(77, o->topology.capacities[0]);
+	EXPECT_EQ(1024, o->topology.capacities[1]);
+	free(o);
+}
+
+TEST(capacities_of_a_test_are_checked)
+{
+	struct ktstr_topology t = TOPO(1, 2, 2, 1);
+	struct ktstr_error error = {0};
+
+	t.capacities = KTSTR_CAPACITIES(1024, 1024, 446, 1);
+	EXPECT_EQ(0, ktstr_topology__validate(&t, NULL));
+	t.capacities = KTSTR_CAPACITIES(1024, 1024, 446, 0);
+	EXPECT_EQ(-EINVAL, ktstr_topology__validate(&t, &error));
+	EXPECT_STREQ("the capacity of core 3 is 0", error.reason);
+	t.capacities = KTSTR_CAPACITIES(1025, 1024, 446, 1);
+	EXPECT_EQ(-EINVAL, ktstr_topology__validate(&t, NULL));
 }
 
 TEST(options_that_contradict_each_other_are_refused)
@@ -551,6 +600,10 @@ TEST(options_that_contradict_each_other_are_refused)
 		 "there must be at least one NUMA node", "1 or more"},
 		{"--topology 65n --distance 0,64=17", "65n65l1c1t", "too many NUMA nodes",
 		 "at most 64"},
+		{"--topology 4c --capacity 3=9 --capacity 2-3=8", "2-3=8",
+		 "another option says that core 3 has 9", "each core once"},
+		{"--topology 4c2t --capacity 4=9", "", "there is no core 4",
+		 "the cores are 0 to 3"},
 		{"--cache l1i=300", "1n1l1c1t", "the L1 instruction cache of 300 KiB is too large",
 		 "255"},
 	};
@@ -627,6 +680,7 @@ struct random_topology {
 	struct ktstr_topology topology;
 	struct ktstr_numa_node nodes[8];
 	uint8_t distances[64];
+	uint32_t capacities[8 * 4 * 9];
 };
 
 static void pick_topology(struct random_topology *r)
@@ -659,6 +713,11 @@ static void pick_topology(struct random_topology *r)
 							    : 11 + pick(243));
 		t->distances = r->distances;
 	}
+	if (pick(1)) {
+		for (i = 0; i < t->llcs * t->cores_per_llc; i++)
+			r->capacities[i] = i && pick(3) ? r->capacities[i - 1] : 1 + pick(1023);
+		t->capacities = r->capacities;
+	}
 	if (pick(1))
 		t->packages = 1 + pick(t->llcs);
 	t->caches = (struct ktstr_caches){pick_or_default(1, 255), pick_or_default(1, 255),
@@ -680,6 +739,10 @@ static bool same(const struct ktstr_topology *a, const struct ktstr_topology *b)
 	       a->threads_per_core == b->threads_per_core && a->packages == b->packages &&
 	       !a->nodes == !b->nodes &&
 	       (!a->nodes || !memcmp(a->nodes, b->nodes, n * sizeof(a->nodes[0]))) &&
+	       !a->capacities == !b->capacities &&
+	       (!a->capacities ||
+		!memcmp(a->capacities, b->capacities,
+			(size_t)a->llcs * a->cores_per_llc * sizeof(a->capacities[0]))) &&
 	       !memcmp(&a->caches, &b->caches, sizeof(a->caches));
 }
 
@@ -688,7 +751,7 @@ TEST(any_valid_topology_comes_back_from_its_options)
 	struct ktstr_topology_options *o = calloc(1, sizeof(*o));
 	unsigned int valid = 0, with_packages = 0, with_memory_nodes = 0;
 	struct random_topology *r = calloc(1, sizeof(*r));
-	char text[4096], line[4096], again[4096];
+	char text[16384], line[16384], again[16384];
 	struct ktstr_error error;
 
 	for (int i = 0; i < 20000; i++) {

@@ -13,6 +13,7 @@
 struct gmem;
 struct initramfs_image;
 struct layout;
+struct probe_guest;
 struct symbols;
 struct vm;
 struct vcpu;
@@ -46,6 +47,11 @@ struct vcpu_place {
 
 /* All return 0 or -errno with @error filled, unless said otherwise. */
 struct arch_ops {
+	/* Its kernels: e_machine, the image's place in a build tree, and what can be booted, in the
+	 * words of a hint: "a bzImage, a vmlinux". */
+	uint16_t elf_machine;
+	const char *tree_image;
+	const char *kernel_forms;
 	/* Kernel options that make COM1 its console; in use from its first line on. */
 	const char *console_cmdline;
 	/* Kernel options that this host needs, behind a space; "": none. */
@@ -58,6 +64,8 @@ struct arch_ops {
 	uint32_t serial_gsi[2];
 	uint64_t virtio_base;	   /* room for VM_MAX_VIRTIO pages */
 	const uint8_t *virtio_gsi; /* [VM_MAX_VIRTIO] */
+	/* By which a KVM is tried (probe_guest.h) */
+	const struct probe_guest *probe_guest;
 	/* For KVM_CREATE_VM */
 	unsigned long (*vm_type)(int kvm_fd);
 	/* Where RAM of @bytes lies, as gmem__layout(). */
@@ -85,6 +93,12 @@ struct arch_ops {
 	uint64_t (*program_counter)(struct vcpu *vcpu);
 	/* All that is seen of it; likewise. */
 	void (*inspect)(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place);
+	/*
+	 * What the kernel image @fd, which is no ELF file, has packed, malloc'ed: an ELF file, or
+	 * the kernel as it lies in memory from the address *linked on that it is linked to (0:
+	 * ELF). -ENOEXEC: it is none of this machine; -errno.
+	 */
+	int (*unpack_kernel)(int fd, void **kernel, size_t *length, uint64_t *linked);
 	/* How far from its link addresses the kernel runs (KASLR), by @place's entries. False: not
 	 * known, or the symbols are of another kernel. */
 	bool (*kernel_offset)(const struct vcpu_place *place, const struct symbols *symbols,

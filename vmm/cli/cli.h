@@ -42,12 +42,14 @@ struct cli_machine {
 };
 
 /* Their place in a command's table of options; as short ones, "t:m:". */
-#define CLI_MACHINE_OPTIONS                                                                        \
-	{"topology", required_argument, NULL, 't'}, {"node", required_argument, NULL, 'N'},        \
-		{"distance", required_argument, NULL, 'D'},                                        \
-		{"cache", required_argument, NULL, 'C'}, {"memory", required_argument, NULL, 'm'}, \
-	{                                                                                          \
-		"vendor", required_argument, NULL, 'V'                                             \
+#define CLI_MACHINE_OPTIONS                                                                 \
+	{"topology", required_argument, NULL, 't'}, {"node", required_argument, NULL, 'N'}, \
+		{"distance", required_argument, NULL, 'D'},                                 \
+		{"cache", required_argument, NULL, 'C'},                                    \
+		{"capacity", required_argument, NULL, 'Y'},                                 \
+		{"memory", required_argument, NULL, 'm'},                                   \
+	{                                                                                   \
+		"vendor", required_argument, NULL, 'V'                                      \
 	}
 
 /* Takes option @c with its value. 0, an exit status, or -1: not one of them. */

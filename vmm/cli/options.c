@@ -67,7 +67,11 @@ int cli_machine__option(struct cli_machine *machine, const char *command, int c,
 	static const struct {
 		int c;
 		const char *name;
-	} of_topology[] = {{'t', "topology"}, {'N', "node"}, {'D', "distance"}, {'C', "cache"}};
+	} of_topology[] = {{'t', "topology"},
+			   {'N', "node"},
+			   {'D', "distance"},
+			   {'C', "cache"},
+			   {'Y', "capacity"}};
 	struct ktstr_error error = {0};
 
 	for (size_t i = 0; i < sizeof(of_topology) / sizeof(of_topology[0]); i++) {

@@ -37,7 +37,7 @@ static void usage(FILE *to)
 	      "\n"
 	      "  -t, --topology T       as of ktstr run, see there; so are --node N, --distance "
 	      "D,\n"
-	      "                         --cache C and -m, --memory MB\n"
+	      "                         --cache C, --capacity C and -m, --memory MB\n"
 	      "      --vendor V         an intel or an amd CPU [the host's]\n"
 	      "      --cpuid            print the topology leaves of each CPU\n"
 	      "      --dump-acpi DIR    write the ACPI tables, a file each, as apic.dat, srat.dat, "

@@ -33,8 +33,12 @@ int topo_view__of_layout(const struct layout *l, struct topo_view *view, struct 
 		return ktstr_error__set(error, ENOMEM, "allocate", "picture", NULL);
 	}
 	for (uint32_t i = 0; i < l->nr_cpus; i++)
-		view->cpus[i] = (struct topo_cpu){i, l->cpus[i].package, l->cpus[i].node,
-						  l->cpus[i].llc, l->cpus[i].core};
+		view->cpus[i] = (struct topo_cpu){i,
+						  l->cpus[i].package,
+						  l->cpus[i].node,
+						  l->cpus[i].llc,
+						  l->cpus[i].core,
+						  l->capacities ? l->capacities[i] : 0};
 	for (uint32_t i = 0; i < l->nr_nodes; i++)
 		view->nodes[i] = (struct topo_node){
 			.id = i,
@@ -432,6 +436,31 @@ static void print_distances(const struct topo_view *v, FILE *to)
 	free(ids);
 }
 
+/* The largest first; nothing where all CPUs are alike. */
+static void print_capacities(const struct topo_view *v, FILE *to)
+{
+	uint32_t *ids = calloc(v->nr_cpus, sizeof(*ids)), below = UINT32_MAX, next, nr;
+	char text[MAX_LIST + 16];
+
+	while (ids) {
+		next = 0;
+		nr = 0;
+		for (uint32_t i = 0; i < v->nr_cpus; i++)
+			if (v->cpus[i].capacity < below && v->cpus[i].capacity > next)
+				next = v->cpus[i].capacity;
+		for (uint32_t i = 0; i < v->nr_cpus; i++)
+			if (v->cpus[i].capacity == next)
+				ids[nr++] = v->cpus[i].cpu;
+		if (!next || (below == UINT32_MAX && nr == v->nr_cpus))
+			break;
+		format_list(ids, nr, MAX_LIST, text, sizeof(text));
+		fprintf(to, "%s%8u  %s\n", below == UINT32_MAX ? "\ncapacity  CPUs\n" : "", next,
+			text);
+		below = next;
+	}
+	free(ids);
+}
+
 void topo_view__print(struct topo_view *view, FILE *to)
 {
 	qsort(view->cpus, view->nr_cpus, sizeof(*view->cpus), by_place);
@@ -440,4 +469,5 @@ void topo_view__print(struct topo_view *view, FILE *to)
 	print_nodes(view, to);
 	if (view->nr_nodes > MAX_MATRIX && view->distances[0])
 		print_distances(view, to);
+	print_capacities(view, to);
 }

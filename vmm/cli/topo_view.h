@@ -15,6 +15,7 @@
 /* @llc and @core: any number that CPUs share which share that; unique in the machine. */
 struct topo_cpu {
 	uint32_t cpu, package, node, llc, core;
+	uint32_t capacity; /* beside the others; 0: not known */
 };
 
 /* 0 where a figure is not known. */

@@ -2,6 +2,7 @@
 /* The arm64 machine behind struct arch_ops: vCPUs, what a stopped one is doing, address map. */
 #include "arm64.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "../../vcpu.h"
 #include "../../vm.h"
 #include "fdt.h"
+#include "image.h"
 
 #define CORE_REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(name))
@@ -30,15 +32,10 @@
 #define CLIDR_LOC_OURS (UINT64_C(3) << 24)
 #define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
-/* ID_AA64MMFR0_EL1 (Arm ARM): translation granules; 4 and 64 KiB are there unless 0xf, 16 unless 0.
- */
-#define TGRAN4_SHIFT 28
-#define TGRAN64_SHIFT 24
-#define TGRAN16_SHIFT 20
-
 #define PSTATE_MODE 0xfu /* EL0t: 0 */
 
-/* Documentation/arch/arm64/memory.rst, 48-bit addresses: 2 GiB below the kernel's own. */
+/* Documentation/arch/arm64/memory.rst, 48-bit addresses: 2 GiB below the kernel's own, which is
+ * linked to where they end. */
 #define ARM64_MODULES_START UINT64_C(0xffff800000000000)
 #define ARM64_MODULES_END UINT64_C(0xffff800080000000)
 /* Linux's arch/arm64/kernel/pi/kaslr_early.c: what KASLR adds. */
@@ -89,10 +86,29 @@ static void arm64__number_cpus(struct layout *layout)
 	layout->max_hw_id = layout->nr_cpus - 1;
 }
 
+int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip,
+			struct ktstr_error *error)
+{
+	const char *what = vendor != KTSTR_VENDOR_HOST	   ? "vendor"
+			   : irqchip != KTSTR_IRQCHIP_AUTO ? "irqchip"
+							   : NULL;
+	int err;
+
+	if (!what)
+		return 0;
+	err = ktstr_error__set(error, EINVAL, what, NULL, "is a choice for x86-64 machines alone");
+	ktstr_error__hint(error, "leave it out: this ktstr is for arm64");
+	return err;
+}
+
 static int arm64__create(struct vm *vm, struct ktstr_error *error)
 {
-	struct arm64_vm *arm64 = calloc(1, sizeof(*arm64));
+	int err = arm64__check_config(vm->config.cpu_vendor, vm->config.irqchip, error);
+	struct arm64_vm *arm64;
 
+	if (err)
+		return err;
+	arm64 = calloc(1, sizeof(*arm64));
 	if (!arm64)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	arm64->gic_fd = -1;
@@ -130,25 +146,24 @@ static int arm64__finish(struct vm *vm, struct ktstr_error *error)
 
 static int check_page_size(const struct vm *vm, const struct vcpu *vcpu, struct ktstr_error *error)
 {
+	static const uint32_t sizes[] = {4, 16, 64};
 	const struct arm64_vm *arm64 = vm->arch_data;
+	char have[32] = "";
 	uint64_t mmfr0;
-	bool have = true;
-	int err;
+	int err, n = 0;
 
 	if (!arm64__get_reg(vcpu, ID_AA64MMFR0_EL1, &mmfr0))
 		return failed(vcpu, errno, "KVM_GET_ONE_REG", error);
-	if (arm64->page_kib == 4)
-		have = (mmfr0 >> TGRAN4_SHIFT & 0xf) != 0xf;
-	else if (arm64->page_kib == 16)
-		have = (mmfr0 >> TGRAN16_SHIFT & 0xf) != 0;
-	else if (arm64->page_kib == 64)
-		have = (mmfr0 >> TGRAN64_SHIFT & 0xf) != 0xf;
-	if (have)
+	if (arm64_image__has_pages(mmfr0, arm64->page_kib))
 		return 0;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		if (arm64_image__has_pages(mmfr0, sizes[i]))
+			n += snprintf(have + n, sizeof(have) - (size_t)n, "%s%u", n ? " or " : "",
+				      sizes[i]);
 	err = ktstr_error__set(error, ENOEXEC, "load kernel", vm->kernel.image,
 			       "has pages of %u KiB, which this host's CPUs do not have",
 			       arm64->page_kib);
-	ktstr_error__hint(error, "give a kernel with pages of 4 KiB");
+	ktstr_error__hint(error, "give a kernel with pages of %s KiB", have);
 	return err;
 }
 
@@ -269,7 +284,24 @@ static const uint8_t virtio_spi[VM_MAX_VIRTIO] = {
 	ARM64_VIRTIO_SPI, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
 _Static_assert(2 + VM_MAX_VIRTIO <= ARM64_MAX_IRQS, "room for all");
 
+static int arm64__unpack_kernel(int fd, void **kernel, size_t *length, uint64_t *linked)
+{
+	struct arm64_image image;
+	int err = arm64_image__open(fd, "", &image, NULL);
+
+	*kernel = NULL;
+	if (err)
+		return err;
+	*kernel = image.data;
+	*length = image.length;
+	*linked = ARM64_MODULES_END;
+	return 0;
+}
+
 static const struct arch_ops arch_arm64_ops = {
+	.elf_machine = EM_AARCH64,
+	.tree_image = "arch/arm64/boot/Image",
+	.kernel_forms = "an Image, plain, gzipped or as EFI zboot, a vmlinux",
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = arm64__host_cmdline,
 	.host_disturbed = arm64__host_disturbed,
@@ -278,6 +310,7 @@ static const struct arch_ops arch_arm64_ops = {
 	.serial_gsi = {ARM64_COM1_SPI, ARM64_COM2_SPI},
 	.virtio_base = ARM64_VIRTIO_GPA,
 	.virtio_gsi = virtio_spi,
+	.probe_guest = &arm64_probe_guest,
 	.vm_type = arm64__vm_type,
 	.layout_memory = arm64__layout_memory,
 	.number_cpus = arm64__number_cpus,
@@ -292,6 +325,7 @@ static const struct arch_ops arch_arm64_ops = {
 	.handle_exit = arm64__handle_exit,
 	.program_counter = arm64__program_counter,
 	.inspect = arm64__inspect,
+	.unpack_kernel = arm64__unpack_kernel,
 	.kernel_offset = arm64__kernel_offset,
 	.send_nmi = arm64__send_nmi,
 	.modules_start = ARM64_MODULES_START,

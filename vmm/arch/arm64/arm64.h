@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ktstr/vm.h>
+
 #include "../arch.h"
 
 struct gmem;
@@ -50,8 +52,15 @@ struct arm64_vm {
 	uint64_t fdt_gpa;
 };
 
+/* -EINVAL: a vendor of CPUs, or an interrupt chip, that are x86's alone. */
+int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip,
+			struct ktstr_error *error);
+
 /* Registers by KVM_GET_ONE_REG; false: errno. */
 bool arm64__get_reg(const struct vcpu *vcpu, uint64_t id, uint64_t *value);
+
+/* probe_guest.c */
+extern const struct probe_guest arm64_probe_guest;
 
 /* gic.c */
 int arm64_gic__create(struct vm *vm, struct ktstr_error *error);

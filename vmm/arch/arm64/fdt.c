@@ -208,8 +208,9 @@ static void put_cpu(struct out *o, uint32_t index, const struct ktstr_caches *ca
 	put_u32(o, "reg", mpidr);
 	put_text(o, "enable-method", "psci");
 	put_u32(o, "numa-node-id", cpu->node);
-	if (o->spec->capacities)
-		put_u32(o, "capacity-dmips-mhz", o->spec->capacities[index]);
+	/* Documentation/devicetree/bindings/cpu/cpu-capacity.txt: all have it, or none */
+	if (o->spec->layout->capacities)
+		put_u32(o, "capacity-dmips-mhz", o->spec->layout->capacities[index]);
 	put_cache(o, "d-", caches->l1d_kb, L1_WAYS);
 	put_cache(o, "i-", caches->l1i_kb, L1_WAYS);
 	put_u32(o, "next-level-cache", PHANDLE_L2 + cpu->core);

@@ -38,8 +38,6 @@ struct fdt_spec {
 	uint64_t kaslr_seed;		  /* 0: none */
 	const void *rng_seed;
 	size_t rng_seed_size; /* 0: none */
-	/* capacity-dmips-mhz of each CPU; NULL: all are alike */
-	const uint32_t *capacities;
 };
 
 /* MPIDR_EL1 of the vCPU @id without the bits that are always set: reset_mpidr() of Linux's

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Reads arm64 kernel images: Documentation/arch/arm64/booting.rst §4, and include/linux/pe.h and
- * drivers/firmware/efi/libstub/zboot-header.S of Linux for EFI zboot. */
+/* Reads arm64 kernel images: Documentation/arch/arm64/booting.rst §4. */
 #include "image.h"
 
+#include <elf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "../../../initramfs/copy.h"
 #include "../../../initramfs/decompress.h"
+#include "../../kernel_format.h"
 
 #define HEADER_SIZE 64u
 #define TEXT_OFFSET 8
@@ -24,13 +26,13 @@
 #define OLD_TEXT_OFFSET UINT64_C(0x80000)
 #define TEXT_OFFSET_MAX UINT64_C(0x200000)
 
-#define ZBOOT_MAGIC 4 /* behind "MZ" */
-#define ZBOOT_MAGIC_VALUE "zimg"
-#define ZBOOT_START 8
-#define ZBOOT_LENGTH 12
+#define ELF_MAX_SEGMENTS 32u
 
-#define X86_SETUP_MAGIC 0x202
-#define X86_SETUP_VALUE "HdrS"
+/* ID_AA64MMFR0_EL1 (Arm ARM): granules; 4 and 64 KiB are there unless 0xf, 16 unless 0. */
+#define TGRAN4_SHIFT 28
+#define TGRAN64_SHIFT 24
+#define TGRAN16_SHIFT 20
+#define TGRAN_MASK 0xfu
 
 static uint64_t get_le(const uint8_t *from, unsigned int bytes)
 {
@@ -44,7 +46,8 @@ static uint64_t get_le(const uint8_t *from, unsigned int bytes)
 static int refuse(const char *path, int err, const char *why, struct ktstr_error *error)
 {
 	err = ktstr_error__set(error, err, "load kernel", path, "%s", why);
-	ktstr_error__hint(error, "give an arm64 Image, plain, gzipped or as EFI zboot");
+	ktstr_error__hint(error,
+			  "give an arm64 Image, plain, gzipped or as EFI zboot, or a vmlinux");
 	return err;
 }
 
@@ -79,6 +82,8 @@ static int unpack(struct arm64_image *image, size_t start, size_t length, const 
 					out.library);
 	if (err == -ENOTSUP)
 		return refuse(path, ENOEXEC, "is packed in a way that is not known here", error);
+	if (err == -EBADMSG || err == -EFBIG)
+		return refuse(path, -err, "is damaged or cut off", error);
 	if (err)
 		return ktstr_error__set(error, -err, "unpack kernel", path, NULL);
 	free(image->data);
@@ -87,14 +92,75 @@ static int unpack(struct arm64_image *image, size_t start, size_t length, const 
 	return 0;
 }
 
-static int unpack_zboot(struct arm64_image *image, const char *path, struct ktstr_error *error)
+static int unpack_format(struct arm64_image *image, const struct kernel_format *format,
+			 const char *path, struct ktstr_error *error)
 {
-	const uint8_t *p = image->data;
-	uint64_t start = get_le(p + ZBOOT_START, 4), length = get_le(p + ZBOOT_LENGTH, 4);
-
-	if (start > image->length || length > image->length - start)
+	if (format->packed_start > image->length ||
+	    format->packed_length > image->length - format->packed_start)
 		return refuse(path, EBADMSG, "is shorter than its EFI zboot header says", error);
-	return unpack(image, start, length, path, error);
+	return unpack(image, format->packed_start, format->packed_length, path, error);
+}
+
+/* What the program headers load, in file order. Virtual and physical addresses are the same. */
+static int read_segments(int fd, const Elf64_Phdr *ph, uint32_t nr, const char *path,
+			 struct arm64_image *image, struct ktstr_error *error)
+{
+	uint64_t start = UINT64_MAX, end = 0, last;
+	int err = 0;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		if (ph[i].p_type != PT_LOAD || !ph[i].p_filesz)
+			continue;
+		if (__builtin_add_overflow(ph[i].p_paddr, ph[i].p_filesz, &last))
+			return refuse(path, ENOEXEC, "has an impossible segment", error);
+		start = ph[i].p_paddr < start ? ph[i].p_paddr : start;
+		end = last > end ? last : end;
+	}
+	if (end <= start || end - start > ARM64_IMAGE_MAX)
+		return refuse(path, ENOEXEC, "has no segments, or too large ones", error);
+	image->length = end - start;
+	image->data = calloc(1, image->length);
+	if (!image->data)
+		return ktstr_error__set(error, ENOMEM, "read", path, NULL);
+	for (uint32_t i = 0; !err && i < nr; i++)
+		if (ph[i].p_type == PT_LOAD && ph[i].p_filesz)
+			err = copy__read(fd, (uint8_t *)image->data + (ph[i].p_paddr - start),
+					 ph[i].p_filesz, ph[i].p_offset);
+	if (err == -ENODATA)
+		return refuse(path, EBADMSG, "is shorter than its header says", error);
+	return err ? ktstr_error__set(error, -err, "read", path, NULL) : 0;
+}
+
+/* An Image is what objcopy makes of a vmlinux: its segments, one behind the other. */
+static int read_vmlinux(int fd, const Elf64_Ehdr *header, const char *path,
+			struct arm64_image *image, struct ktstr_error *error)
+{
+	Elf64_Phdr ph[ELF_MAX_SEGMENTS];
+	int err;
+
+	if (header->e_machine != EM_AARCH64 || header->e_phentsize != sizeof(ph[0]) ||
+	    !header->e_phnum || header->e_phnum > ELF_MAX_SEGMENTS)
+		return refuse(path, ENOEXEC, "is an ELF file but no arm64 vmlinux", error);
+	err = copy__read(fd, ph, header->e_phnum * sizeof(ph[0]), header->e_phoff);
+	if (err == -ENODATA)
+		return refuse(path, EBADMSG, "is shorter than its header says", error);
+	if (err)
+		return ktstr_error__set(error, -err, "read", path, NULL);
+	return read_segments(fd, ph, header->e_phnum, path, image, error);
+}
+
+/* What is no arm64 Image may be another machine's kernel. */
+static int refuse_other(const struct arm64_image *image, const char *path,
+			struct ktstr_error *error)
+{
+	struct kernel_format format = kernel_format__of(image->data, image->length);
+	char why[64];
+
+	if (format.form == KERNEL_NONE)
+		return refuse(path, ENOEXEC, "is not an arm64 kernel image", error);
+	snprintf(why, sizeof(why), "is a kernel for %s",
+		 kernel_format__machine_name(format.machine));
+	return refuse(path, ENOEXEC, why, error);
 }
 
 static int read_header(struct arm64_image *image, const char *path, struct ktstr_error *error)
@@ -103,11 +169,8 @@ static int read_header(struct arm64_image *image, const char *path, struct ktstr
 	const uint8_t *p = image->data;
 	uint64_t flags;
 
-	if (image->length > X86_SETUP_MAGIC + 4 &&
-	    !memcmp(p + X86_SETUP_MAGIC, X86_SETUP_VALUE, 4) && memcmp(p + MAGIC, MAGIC_VALUE, 4))
-		return refuse(path, ENOEXEC, "is an x86 kernel", error);
 	if (image->length < HEADER_SIZE || memcmp(p + MAGIC, MAGIC_VALUE, 4) != 0)
-		return refuse(path, ENOEXEC, "is not an arm64 kernel image", error);
+		return refuse_other(image, path, error);
 	flags = get_le(p + FLAGS, 8);
 	if (flags & FLAG_BIG_ENDIAN)
 		return refuse(path, ENOEXEC, "is a big-endian kernel", error);
@@ -125,24 +188,32 @@ static int read_header(struct arm64_image *image, const char *path, struct ktstr
 	return 0;
 }
 
+/* A vmlinux is not read whole: it may have debug information. */
+static int read_any(int fd, const char *path, struct arm64_image *image, struct ktstr_error *error)
+{
+	struct kernel_format format;
+	Elf64_Ehdr header;
+	int err;
+
+	if (!copy__read(fd, &header, sizeof(header), 0) &&
+	    kernel_format__of(&header, sizeof(header)).form == KERNEL_VMLINUX)
+		return read_vmlinux(fd, &header, path, image, error);
+	err = read_file(fd, path, image, error);
+	if (err)
+		return err;
+	format = kernel_format__of(image->data, image->length);
+	return format.packed_length ? unpack_format(image, &format, path, error) : 0;
+}
+
 int arm64_image__open(int fd, const char *path, struct arm64_image *image,
 		      struct ktstr_error *error)
 {
-	const uint8_t *p;
 	int err;
 
 	*image = (struct arm64_image){0};
-	err = read_file(fd, path, image, error);
-	if (err)
-		goto out;
-	p = image->data;
-	if (!memcmp(p, "MZ", 2) && !memcmp(p + ZBOOT_MAGIC, ZBOOT_MAGIC_VALUE, 4))
-		err = unpack_zboot(image, path, error);
-	else if (p[0] == 0x1f && p[1] == 0x8b)
-		err = unpack(image, 0, image->length, path, error);
+	err = read_any(fd, path, image, error);
 	if (!err)
 		err = read_header(image, path, error);
-out:
 	if (err)
 		arm64_image__close(image);
 	return err;
@@ -152,4 +223,18 @@ void arm64_image__close(struct arm64_image *image)
 {
 	free(image->data);
 	*image = (struct arm64_image){0};
+}
+
+bool arm64_image__has_pages(uint64_t mmfr0, uint32_t kib)
+{
+	switch (kib) {
+	case 4:
+		return (mmfr0 >> TGRAN4_SHIFT & TGRAN_MASK) != TGRAN_MASK;
+	case 16:
+		return (mmfr0 >> TGRAN16_SHIFT & TGRAN_MASK) != 0;
+	case 64:
+		return (mmfr0 >> TGRAN64_SHIFT & TGRAN_MASK) != TGRAN_MASK;
+	default:
+		return true;
+	}
 }

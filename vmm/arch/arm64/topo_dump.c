@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "../arch.h"
+#include "arm64.h"
 #include "fdt.h"
 
 static int not_here(const char *what, struct ktstr_error *error)
@@ -20,10 +20,11 @@ int topo_machine__create(const struct ktstr_topology *topology, uint32_t memory_
 	struct gmem mem = {0};
 	int err = arch__this->layout_memory(&mem, (uint64_t)memory_mb << 20, error);
 
-	(void)vendor;
 	(void)kvm;
 	*m = (struct topo_machine){0};
 	*without_kvm = 0;
+	if (!err)
+		err = arm64__check_config(vendor, KTSTR_IRQCHIP_AUTO, error);
 	if (!err)
 		err = layout__create(topology, &mem, &m->layout, error);
 	if (!err)

@@ -84,10 +84,11 @@ int topo_machine__create(const struct ktstr_topology *topology, uint32_t memory_
 		err = layout__create(topology, &mem, &m->layout, error);
 	if (err)
 		return err;
+	err = x86__check_layout(&m->layout, error);
 	m->offered = new_cpuid();
-	if (!m->offered) {
+	if (!err && !m->offered)
 		err = no_memory(error);
-	} else {
+	if (!err) {
 		if (kvm)
 			*without_kvm = ask_kvm(m->offered);
 		if (!kvm || *without_kvm)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "../../bzimage.h"
+#include "bzimage.h"
 #include "../../cache.h"
 #include "../../../initramfs/copy.h"
 #include "../../kernel.h"

@@ -3,6 +3,7 @@
 #include "x86.h"
 
 #include <cpuid.h>
+#include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #include "../../vcpu.h"
 #include "../../vm.h"
+#include "bzimage.h"
 #include "tables.h"
 
 /* KVM wants three pages for itself on Intel hosts without unrestricted guests; below the IOAPIC. */
@@ -66,6 +68,18 @@ static int read_cpuid(struct vm *vm, struct ktstr_error *error)
 	return cpuid__take_vendor(x86->cpuid, vm->config.cpu_vendor, &x86->vendor, error);
 }
 
+int x86__check_layout(const struct layout *layout, struct ktstr_error *error)
+{
+	int err;
+
+	if (!layout->capacities)
+		return 0;
+	err = ktstr_error__set(error, EINVAL, "topology", NULL,
+			       "x86-64 machines have no capacities of cores");
+	ktstr_error__hint(error, "leave out --capacity (.capacities), or use arm64");
+	return err;
+}
+
 static int x86__create(struct vm *vm, struct ktstr_error *error)
 {
 	struct x86_vm *x86 = calloc(1, sizeof(*x86));
@@ -74,6 +88,9 @@ static int x86__create(struct vm *vm, struct ktstr_error *error)
 	if (!x86)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	vm->arch_data = x86;
+	err = x86__check_layout(&vm->layout, error);
+	if (err)
+		return err;
 	x86->split_irqchip = vm->config.irqchip == KTSTR_IRQCHIP_SPLIT ||
 			     vm->layout.max_hw_id > X86_MAX_XAPIC_ID;
 	err = read_cpuid(vm, error);
@@ -168,7 +185,16 @@ static unsigned long x86__vm_type(int kvm_fd)
 	return 0;
 }
 
+static int x86__unpack_kernel(int fd, void **kernel, size_t *length, uint64_t *linked)
+{
+	*linked = 0;
+	return bzimage__unpack(fd, kernel, length);
+}
+
 static const struct arch_ops arch_x86_ops = {
+	.elf_machine = EM_X86_64,
+	.tree_image = "arch/x86/boot/bzImage",
+	.kernel_forms = "a bzImage, a vmlinux",
 	.console_cmdline = CONSOLE_CMDLINE,
 	.host_cmdline = x86__host_cmdline,
 	.host_disturbed = x86__host_disturbed,
@@ -177,6 +203,7 @@ static const struct arch_ops arch_x86_ops = {
 	.serial_gsi = {X86_COM1_GSI, X86_COM2_GSI},
 	.virtio_base = X86_VIRTIO_GPA,
 	.virtio_gsi = virtio_gsi,
+	.probe_guest = &x86_probe_guest,
 	.vm_type = x86__vm_type,
 	.layout_memory = gmem__layout,
 	.create = x86__create,
@@ -189,6 +216,7 @@ static const struct arch_ops arch_x86_ops = {
 	.handle_exit = x86__handle_exit,
 	.program_counter = x86__program_counter,
 	.inspect = x86__inspect,
+	.unpack_kernel = x86__unpack_kernel,
 	.kernel_offset = x86__kernel_offset,
 	.send_nmi = x86__send_nmi,
 	.modules_start = X86_MODULES_START,

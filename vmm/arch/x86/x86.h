@@ -66,6 +66,9 @@ struct x86_vm {
 	_Atomic uint16_t pm1_enable;
 };
 
+/* -EINVAL: it has what a PC has no way to say. */
+int x86__check_layout(const struct layout *layout, struct ktstr_error *error);
+
 /* This host's own CPU is one that QEMU's TCG emulates. */
 bool x86__is_emulated(void);
 
@@ -74,6 +77,9 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 			  struct ktstr_error *error);
 int x86_boot__load_initramfs(struct vm *vm, const struct arch_payload *payload,
 			     struct ktstr_error *error);
+
+/* probe_guest.c */
+extern const struct probe_guest x86_probe_guest;
 
 /* platform.c: i8042 reset, ACPI registers. */
 int x86_platform__create(struct vm *vm, struct ktstr_error *error);

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "../initramfs/decompress.h"
-#include "../initramfs/copy.h"
+#include "../../../initramfs/copy.h"
+#include "../../../initramfs/decompress.h"
 
 /* Documentation/arch/x86/boot.rst, "The Real-Mode Kernel Header": offsets in the file */
 #define SETUP_SECTS 0x1f1

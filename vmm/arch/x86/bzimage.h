@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The vmlinux that a bzImage has packed (Documentation/arch/x86/boot.rst). */
-#ifndef KTSTR_VMM_BZIMAGE_H
-#define KTSTR_VMM_BZIMAGE_H
+#ifndef KTSTR_VMM_X86_BZIMAGE_H
+#define KTSTR_VMM_X86_BZIMAGE_H
 
 #include <stddef.h>
 
@@ -13,4 +13,4 @@
  */
 int bzimage__unpack(int fd, void **image, size_t *length);
 
-#endif /* KTSTR_VMM_BZIMAGE_H */
+#endif /* KTSTR_VMM_X86_BZIMAGE_H */
