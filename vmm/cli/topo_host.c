@@ -22,8 +22,14 @@ static int fill(struct topo_view *view, const struct host_topology *host)
 	for (uint32_t i = 0; i < host->nr_cpus; i++) {
 		const struct host_cpu *cpu = &host->cpus[i];
 
-		view->cpus[i] = (struct topo_cpu){cpu->cpu, cpu->package, cpu->node,
-						  cpu->llc, cpu->core,	  cpu->capacity};
+		view->cpus[i] = (struct topo_cpu){
+			.cpu = cpu->cpu,
+			.package = cpu->package,
+			.node = cpu->node,
+			.llc = cpu->llc,
+			.core = cpu->core,
+			.capacity = cpu->capacity,
+		};
 	}
 	for (uint32_t i = 0; i < host->nr_nodes; i++) {
 		const struct host_node *node = &host->nodes[i];
