@@ -196,12 +196,14 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
 
-# The device trees of arm64, on any machine.
+# What is pure of arm64, on any machine; in its own library it is already.
+ifneq ($(ARCH),arm64)
 $(out)/selftests/vmm/test_arm64_fdt: $(out)/vmm/arch/arm64/fdt.o
 $(out)/selftests/vmm/test_arm64_fdt: override LDLIBS += $(out)/vmm/arch/arm64/fdt.o -l:libfdt.a
 
 $(out)/selftests/vmm/test_arm64_image: $(out)/vmm/arch/arm64/image.o
 $(out)/selftests/vmm/test_arm64_image: override LDLIBS += $(out)/vmm/arch/arm64/image.o $(out)/libktstr.a
+endif
 
 # Fails on purpose, for selftests/cli/consumers.t.
 mixed := $(out)/selftests/consumers/mixed

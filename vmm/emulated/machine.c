@@ -8,11 +8,11 @@
  * One CPU: with two, kernels inside panic sooner or later. With xsave, kernels since 6.18 die in
  * fpu__init_system_xstate(). The last ones are what TCG lacks and would warn of.
  */
-static const char *const x86_arguments[] = {
-	"-machine", "pc", "-cpu",
-	"EPYC,+svm,+npt,-xsave,-avx,-avx2,-f16c,-fma"
-	",-xsavec,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save",
-	NULL};
+static const char x86_cpu[] =
+	"EPYC,+svm,+npt,-xsave,-avx,-avx2,-f16c,-fma,-xsavec,-rdseed,-sha-ni,-fxsr-opt,"
+	"-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save";
+
+static const char *const x86_arguments[] = {"-machine", "pc", "-cpu", x86_cpu, NULL};
 
 static const char *const x86_modules[] = {"9pnet_virtio", "9p",	     "virtio_blk", "btrfs",
 					  "overlay",	  "kvm-amd", NULL};
