@@ -365,19 +365,27 @@ CANNED(cpu_of_a_cpuset_goes_and_comes, .area = "hotplug",
 
 /* ---- NUMA ---- */
 
+/* Each begins at its memory, and may then go anywhere: both nodes are busy, so it need not. */
 CANNED(memory_of_the_node, .area = "NUMA", .stresses = "tasks that stay at their memory",
-       .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE,
-					      .name = "near",
-					      .size_kb = 4096,
-					      .nr = 1,
-					      .cpus = CPUS_NODE(0)},
-					     {.work = KTSTR_WORK_CACHE,
-					      .name = "far",
-					      .size_kb = 4096,
-					      .nr = 1,
-					      .cpus = CPUS_NODE(1)}),
-		    .steps = HOLD(1000),
-		    .checks = {.on = KTSTR_CHECK(LOCALITY)}});
+       .scenario = {
+	       .workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE,
+					 .name = "near",
+					 .size_kb = 4096,
+					 .nr = 1,
+					 .cpus = CPUS_NODE(0),
+					 .memory = KTSTR_MEMORY_BIND,
+					 .memory_nodes = 1},
+					{.work = KTSTR_WORK_CACHE,
+					 .name = "far",
+					 .size_kb = 4096,
+					 .nr = 1,
+					 .cpus = CPUS_NODE(1),
+					 .memory = KTSTR_MEMORY_BIND,
+					 .memory_nodes = 2}),
+	       .steps = KTSTR_STEPS({.hold_ms = 100}, {.ops = KTSTR_OPS(OP_CPUS("near", CPUS_ALL),
+									OP_CPUS("far", CPUS_ALL)),
+						       .hold_ms = 1000}),
+	       .checks = {.on = KTSTR_CHECK(LOCALITY)}});
 
 CANNED(memory_interleaved, .area = "NUMA", .stresses = "memory of both nodes in use everywhere",
        .scenario = {.workers = KTSTR_WORKERS({.work = KTSTR_WORK_CACHE,

@@ -76,10 +76,12 @@ struct {
 
 static u32 llc_of(s32 cpu)
 {
+	u64 at = (u32)cpu; /* what is compared and what is used are one register to the verifier */
 	u32 llc = 0;
 
-	if (cpu >= 0 && cpu < KTSTR_SCX_MAX_CPUS)
-		llc = cpu_to_llc[cpu];
+	barrier_var(at);
+	if (at < KTSTR_SCX_MAX_CPUS)
+		llc = cpu_to_llc[at];
 	return llc < KTSTR_SCX_MAX_LLCS ? llc : 0;
 }
 
@@ -93,7 +95,7 @@ static void tell(u32 event)
 /* Of a task that a fault hits. */
 struct fault_task {
 	u64 held_until; /* ns */
-	u32 home;	/* "remote": the LLC where it was when the fault began, + 1 */
+	u32 home;	/* "remote": the LLC where it was at the fault, or bound to since, + 1 */
 };
 
 struct {
@@ -228,7 +230,9 @@ static s32 wrong_cpu(struct task_struct *p)
 
 		if (!task)
 			return -1;
-		if (!task->home)
+		if (bpf_cpumask_weight(p->cpus_ptr) < nr_cpu_ids)
+			task->home = llc_of(bpf_cpumask_first(p->cpus_ptr)) + 1;
+		else if (!task->home)
 			task->home = home + 1;
 		home = task->home - 1;
 	}
