@@ -34,9 +34,7 @@ ifdef cross
   sysroot_flags := -isystem $(sysroot)/usr/include -isystem $(sysroot)/usr/include/$(cross)
   sysroot_libs := $(foreach d,$(sysroot)/usr/lib/$(cross) $(sysroot)/lib/$(cross),-L$d -Wl,-rpath-link,$d)
   export PKG_CONFIG_LIBDIR := $(sysroot)/usr/lib/$(cross)/pkgconfig:$(sysroot)/usr/share/pkgconfig
-endif
-ifdef cross
-  sched_ext_cross = CROSS_COMPILE=$(cross)- SYSROOT=$(sysroot)
+  sched_ext_cross := CROSS_COMPILE=$(cross)- SYSROOT=$(sysroot)
 endif
 CC ?= gcc
 PKG_CONFIG ?= pkg-config

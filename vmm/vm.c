@@ -270,7 +270,8 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config",
 					"stats_interval_ms",
 					"there is no scheduler to ask for statistics");
-	return 0;
+	return arch__this->check_config(&config->topology, config->cpu_vendor, config->irqchip,
+					error);
 }
 
 int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out,

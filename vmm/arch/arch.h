@@ -4,6 +4,7 @@
 #define KTSTR_VMM_ARCH_H
 
 #include <ktstr/error.h>
+#include <ktstr/vm.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,6 +67,9 @@ struct arch_ops {
 	const uint8_t *virtio_gsi; /* [VM_MAX_VIRTIO] */
 	/* By which a KVM is tried (probe_guest.h) */
 	const struct probe_guest *probe_guest;
+	/* Refuses, before there is a machine, what those of another architecture alone have. */
+	int (*check_config)(const struct ktstr_topology *topology, enum ktstr_cpu_vendor vendor,
+			    enum ktstr_irqchip irqchip, struct ktstr_error *error);
 	/* For KVM_CREATE_VM */
 	unsigned long (*vm_type)(int kvm_fd);
 	/* Where RAM of @bytes lies, as gmem__layout(). */

@@ -12,6 +12,7 @@
 
 #include <ktstr/vm.h>
 
+#include "../arch/arch.h"
 #include "../disk.h"
 #include "../disk_image.h"
 #include "../disk_options.h"
@@ -384,6 +385,11 @@ static int check_input(const struct run_options *o)
 
 	if (!kernel)
 		return bad(o, "memory", strerror(ENOMEM));
+	if (arch__this->check_config(&o->session.config.topology, o->session.config.cpu_vendor,
+				     o->session.config.irqchip, &error)) {
+		free(kernel);
+		return cli_error(o->session.command, &error);
+	}
 	if (kernel__resolve(o->session.config.kernel, kernel, &error)) {
 		ktstr_error__hint(&error, "give a kernel image, a build tree or a version of "
 					  "`ktstr kernel list`");

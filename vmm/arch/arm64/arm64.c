@@ -86,14 +86,15 @@ static void arm64__number_cpus(struct layout *layout)
 	layout->max_hw_id = layout->nr_cpus - 1;
 }
 
-int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip,
-			struct ktstr_error *error)
+int arm64__check_config(const struct ktstr_topology *topology, enum ktstr_cpu_vendor vendor,
+			enum ktstr_irqchip irqchip, struct ktstr_error *error)
 {
 	const char *what = vendor != KTSTR_VENDOR_HOST	   ? "vendor"
 			   : irqchip != KTSTR_IRQCHIP_AUTO ? "irqchip"
 							   : NULL;
 	int err;
 
+	(void)topology;
 	if (!what)
 		return 0;
 	err = ktstr_error__set(error, EINVAL, what, NULL, "is a choice for x86-64 machines alone");
@@ -103,12 +104,8 @@ int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip
 
 static int arm64__create(struct vm *vm, struct ktstr_error *error)
 {
-	int err = arm64__check_config(vm->config.cpu_vendor, vm->config.irqchip, error);
-	struct arm64_vm *arm64;
+	struct arm64_vm *arm64 = calloc(1, sizeof(*arm64));
 
-	if (err)
-		return err;
-	arm64 = calloc(1, sizeof(*arm64));
 	if (!arm64)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	arm64->gic_fd = -1;
@@ -311,6 +308,7 @@ static const struct arch_ops arch_arm64_ops = {
 	.virtio_base = ARM64_VIRTIO_GPA,
 	.virtio_gsi = virtio_spi,
 	.probe_guest = &arm64_probe_guest,
+	.check_config = arm64__check_config,
 	.vm_type = arm64__vm_type,
 	.layout_memory = arm64__layout_memory,
 	.number_cpus = arm64__number_cpus,

@@ -53,8 +53,8 @@ struct arm64_vm {
 };
 
 /* -EINVAL: a vendor of CPUs, or an interrupt chip, that are x86's alone. */
-int arm64__check_config(enum ktstr_cpu_vendor vendor, enum ktstr_irqchip irqchip,
-			struct ktstr_error *error);
+int arm64__check_config(const struct ktstr_topology *topology, enum ktstr_cpu_vendor vendor,
+			enum ktstr_irqchip irqchip, struct ktstr_error *error);
 
 /* Registers by KVM_GET_ONE_REG; false: errno. */
 bool arm64__get_reg(const struct vcpu *vcpu, uint64_t id, uint64_t *value);

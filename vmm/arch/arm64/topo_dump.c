@@ -24,7 +24,7 @@ int topo_machine__create(const struct ktstr_topology *topology, uint32_t memory_
 	*m = (struct topo_machine){0};
 	*without_kvm = 0;
 	if (!err)
-		err = arm64__check_config(vendor, KTSTR_IRQCHIP_AUTO, error);
+		err = arm64__check_config(topology, vendor, KTSTR_IRQCHIP_AUTO, error);
 	if (!err)
 		err = layout__create(topology, &mem, &m->layout, error);
 	if (!err)

@@ -84,7 +84,7 @@ int topo_machine__create(const struct ktstr_topology *topology, uint32_t memory_
 		err = layout__create(topology, &mem, &m->layout, error);
 	if (err)
 		return err;
-	err = x86__check_layout(&m->layout, error);
+	err = x86__check_config(topology, vendor, KTSTR_IRQCHIP_AUTO, error);
 	m->offered = new_cpuid();
 	if (!err && !m->offered)
 		err = no_memory(error);

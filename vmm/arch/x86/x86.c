@@ -68,11 +68,14 @@ static int read_cpuid(struct vm *vm, struct ktstr_error *error)
 	return cpuid__take_vendor(x86->cpuid, vm->config.cpu_vendor, &x86->vendor, error);
 }
 
-int x86__check_layout(const struct layout *layout, struct ktstr_error *error)
+int x86__check_config(const struct ktstr_topology *topology, enum ktstr_cpu_vendor vendor,
+		      enum ktstr_irqchip irqchip, struct ktstr_error *error)
 {
 	int err;
 
-	if (!layout->capacities)
+	(void)vendor;
+	(void)irqchip;
+	if (!topology->capacities)
 		return 0;
 	err = ktstr_error__set(error, EINVAL, "topology", NULL,
 			       "x86-64 machines have no capacities of cores");
@@ -88,9 +91,6 @@ static int x86__create(struct vm *vm, struct ktstr_error *error)
 	if (!x86)
 		return ktstr_error__set(error, ENOMEM, "allocate", "machine", NULL);
 	vm->arch_data = x86;
-	err = x86__check_layout(&vm->layout, error);
-	if (err)
-		return err;
 	x86->split_irqchip = vm->config.irqchip == KTSTR_IRQCHIP_SPLIT ||
 			     vm->layout.max_hw_id > X86_MAX_XAPIC_ID;
 	err = read_cpuid(vm, error);
@@ -204,6 +204,7 @@ static const struct arch_ops arch_x86_ops = {
 	.virtio_base = X86_VIRTIO_GPA,
 	.virtio_gsi = virtio_gsi,
 	.probe_guest = &x86_probe_guest,
+	.check_config = x86__check_config,
 	.vm_type = x86__vm_type,
 	.layout_memory = gmem__layout,
 	.create = x86__create,

@@ -66,8 +66,9 @@ struct x86_vm {
 	_Atomic uint16_t pm1_enable;
 };
 
-/* -EINVAL: it has what a PC has no way to say. */
-int x86__check_layout(const struct layout *layout, struct ktstr_error *error);
+/* -EINVAL: there is something that a PC has no way to say. */
+int x86__check_config(const struct ktstr_topology *topology, enum ktstr_cpu_vendor vendor,
+		      enum ktstr_irqchip irqchip, struct ktstr_error *error);
 
 /* This host's own CPU is one that QEMU's TCG emulates. */
 bool x86__is_emulated(void);
