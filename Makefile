@@ -283,7 +283,7 @@ endif
 		$(if $(TESTS),TESTS="$(TESTS)") do-check-arm64
 
 # Of more CPUs are the long tests' shapes.
-arm64_tests := $(topology_tests) $(addprefix $(out)/selftests/sched_ext/,verdicts network)
+arm64_tests := $(out)/selftests/sched_ext/verdicts $(topology_tests)
 arm64_long = $(topology_tests) $(addprefix selftests/cli/,files.t disks.t) \
 	$(filter-out $(arm64_tests) %/kernel_suite,$(sched_bin))
 arm64_cpus := $(if $(filter long,$(TESTS)),KTSTR_MIN_CPUS=5 KTSTR_MAX_CPUS=8,KTSTR_MAX_CPUS=4)
