@@ -461,7 +461,8 @@ static bool find_beside(char path[PATH_MAX])
 	if (!slash)
 		return false;
 	*slash = '\0';
-	return have(S_IFREG, path, "%s/ktstr-kernel", self) || have(S_IFDIR, path, "%s/ktstr-kernel", self) ||
+	return have(S_IFREG, path, "%s/ktstr-kernel", self) ||
+	       have(S_IFDIR, path, "%s/ktstr-kernel", self) ||
 	       have(S_IFREG, path, "%s/../ktstr-kernel", self) ||
 	       have(S_IFDIR, path, "%s/../ktstr-kernel", self);
 }

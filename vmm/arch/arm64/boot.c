@@ -68,8 +68,8 @@ int arm64_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	arm64->entry = gpa;
 	arm64->page_kib = image.page_kib;
 	arm64_image__close(&image);
-	vm->kaslr =
-		cmdline__has(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_GUEST;
+	vm->kaslr = cmdline__has(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF
+							      : KTSTR_KASLR_GUEST;
 	free(arm64->cmdline);
 	arm64->cmdline = strdup(payload->cmdline);
 	if (!err && !arm64->cmdline)

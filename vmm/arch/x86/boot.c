@@ -337,8 +337,8 @@ int x86_boot__load_kernel(struct vm *vm, const struct arch_payload *payload,
 	if (!S_ISREG(st.st_mode) ||
 	    pread(payload->kernel_fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic))
 		return not_a_kernel(payload, "is not a kernel image", error);
-	vm->kaslr =
-		cmdline__has(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF : KTSTR_KASLR_UNKNOWN;
+	vm->kaslr = cmdline__has(payload->cmdline, "nokaslr") ? KTSTR_KASLR_ASKED_OFF
+							      : KTSTR_KASLR_UNKNOWN;
 	if (!memcmp(magic, ELFMAG, SELFMAG)) {
 		err = load_elf(vm, payload, &hdr, error);
 		if (!err && !vm->kaslr)
