@@ -289,8 +289,9 @@ arm64_long = $(topology_tests) $(addprefix selftests/cli/,files.t disks.t) \
 arm64_cpus := $(if $(filter long,$(TESTS)),KTSTR_MIN_CPUS=5 KTSTR_MAX_CPUS=8,KTSTR_MAX_CPUS=4)
 build-check-arm64: all sched_ext $(out)/emulated-agent
 do-check-arm64: build-check-arm64
-	@[ -e $(sysroot)/usr/lib/modules ] || \
-		cp -r --reflink=auto $(cache)/$(ARCH)/default/usr/lib/modules $(sysroot)/usr/lib/
+	@cd $(sysroot)/usr/lib && { [ -e modules ] || { rm -rf modules.new && \
+		cp -r --reflink=auto $(cache)/$(ARCH)/default/usr/lib/modules modules.new && \
+		mv modules.new modules; }; }
 	$(HERE) emulated-host pool -n $(jobs) -r $(sysroot) -a $(out)/emulated-agent -- \
 		env KTSTR=$(out)/ktstr KTSTR_QUICK=1 $(arm64_cpus) $(PROVE) --exec '$(HERE) emulated-host run --' \
 		$(if $(filter long,$(TESTS)),$(arm64_long),$(or $(TESTS),$(arm64_tests)))
