@@ -169,7 +169,7 @@ prepare:
 
 # Every test's line is shown; the files of a parallel run come out whole, one after the other.
 jobs := $(shell nproc)
-PROVE := prove --formatter TAP::Formatter::File -v -j$(jobs)
+PROVE := prove --formatter TAP::Formatter::File --timer -v -j$(jobs)
 
 # $(1) with one emulated KVM host a core, unless KVM is usable as it is.
 define with_kvm

@@ -22,6 +22,10 @@
 #define SUMMARY_MAX 256u
 #define SUMMARY_REST 24u /* bytes for ", and 4294967295 more" */
 
+/* Of the text: so many words of so many stacks. */
+#define STACK_SHOWN 16u
+#define STACKS_SHOWN 8u
+
 /* ---- Words ---- */
 
 static void describe(const struct vm *vm, uint32_t i, const struct symbols *symbols,
@@ -266,9 +270,36 @@ static struct symbols *load_symbols(const struct vm *vm, uint64_t *offset)
 	return NULL;
 }
 
+/*
+ * What called what, as far as the stack tells: every word that points into the kernel's code behind
+ * the begin of a function. Some are left over from earlier calls, hence the kernel's own "?".
+ */
+static void write_stack(FILE *f, const struct vcpu_place *p, const struct symbols *symbols,
+			uint64_t offset)
+{
+	uint64_t begin, end, distance;
+	char place[SYMBOLS_PLACE_MAX];
+	uint32_t shown = 0;
+
+	if (!symbols || !symbols__find(symbols, "_stext", &begin) ||
+	    !symbols__find(symbols, "_etext", &end))
+		return;
+	for (uint32_t i = 0; i < p->nr_stack && shown < STACK_SHOWN; i++) {
+		uint64_t address = p->stack[i] - offset;
+
+		if (address < begin || address >= end ||
+		    !symbols__at(symbols, address, &distance) || !distance)
+			continue;
+		symbols__place(symbols, address, place, sizeof(place));
+		fprintf(f, "  ? %s\n", place);
+		shown++;
+	}
+}
+
 static char *write_all(const struct vm *vm, const struct symbols *symbols, uint64_t offset)
 {
 	char *text = NULL, line[SYMBOLS_PLACE_MAX + 64];
+	uint32_t stacks = 0;
 	size_t length;
 	FILE *f = open_memstream(&text, &length);
 
@@ -277,6 +308,8 @@ static char *write_all(const struct vm *vm, const struct symbols *symbols, uint6
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++) {
 		describe(vm, i, symbols, offset, line, sizeof(line));
 		fprintf(f, "%s\n", line);
+		if (vm->hang.places[i].state >= VCPU_HALTED && stacks++ < STACKS_SHOWN)
+			write_stack(f, &vm->hang.places[i], symbols, offset);
 	}
 	if (fclose(f)) {
 		free(text);

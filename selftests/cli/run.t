@@ -58,6 +58,7 @@ ok timeout_has_its_verdict lost TIMEOUT
 ok timeout_says_where_the_cpu_was grep -qE \
 	'^ktstr: TIMEOUT: .*; vCPU 0 (halted )?at [a-z_][a-z0-9_.]*\+0x[0-9a-f]+$' err
 ok timeout_shows_each_cpu grep -qE '^# \| vCPU 0 (halted )?at [a-z_][a-z0-9_.]*\+0x[0-9a-f]+$' err
+ok timeout_shows_what_called_what grep -qE '^# \|   \? do_idle\+0x[0-9a-f]+$' err
 ok timeout_makes_the_kernel_print_a_backtrace grep -q '^# | .*exc_nmi+0x' err
 
 ktstr run -- sh -c 'kill -s SEGV 1; sleep 1000'

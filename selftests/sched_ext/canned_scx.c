@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The canned scenarios under scx_ktstr. */
+/* All canned scenarios under scx_ktstr; long: run by make check-long. */
 #include <ktstr/harness.h>
 
 #include <ktstr/canned.h>

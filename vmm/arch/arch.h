@@ -37,6 +37,7 @@ enum vcpu_state {
 };
 
 #define VCPU_ENTRIES 2u
+#define VCPU_STACK_WORDS 256u
 
 /* What a vCPU was doing when it was stopped. */
 struct vcpu_place {
@@ -44,6 +45,9 @@ struct vcpu_place {
 	bool user;			/* it ran a program, not the kernel */
 	uint64_t pc;			/* the next instruction */
 	uint64_t entries[VCPU_ENTRIES]; /* where it enters the kernel, by way; 0: not known */
+	/* The top of the kernel's stack, where it could be read. */
+	uint64_t stack[VCPU_STACK_WORDS];
+	uint32_t nr_stack;
 };
 
 /* All return 0 or -errno with @error filled, unless said otherwise. */

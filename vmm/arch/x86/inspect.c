@@ -22,6 +22,17 @@
 #define KASLR_ALIGN UINT64_C(0x200000)
 #define KASLR_MAX UINT64_C(0x40000000)
 
+/* Copies @size bytes at the kernel's address @address, which do not cross a page. False: there is
+ * nothing that could be read. */
+static bool read_virtual(const struct vm *vm, const struct vcpu *vcpu, uint64_t address, void *buf,
+			 size_t size)
+{
+	struct kvm_translation at = {.linear_address = address};
+
+	return ioctl(vcpu->fd, KVM_TRANSLATE, &at) == 0 && at.valid &&
+	       !gmem__read(&vm->mem, at.physical_address, buf, size);
+}
+
 static uint64_t read_lstar(const struct vcpu *vcpu)
 {
 	struct {
@@ -36,8 +47,7 @@ static uint64_t read_lstar(const struct vcpu *vcpu)
 static uint64_t read_gate(const struct vm *vm, const struct vcpu *vcpu,
 			  const struct kvm_sregs *sregs, uint32_t vector)
 {
-	struct kvm_translation at = {.linear_address =
-					     sregs->idt.base + (uint64_t)vector * GATE_BYTES};
+	uint64_t address = sregs->idt.base + (uint64_t)vector * GATE_BYTES;
 	struct {
 		uint16_t offset_low, selector, type, offset_middle;
 		uint32_t offset_high, reserved;
@@ -45,13 +55,30 @@ static uint64_t read_gate(const struct vm *vm, const struct vcpu *vcpu,
 
 	/* Not in 32-bit mode, not outside the table, and not across two pages. */
 	if (!(sregs->efer & EFER_LMA) || (vector + 1) * GATE_BYTES - 1 > sregs->idt.limit ||
-	    at.linear_address % PAGE > PAGE - GATE_BYTES)
-		return 0;
-	if (ioctl(vcpu->fd, KVM_TRANSLATE, &at) < 0 || !at.valid ||
-	    gmem__read(&vm->mem, at.physical_address, &gate, sizeof(gate)))
+	    address % PAGE > PAGE - GATE_BYTES ||
+	    !read_virtual(vm, vcpu, address, &gate, sizeof(gate)))
 		return 0;
 	return gate.offset_low | (uint64_t)gate.offset_middle << 16 |
 	       (uint64_t)gate.offset_high << 32;
+}
+
+/* From the stack pointer up to the end of what is mapped, in pieces that do not cross a page. */
+static void read_stack(const struct vm *vm, const struct vcpu *vcpu, uint64_t sp,
+		       struct vcpu_place *place)
+{
+	if (sp % sizeof(place->stack[0]))
+		return;
+	while (place->nr_stack < VCPU_STACK_WORDS) {
+		uint64_t address = sp + place->nr_stack * sizeof(place->stack[0]);
+		size_t words = (PAGE - address % PAGE) / sizeof(place->stack[0]);
+
+		if (words > VCPU_STACK_WORDS - place->nr_stack)
+			words = VCPU_STACK_WORDS - place->nr_stack;
+		if (!read_virtual(vm, vcpu, address, place->stack + place->nr_stack,
+				  words * sizeof(place->stack[0])))
+			return;
+		place->nr_stack += (uint32_t)words;
+	}
 }
 
 static enum vcpu_state read_state(const struct vcpu *vcpu)
@@ -86,6 +113,8 @@ void x86__inspect(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place)
 	/* The CPL is SS.DPL (Intel SDM vol. 3 §24.4.1 on guest-state access rights; AMD APM vol. 2
 	 * §15.5.1 has it apart, and KVM puts it there); real mode has none. */
 	place->user = (sregs.cr0 & CR0_PE) && sregs.ss.dpl == USER_CPL;
+	if (!place->user && sregs.efer & EFER_LMA)
+		read_stack(vm, vcpu, regs.rsp, place);
 	place->entries[0] = read_lstar(vcpu);
 	place->entries[1] = read_gate(vm, vcpu, &sregs, PAGE_FAULT_VECTOR);
 }
