@@ -8,6 +8,7 @@
 #include "harness_disks.h"
 #include "harness_extract.h"
 #include "harness_files.h"
+#include "performance.h"
 #include "profraw.h"
 #include "record.h"
 #include "run_metrics.h"
@@ -50,6 +51,7 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(memory_mb);
 	MERGE(cpu_vendor);
 	MERGE(root);
+	MERGE(performance_mode);
 	MERGE(kernel);
 	MERGE(kernel_args);
 	MERGE(scheduler);
@@ -86,6 +88,7 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 		config->timeout_s = attrs->timeout_s;
 	config->cpu_vendor = attrs->cpu_vendor;
 	config->root = attrs->root;
+	config->performance_mode = attrs->performance_mode;
 	config->kernel = attrs->kernel;
 	config->append = attrs->kernel_args;
 	config->scheduler_args = attrs->scheduler_args;
@@ -333,6 +336,20 @@ static void put_all_evidence(FILE *out, const struct ktstr_result *result)
 	/* It holds the test's output, too, when that came this way. */
 	if (!result->by_com2)
 		put_evidence(out, as_it_is, "PID 1's console", result->com2, NULL);
+}
+
+/* What of performance mode is not as it should be. */
+static void say_performance(const struct ktstr_performance *p, FILE *out)
+{
+	char line[PERFORMANCE_LINE_MAX];
+
+	for (uint32_t i = 0; p && i < p->nr_conditions; i++) {
+		if (p->conditions[i].state == KTSTR_CONDITION_MET)
+			continue;
+		performance__describe(&p->conditions[i], line, sizeof(line));
+		harness__say(out, false, "performance mode: %s: %s",
+			     ktstr_condition_state__name(p->conditions[i].state), line);
+	}
 }
 
 /* ---- Verdict ---- */
@@ -681,11 +698,16 @@ static int describe_machine(const struct ktstr_test_attrs *attrs, const char *bi
 			    struct harness_disks *disks, struct ktstr_vm_config *config, FILE *out,
 			    struct ktstr_test_outcome *outcome, struct ktstr_error *error)
 {
+	const char *mode = getenv(PERFORMANCE_VARIABLE);
 	char line[1400];
 	int err;
 
 	ktstr_vm_config__defaults(config);
 	apply(attrs, config);
+	if (!config->performance_mode && mode && *mode &&
+	    !performance__parse(mode, &config->performance_mode))
+		return ktstr_error__set(error, EINVAL, NULL, PERFORMANCE_VARIABLE,
+					"'%s' is neither required nor best-effort", mode);
 	err = attrs->scheduler ? find_scheduler(attrs->scheduler, binary_dir, scheduler, error) : 0;
 	if (!err)
 		err = harness_files__resolve(files, attrs->files, binary_dir, getenv("PATH"),
@@ -796,6 +818,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	harness__judge(id, attrs, &result, streams->out.seen || streams->err.seen, out, outcome);
 	if (result.stats_problem)
 		harness__say(out, false, "statistics: %s", result.stats_problem);
+	say_performance(result.performance, out);
 	if (result.cache_problem)
 		harness__say(out, false, "cache: %s", result.cache_problem);
 	for (size_t i = 0; record && i < streams->extract.nr; i++) {

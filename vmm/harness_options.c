@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "performance.h"
 #include "run_metrics.h"
 
 #define MAX_JOBS 1024u
@@ -35,13 +36,23 @@ static bool is_jobs(const char *value)
 	return parse_jobs(value, &jobs);
 }
 
+static bool is_performance(const char *value)
+{
+	enum ktstr_performance_mode mode;
+
+	return performance__parse(value, &mode);
+}
+
 static const struct option {
 	const char *name, *variable, *needs;
 	bool (*is_valid)(const char *value);
+	const char *usual; /* of an option whose value may be left out; NULL: it may not */
 } options[] = {
-	{"--artifacts", "KTSTR_ARTIFACTS", "needs a directory", is_path},
-	{"--metrics", RUN_METRICS_VARIABLE, "needs a file", is_path},
-	{"--jobs", "KTSTR_JOBS", "takes a number from 1 to 1024", is_jobs},
+	{"--artifacts", "KTSTR_ARTIFACTS", "needs a directory", is_path, NULL},
+	{"--metrics", RUN_METRICS_VARIABLE, "needs a file", is_path, NULL},
+	{"--jobs", "KTSTR_JOBS", "takes a number from 1 to 1024", is_jobs, NULL},
+	{"--performance", PERFORMANCE_VARIABLE, "takes required or best-effort", is_performance,
+	 "required"},
 };
 
 /* NULL: not one of ours. */
@@ -70,7 +81,12 @@ int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *erro
 			continue;
 		}
 		value = argv[i] + strlen(option->name);
-		value = *value ? value + 1 : i + 1 < *argc ? argv[++i] : "";
+		if (*value)
+			value++;
+		else if (option->usual)
+			value = option->usual;
+		else if (i + 1 < *argc)
+			value = argv[++i];
 		if (!option->is_valid(value) || setenv(option->variable, value, 1))
 			return ktstr_error__set(error, EINVAL, NULL, option->name, "%s",
 						option->needs);

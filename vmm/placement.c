@@ -104,3 +104,12 @@ void placement__free(struct placement *placement)
 	free(placement->findings);
 	*placement = (struct placement){.service_cpu = PLACEMENT_ANY};
 }
+
+void placement__write_cpus(const uint32_t *cpus, uint32_t nr, FILE *to)
+{
+	for (uint32_t i = 0, last; i < nr; i = last + 1) {
+		for (last = i; last + 1 < nr && cpus[last + 1] == cpus[last] + 1;)
+			last++;
+		fprintf(to, last > i ? "%s%u-%u" : "%s%u", i ? "," : "", cpus[i], cpus[last]);
+	}
+}

@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "host_conditions.h"
 #include "host_topology.h"
@@ -106,6 +107,9 @@ int placement__plan(struct placement *placement, const struct host_topology *hos
 		    const struct host_conditions *conditions, const struct layout *machine,
 		    enum placement_mode mode, struct ktstr_error *error);
 void placement__free(struct placement *placement);
+
+/* "0-3,8,10", in the order given. */
+void placement__write_cpus(const uint32_t *cpus, uint32_t nr, FILE *to);
 
 /* "service-cpu" and the like, for records. */
 const char *placement__kind_name(enum placement_kind kind);

@@ -22,6 +22,7 @@
 
 #include "emulated/emulated.h"
 #include "json_out.h"
+#include "performance.h"
 #include "record_event.h"
 
 /* What is kept in memory of a stream of a run that may pass; cut off in pieces of PAGE. */
@@ -543,6 +544,33 @@ static void put_config(FILE *f, const struct ktstr_vm_config *c)
 		c->boot_timeout_s, c->attach_timeout_s, c->timeout_s);
 }
 
+static void put_performance(FILE *f, const struct ktstr_performance *p)
+{
+	if (!p) {
+		fputs("\"performance\": null", f);
+		return;
+	}
+	fputs("\"performance\": {", f);
+	put_member(f, "mode", performance__mode_name(p->mode));
+	fprintf(f, ", \"met\": %s, \"conditions\": [", p->met ? "true" : "false");
+	for (uint32_t i = 0; i < p->nr_conditions; i++) {
+		const struct ktstr_condition *c = &p->conditions[i];
+
+		fputs(i ? ",\n  {" : "\n  {", f);
+		put_member(f, "name", c->name);
+		fputs(", ", f);
+		put_member(f, "state", ktstr_condition_state__name(c->state));
+		fputs(", ", f);
+		put_member(f, "text", c->text);
+		fputs(", ", f);
+		put_member(f, "instead", c->instead);
+		fputs(", ", f);
+		put_member(f, "remedy", c->remedy);
+		fputs("}", f);
+	}
+	fputs("]}", f);
+}
+
 static void put_host(FILE *f)
 {
 	struct utsname host;
@@ -603,6 +631,8 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	put_config(f, config);
 	fputs(",\n ", f);
 	put_host(f);
+	fputs(",\n ", f);
+	put_performance(f, result->performance);
 	fputs(",\n ", f);
 	put_times(f, result);
 	fputs(",\n ", f);

@@ -3,6 +3,7 @@
 #include "saved.h"
 #include "disk_options.h"
 #include "nic.h"
+#include "performance.h"
 #include "files.h"
 #include "../initramfs/copy.h"
 
@@ -170,6 +171,8 @@ int vm_inputs__describe(struct vm_inputs *inputs, const struct ktstr_vm_config *
 		fprintf(f, "topology=%s\nmemory_mb=%u\n", topology, c->memory_mb);
 		fprintf(f, "irqchip=%s\nvendor=%s\nrole=%s\n", irqchips[c->irqchip],
 			vendors[c->cpu_vendor], roles[c->role]);
+		if (c->performance_mode)
+			fprintf(f, "performance=%s\n", performance__mode_name(c->performance_mode));
 		if (c->append)
 			fprintf(f, "append=%s\n", c->append);
 		if (c->scheduler)
@@ -407,6 +410,8 @@ static bool read_setting(struct saved_machine *machine, const char *key, char *v
 		return c->nr_disks && !disk_options__parse(value, &machine->disks[c->nr_disks - 1]);
 	if (!strcmp(key, "nic"))
 		return read_nic(machine, value);
+	if (!strcmp(key, "performance"))
+		return performance__parse(value, &c->performance_mode);
 	if (!strcmp(key, "append"))
 		c->append = value;
 	else if (!strcmp(key, "scheduler"))

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "performance.h"
 #include "vm.h"
 
 /*
@@ -249,8 +250,10 @@ int vcpu__start(struct vcpu *vcpu, struct ktstr_error *error)
 	sigfillset(&all);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 * 1024);
+	err = -performance__vcpu_attr(vcpu->vm->performance, vcpu->index, &attr);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&vcpu->thread, &attr, vcpu__thread, vcpu);
+	if (!err)
+		err = pthread_create(&vcpu->thread, &attr, vcpu__thread, vcpu);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	if (err)

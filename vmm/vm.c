@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "host_files.h"
 #include "monitor.h"
+#include "performance.h"
 #include "vm_boot.h"
 #include "vm_io.h"
 
@@ -22,6 +24,7 @@
  */
 #define DEFAULT_ATTACH_TIMEOUT_S 60u
 #define DEFAULT_TIMEOUT_S 60u
+#define HALT_POLL_NS 200000u
 
 uint32_t ktstr_vm__boot_allowance_s(const struct ktstr_topology *topology)
 {
@@ -168,8 +171,29 @@ static int create_memory(struct vm *vm, struct ktstr_error *error)
 	if (!err)
 		err = check_cpu_limits(vm, error);
 	if (!err)
+		err = performance__create(vm, error);
+	if (!err)
 		err = gmem__map(&vm->mem, error);
+	if (!err)
+		err = performance__back_memory(vm, error);
 	return err ? err : add_memslots(vm, error);
+}
+
+/*
+ * How long KVM waits for the end of a guest's halt before it gives its CPU away: not at all where
+ * another vCPU needs it. In performance mode the guest knows better. A kernel that cannot be told
+ * has its own default.
+ */
+static void limit_polling(struct vm *vm)
+{
+	struct kvm_enable_cap poll = {.cap = KVM_CAP_HALT_POLL, .args = {HALT_POLL_NS}};
+	struct host_set allowed;
+
+	if (vm->performance)
+		return;
+	if (!host_set__allowed(&allowed) && vm->layout.nr_cpus > host_set__count(&allowed))
+		poll.args[0] = 0;
+	(void)ioctl(vm->vm_fd, KVM_ENABLE_CAP, &poll);
 }
 
 static int create_devices(struct vm *vm, struct ktstr_error *error)
@@ -181,8 +205,11 @@ static int create_devices(struct vm *vm, struct ktstr_error *error)
 	if (err)
 		return ktstr_error__set(error, -err, "create", "event loop", NULL);
 	err = vm->arch->create(vm, error);
-	if (!err)
+	if (!err) {
+		limit_polling(vm);
+		performance__dedicate_cpus(vm);
 		err = vm_hang__create(vm, error);
+	}
 	return err ? err : vm_io__create(vm, error);
 }
 
@@ -260,6 +287,10 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "cpu_vendor",
 					"%u is not an enum ktstr_cpu_vendor",
 					(uint32_t)config->cpu_vendor);
+	if ((uint32_t)config->performance_mode > PERFORMANCE_BEST_EFFORT)
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "performance_mode",
+					"%u is not an enum ktstr_performance_mode",
+					(uint32_t)config->performance_mode);
 	if (config->nr_disks > KTSTR_MAX_DISKS)
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "nr_disks",
 					"%zu, and at most %u can be", config->nr_disks,
@@ -410,6 +441,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.cache_problem = vm->cache_problem[0] ? vm->cache_problem : NULL,
 		.nics = vm->nic_counts,
 		.nr_nics = vm->nr_nics,
+		.performance = performance__public(vm->performance),
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;
@@ -434,14 +466,19 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	if (vm->ran)
 		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
 	vm->ran = true;
-	err = vm_io__start(vm, error);
+	err = performance__enter(vm->performance, error);
+	if (!err)
+		err = vm_io__start(vm, error);
 	if (!err && vm->config.sample)
 		err = monitor__create(vm, vm->config.sample_interval_ms, vm->config.sample,
 				      vm->config.sample_opaque, &vm->monitor, error);
 	if (!err)
 		err = vm_hang__start(vm, error);
-	if (err)
+	if (err) {
+		performance__leave(vm->performance);
 		return err;
+	}
+	performance__raise(vm->performance);
 	if (vm->config.progress)
 		vm->config.progress(vm->config.progress_opaque, "booting");
 	for (uint32_t i = 0; i < vm->nr_vcpus && !err; i++)
@@ -449,7 +486,10 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	if (err) {
 		vm__end(vm, VM_END_HOST_ERROR, "a vCPU thread did not start");
 	} else {
-		int ret = loop__run(vm->loop);
+		int ret;
+
+		performance__vcpus_started(vm->performance);
+		ret = loop__run(vm->loop);
 
 		if (ret < 0)
 			vm__end(vm, VM_END_HOST_ERROR, strerror(-ret));
@@ -457,12 +497,18 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	byte_queue__close(&vm->com_bytes[0]);
 	byte_queue__close(&vm->com_bytes[1]);
 	stop_vcpus(vm);
+	performance__leave(vm->performance);
 	vm->times.exit_at_ns = vm__now_ns();
 	monitor__finish(vm->monitor);
 	vm_io__drain(vm);
 	decide(vm);
 	fill_result(vm, result);
 	return err;
+}
+
+const struct ktstr_performance *ktstr_vm__performance(const struct ktstr_vm *public_vm)
+{
+	return performance__public(((const struct vm *)public_vm)->performance);
 }
 
 void ktstr_vm__destroy(struct ktstr_vm *public_vm)
@@ -487,6 +533,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	if (vm->timer_fd >= 0)
 		close(vm->timer_fd);
 	gmem__unmap(&vm->mem);
+	performance__destroy(vm->performance);
 	layout__destroy(&vm->layout);
 	bus__fini(&vm->bus);
 	loop__destroy(vm->loop);

@@ -27,6 +27,7 @@
 
 struct monitor;
 struct net_switch;
+struct performance;
 struct virtio_attachment;
 struct virtio_blk;
 struct virtio_mmio;
@@ -93,6 +94,7 @@ struct vm {
 	struct ktstr_nic_counts nic_counts[KTSTR_MAX_NICS];
 
 	/* Run */
+	struct performance *performance; /* NULL: it was not asked for */
 	struct loop *loop;
 	struct monitor *monitor; /* NULL: nobody asks */
 	int timer_fd;

@@ -13,6 +13,7 @@
 #include "../initramfs/initramfs.h"
 #include "cache.h"
 #include "kernel.h"
+#include "performance.h"
 #include "root.h"
 #include "vm.h"
 #include "vm_disks.h"
@@ -64,8 +65,8 @@ static void put_all(FILE *f, const char *key, const char *const *values)
 }
 
 /* The records of KTSTR_GUEST_CONFIG (include/ktstr/proto.h). */
-static int write_run_config(const struct ktstr_vm_config *c, const char *disturbed, char **buf,
-			    size_t *length)
+static int write_run_config(const struct ktstr_vm_config *c, const char *disturbed, bool quiet,
+			    char **buf, size_t *length)
 {
 	static const char *const roles[] = {[KTSTR_ROLE_TEST] = "test",
 					    [KTSTR_ROLE_COMMAND] = "command",
@@ -79,6 +80,8 @@ static int write_run_config(const struct ktstr_vm_config *c, const char *disturb
 	/* Before the caller's: it may know better. */
 	if (disturbed)
 		fprintf(f, "env=" KTSTR_DISTURBED_ENV "=%s%c", disturbed, '\0');
+	if (quiet)
+		put(f, "env", KTSTR_QUIET_ENV "=1");
 	put_all(f, "env", c->env);
 	if (c->cwd)
 		put(f, "cwd", c->cwd);
@@ -194,6 +197,7 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	struct vm_inputs *in = &vm->inputs;
 	struct kernel *kernel = &vm->kernel;
 	uint64_t start = vm__now_ns();
+	const char *disturbed;
 	int err = kernel__resolve(vm->config.kernel, kernel, error), fd;
 
 	if (!err)
@@ -212,8 +216,11 @@ static int gather(struct vm *vm, struct ktstr_error *error)
 	vm->times.initramfs_ns = vm__now_ns() - start;
 	if (err)
 		return err;
-	err = write_run_config(&vm->config, vm->arch->host_disturbed(), &in->guest_config,
-			       &in->guest_config_length);
+	disturbed = vm->arch->host_disturbed();
+	if (!disturbed)
+		disturbed = performance__disturbed(vm->performance);
+	err = write_run_config(&vm->config, disturbed, vm->performance && !disturbed,
+			       &in->guest_config, &in->guest_config_length);
 	return err ? ktstr_error__set(error, -err, "write", "run configuration", NULL) : 0;
 }
 

@@ -74,10 +74,11 @@ bool check__is_made(const struct ktstr_checks *checks, enum ktstr_check_kind kin
 	return kinds[kind].by_default || checks->on >> kind & 1 || checks->limit[kind] != 0;
 }
 
-double check__limit(const struct ktstr_checks *checks, enum ktstr_check_kind kind)
+double check__limit(const struct scenario_state *s, const struct ktstr_checks *checks,
+		    enum ktstr_check_kind kind)
 {
 	return checks->limit[kind] != 0 ? checks->limit[kind]
-					: ktstr_check__default(kind, checks->strict);
+					: ktstr_check__default(kind, s->strict || checks->strict);
 }
 
 int check__validate(const struct scenario_state *s, char *why, size_t size)
@@ -86,7 +87,7 @@ int check__validate(const struct scenario_state *s, char *why, size_t size)
 		const struct ktstr_checks *checks = check__of(s, set);
 
 		for (uint32_t kind = 0; kind < KTSTR_NR_CHECKS; kind++) {
-			double limit = check__limit(checks, kind);
+			double limit = check__limit(s, checks, kind);
 
 			if (!check__is_made(checks, kind))
 				continue;
@@ -186,6 +187,7 @@ void check__measure(const struct scenario_state *s, uint32_t set, const struct s
 /* ---- Judging ---- */
 
 struct judge {
+	const struct scenario_state *state;
 	const struct ktstr_workers *spec;
 	const struct ktstr_checks *checks;
 	const char *workers;
@@ -226,7 +228,7 @@ add_failure(struct judge *j, enum ktstr_check_kind kind, int32_t worker, double 
 	*f = (struct ktstr_check_failure){
 		.kind = kind,
 		.inconclusive = inconclusive,
-		.expected = check__limit(j->checks, kind),
+		.expected = check__limit(j->state, j->checks, kind),
 		.seen = seen,
 		.workers = j->workers,
 		.worker = worker,
@@ -245,7 +247,7 @@ add_failure(struct judge *j, enum ktstr_check_kind kind, int32_t worker, double 
 
 static double starvation_limit_ms(const struct judge *j)
 {
-	double limit = check__limit(j->checks, KTSTR_CHECK_STARVATION);
+	double limit = check__limit(j->state, j->checks, KTSTR_CHECK_STARVATION);
 	bool is_given = j->checks->limit[KTSTR_CHECK_STARVATION] != 0;
 
 	return j->spec->policy == SCHED_IDLE && !is_given ? limit * IDLE_POLICY_PATIENCE : limit;
@@ -284,7 +286,7 @@ static void judge_worker(struct judge *j, const struct ktstr_worker_report *w)
 static void judge_value(struct judge *j, enum ktstr_check_kind kind, int32_t worker, double seen,
 			const struct ktstr_worker_event *event)
 {
-	double limit = check__limit(j->checks, kind);
+	double limit = check__limit(j->state, j->checks, kind);
 
 	if (isnan(seen))
 		return;
@@ -332,13 +334,14 @@ static void judge_unmeasured(struct judge *j)
 			add_failure(j, kind, -1, NAN, &no_event,
 				    "had nothing to be measured, expected at %s %.4g %s",
 				    kinds[kind].at_least ? "least" : "most",
-				    check__limit(j->checks, kind), kinds[kind].unit);
+				    check__limit(j->state, j->checks, kind), kinds[kind].unit);
 }
 
 static struct judge judge_of(const struct scenario_state *s, uint32_t set,
 			     struct ktstr_scenario_result *result)
 {
-	return (struct judge){.spec = s->sets[set].spec,
+	return (struct judge){.state = s,
+			      .spec = s->sets[set].spec,
 			      .checks = check__of(s, set),
 			      .workers = s->sets[set].name,
 			      .result = result};
@@ -348,8 +351,10 @@ void check__judge(const struct scenario_state *s, const struct set_measures *mea
 		  struct ktstr_scenario_result *result)
 {
 	/* The scenario's checks are for whichever sets have something to measure. */
-	struct judge all = {
-		.checks = &s->scenario->checks, .workers = "of all sets", .result = result};
+	struct judge all = {.state = s,
+			    .checks = &s->scenario->checks,
+			    .workers = "of all sets",
+			    .result = result};
 	bool any = false;
 
 	result->verdict = KTSTR_SCENARIO_PASSED;

@@ -34,7 +34,8 @@ void check__judge(const struct scenario_state *state, const struct set_measures 
 /* The checks that hold for a set: its own, or the scenario's. */
 const struct ktstr_checks *check__of(const struct scenario_state *state, uint32_t set);
 bool check__is_made(const struct ktstr_checks *checks, enum ktstr_check_kind kind);
-double check__limit(const struct ktstr_checks *checks, enum ktstr_check_kind kind);
+double check__limit(const struct scenario_state *state, const struct ktstr_checks *checks,
+		    enum ktstr_check_kind kind);
 
 /* -EINVAL with the reason in @why: a check that has no limit, or one that can't be. */
 int check__validate(const struct scenario_state *state, char *why, size_t why_size);

@@ -30,6 +30,7 @@ struct set_state {
 struct scenario_state {
 	const struct ktstr_scenario *scenario;
 	const struct machine *machine;
+	bool strict; /* the host is a quiet one, and its limits hold where none is given */
 	struct cpu_bits online;
 	uint32_t nr_cgroups, nr_sets, nr_workers;
 	struct cgroup_state cgroups[KTSTR_SCENARIO_MAX_CGROUPS];

@@ -202,6 +202,7 @@ struct ktstr_exit_payload {
 #define KTSTR_COM2_ESCAPE "\\"
 
 #define KTSTR_DISTURBED_ENV "KTSTR_DISTURBED"
+#define KTSTR_QUIET_ENV "KTSTR_QUIET"
 
 /*
  * ---- /ktstr/config in the initramfs ----
@@ -209,7 +210,9 @@ struct ktstr_exit_payload {
  *   role=test|command|shell  test: PID 1's child returns to main(); command: execs argv
  *   argv=...*       command and arguments (role command), or the test's (role test)
  *   env=K=V*        added to the child's environment. KTSTR_DISTURBED_ENV is the host's word on
- *                   itself: why measured limits mean nothing on it; without it, they may
+ *                   itself: why measured limits mean nothing on it; without it, they may.
+ *                   KTSTR_QUIET_ENV=1: the machine has all of performance mode, so that limits of a
+ *                   quiet host hold
  *   cwd=PATH        the child's working directory, when it exists
  *   scheduler=PATH  program to start first; scheduler_arg=...* its arguments
  *   scheduler_ops=NAME  what /sys/kernel/sched_ext/root/ops must say

@@ -196,11 +196,12 @@ struct ktstr_step {
 
 enum ktstr_check_kind {
 	/* Functional: they judge on any host. */
-	/* No worker is without a unit for .. ms of its time; 10 times the default for SCHED_IDLE. */
+	/* No worker is without a unit for .. ms of its time; 10 times the default for SCHED_IDLE.
+	 */
 	KTSTR_CHECK_STARVATION = 0,
-	KTSTR_CHECK_ISOLATION,	    /* no worker is seen outside of the CPUs that it may use */
-	KTSTR_CHECK_STALL,	    /* workers start, and end when killed, within .. ms */
-	KTSTR_CHECK_LOST_WORK,	    /* no token, lock, child or worker is lost */
+	KTSTR_CHECK_ISOLATION, /* no worker is seen outside of the CPUs that it may use */
+	KTSTR_CHECK_STALL,     /* workers start, and end when killed, within .. ms */
+	KTSTR_CHECK_LOST_WORK, /* no token, lock, child or worker is lost */
 	/* Measured: inconclusive when the host was too disturbed to judge. Limits: */
 	KTSTR_CHECK_GAP,	/* ms between two units of a worker, at most */
 	KTSTR_CHECK_FAIRNESS,	/* percent: (most - least) / mean CPU time in a set, at most */
@@ -217,13 +218,14 @@ enum ktstr_check_kind {
 
 /*
  * Which checks are made, and with what limit. Made unless switched off: STARVATION, ISOLATION,
- * STALL, LOST_WORK and GAP. The others are made when they have a limit here, or are switched on, and
- * then fail, too, when there was nothing to be measured (in any of the sets that they are for).
+ * STALL, LOST_WORK and GAP. The others are made when they have a limit here, or are switched on,
+ * and then fail, too, when there was nothing to be measured (in any of the sets that they are for).
  */
 struct ktstr_checks {
 	uint32_t on, off;	       /* KTSTR_CHECK(FAIRNESS) | ... */
 	double limit[KTSTR_NR_CHECKS]; /* [KTSTR_CHECK_GAP] = 500; 0: the default */
-	bool strict;		       /* defaults of a quiet host, as under performance mode */
+	/* Defaults of a quiet host; under performance mode they are in any case */
+	bool strict;
 };
 /* The limit that holds where none is given; NaN: there is none, and one must be given. */
 double ktstr_check__default(enum ktstr_check_kind kind, bool strict);

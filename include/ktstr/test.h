@@ -67,7 +67,13 @@ struct ktstr_test_attrs {
 	/* Whose CPU the guest sees: for tests of topology; default: the host's */
 	enum ktstr_cpu_vendor cpu_vendor;
 	enum ktstr_root root; /* where the guest has its files; default: by their size */
-	const char *kernel;   /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
+	/*
+	 * Whether the machine has a part of the host for itself (struct ktstr_vm_config); default:
+	 * KTSTR_PERFORMANCE, or not. Where it is had in part only (PERFORMANCE_BEST_EFFORT),
+	 * measured limits are not judged.
+	 */
+	enum ktstr_performance_mode performance_mode;
+	const char *kernel; /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
 	/*
 	 * Added to the kernel command line. "nokaslr" puts the kernel where it was linked; it lies
 	 * at a random address otherwise, where its image can be moved.
@@ -153,9 +159,10 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 
 /*
  * Takes ktstr's own options out of the command line, before kselftest reads it: --artifacts
- * DIR, --metrics FILE and --jobs N, kept as KTSTR_ARTIFACTS, KTSTR_METRICS and KTSTR_JOBS in the
- * environment, where an emulated KVM host finds them, too, and the run's name, KTSTR_RUN_ID, which
- * it gets here. -EINVAL: without a directory or file, or N is not 1 to 1024.
+ * DIR, --metrics FILE, --jobs N and --performance[=MODE], kept as KTSTR_ARTIFACTS, KTSTR_METRICS,
+ * KTSTR_JOBS and KTSTR_PERFORMANCE in the environment, where an emulated KVM host finds them, too,
+ * and the run's name, KTSTR_RUN_ID, which it gets here. -EINVAL: without a directory or file, N is
+ * not 1 to 1024, or MODE neither required nor best-effort.
  */
 int ktstr_harness__take_options(int *argc, char **argv, struct ktstr_error *error);
 

@@ -191,6 +191,43 @@ enum ktstr_irqchip {
  * leaves of a server part, and of this host's features those that such a part could have. */
 enum ktstr_cpu_vendor { KTSTR_VENDOR_HOST = 0, KTSTR_VENDOR_INTEL, KTSTR_VENDOR_AMD };
 
+/*
+ * Whether the machine gets a part of the host for itself, so that the times that it measures mean
+ * something: each vCPU a CPU, each virtual LLC an LLC, each node's memory on the node of its CPUs,
+ * in hugepages and there from the start; vCPU threads above all others; a guest that keeps its
+ * CPUs when it idles.
+ */
+enum ktstr_performance_mode {
+	PERFORMANCE_OFF = 0,
+	PERFORMANCE_REQUIRED,	 /* without enough CPUs or LLCs the machine is not made (-ENOSPC) */
+	PERFORMANCE_BEST_EFFORT, /* as far as it can be had; measured limits are not judged then */
+};
+
+enum ktstr_condition_state {
+	KTSTR_CONDITION_MET,
+	KTSTR_CONDITION_DOWNGRADED, /* it is not met, and @instead was done */
+	KTSTR_CONDITION_WARNING,    /* the machine has what it is to have, but may be disturbed */
+};
+
+/* "met", "downgraded", "warning"; never NULL. */
+const char *ktstr_condition_state__name(enum ktstr_condition_state state);
+
+/* Of performance mode: something that is to be so, and whether it is. Strings are never NULL. */
+struct ktstr_condition {
+	const char *name; /* "vcpus", "hugepages", "governor", ...: stable */
+	enum ktstr_condition_state state;
+	const char *text;    /* one line: what was applied, or what is wrong */
+	const char *instead; /* what was done; or "" */
+	const char *remedy;  /* what helps; "" where it is met */
+};
+
+struct ktstr_performance {
+	enum ktstr_performance_mode mode;
+	bool met; /* nothing was downgraded */
+	uint32_t nr_conditions;
+	const struct ktstr_condition *conditions;
+};
+
 enum ktstr_stream { KTSTR_OUT = 1, KTSTR_ERR = 2, KTSTR_SCHED = 3 };
 
 /* Text that comes while the machine runs; from the thread that called ktstr_vm__run(). */
@@ -287,6 +324,7 @@ struct ktstr_vm_config {
 	uint32_t stats_interval_ms;
 	ktstr_stats_fn stats; /* may be NULL */
 	void *stats_opaque;
+	enum ktstr_performance_mode performance_mode;
 };
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config);
@@ -367,6 +405,7 @@ struct ktstr_result {
 				    * this run, or why there is none; NULL: nothing */
 	const struct ktstr_nic_counts *nics; /* [nr_nics], as in the configuration */
 	size_t nr_nics;
+	const struct ktstr_performance *performance; /* NULL: not asked for */
 };
 
 struct ktstr_vm;
@@ -377,7 +416,8 @@ struct ktstr_vm;
  * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory; of a disk: what open(2) says, -EBUSY another machine
  * has it, -EINVAL no image or an impossible description; of a fresh one: -ENOENT the host has no
  * program that makes its file system, -EOPNOTSUPP the kernel has no such file system; of a NIC:
- * -EINVAL an impossible one, or the address of another on its network.
+ * -EINVAL an impossible one, or the address of another on its network; of performance mode:
+ * -ENOSPC the host has not what is required.
  */
 int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
 		     struct ktstr_error *error);
@@ -387,6 +427,10 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
  * (KTSTR_VERDICT_HOST_ERROR included). A machine runs once: -EALREADY.
  */
 int ktstr_vm__run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error);
+
+/* Of performance mode, what is known before the run; NULL: it was not asked for. Until
+ * ktstr_vm__destroy(). */
+const struct ktstr_performance *ktstr_vm__performance(const struct ktstr_vm *vm);
 
 /*
  * Writes into the directory @dir, which exists, what is enough to run the machine again: what it

@@ -114,6 +114,12 @@ struct arch_ops {
 	/* An interrupt that cannot be masked, taken when the vCPU runs next; not while it runs.
 	 * Returns 0 or -errno. */
 	int (*send_nmi)(struct vcpu *vcpu);
+	/*
+	 * Each vCPU has a CPU for itself: one that is idle or waits stays in the guest, and the
+	 * guest may know. Before vCPUs are made. Writes what was done; "": nothing. NULL: this
+	 * architecture has nothing of the kind.
+	 */
+	void (*dedicate_cpus)(struct vm *vm, char *done, size_t size);
 	/* Where kernels have modules and BPF programs. */
 	uint64_t modules_start, modules_end;
 };

@@ -19,6 +19,7 @@
 #include "../emulated/emulated.h"
 #include "../kernel.h"
 #include "../nic.h"
+#include "../performance.h"
 #include "../root.h"
 #include "cli.h"
 #include "files.h"
@@ -106,6 +107,9 @@ static void usage(const struct run_options *o, FILE *to)
 		"a "
 		"disk),\n"
 		"                         auto (by their size) [auto]\n"
+		"      --performance[=P]  give the machine a part of the host for itself: required "
+		"(an error\n"
+		"                         where it cannot be had), or best-effort [required]\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
 		"[auto]\n"
 		"      --vendor V         show the guest an intel or an amd CPU, for tests of "
@@ -252,6 +256,10 @@ static int parse_option(struct run_options *o, int c)
 		if (!root__parse(optarg, &o->session.config.root))
 			return bad(o, "--root", "takes auto, cpio or erofs");
 		return 0;
+	case 'p':
+		if (!performance__parse(optarg ? optarg : "", &o->session.config.performance_mode))
+			return bad(o, "--performance", "takes required or best-effort");
+		return 0;
 	case 'R':
 		o->session.report = optarg;
 		return 0;
@@ -299,6 +307,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
 		{"root", required_argument, NULL, 'O'},
+		{"performance", optional_argument, NULL, 'p'},
 		{"extract", required_argument, NULL, 'x'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},

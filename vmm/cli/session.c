@@ -14,6 +14,7 @@
 
 #include "../budget.h"
 #include "../evidence.h"
+#include "../performance.h"
 #include "../record.h"
 #include "cli.h"
 
@@ -115,12 +116,27 @@ static void print_evidence(const char *text, const char *trouble)
 	}
 }
 
+/* What of performance mode is not as it should be. */
+static void say_performance(const struct ktstr_performance *p)
+{
+	char line[PERFORMANCE_LINE_MAX];
+
+	for (uint32_t i = 0; p && i < p->nr_conditions; i++) {
+		if (p->conditions[i].state == KTSTR_CONDITION_MET)
+			continue;
+		performance__describe(&p->conditions[i], line, sizeof(line));
+		fprintf(stderr, "ktstr: performance mode: %s: %s\n",
+			ktstr_condition_state__name(p->conditions[i].state), line);
+	}
+}
+
 static int report(struct session *s, const struct ktstr_result *r)
 {
 	bool judged = r->have_status && (r->verdict >= KTSTR_VERDICT_FAIL) &&
 		      r->verdict != KTSTR_VERDICT_INTERRUPTED;
 
 	watch__clear(&s->watch);
+	say_performance(r->performance);
 	if (r->cache_problem)
 		fprintf(stderr, "ktstr: cache: %s\n", r->cache_problem);
 	if (s->verbose)

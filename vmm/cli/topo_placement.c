@@ -37,16 +37,6 @@ static void free_host(struct host *host)
 	host_conditions__free(&host->conditions);
 }
 
-/* "0-3,8,10", in the order given */
-static void print_list(const uint32_t *numbers, uint32_t nr, FILE *to)
-{
-	for (uint32_t i = 0, last; i < nr; i = last + 1) {
-		for (last = i; last + 1 < nr && numbers[last + 1] == numbers[last] + 1;)
-			last++;
-		fprintf(to, last > i ? "%s%u-%u" : "%s%u", i ? "," : "", numbers[i], numbers[last]);
-	}
-}
-
 /* The index, from @i on, of a CPU of a host LLC, or that the process may use (PLACEMENT_ANY). */
 static uint32_t next_cpu(const struct host_topology *host, uint32_t llc, uint32_t i)
 {
@@ -118,7 +108,7 @@ static void print_llcs(const struct placement *p, const struct host_topology *ho
 		fprintf(to, "%-*s ", LABEL_WIDTH, label);
 		print_range("vCPU", i * vcpus, vcpus, to);
 		fputs(vcpus == 1 ? " on CPU " : " on CPUs ", to);
-		print_list(&p->vcpus[i * vcpus], vcpus, to);
+		placement__write_cpus(&p->vcpus[i * vcpus], vcpus, to);
 		if (p->llcs[i] != PLACEMENT_ANY) {
 			fputs(", of the LLC of ", to);
 			print_host_cpus(host, p->llcs[i], to);

@@ -170,7 +170,8 @@ static int share_or_read(struct vm *vm, int fd, uint64_t offset, uint64_t gpa, u
 {
 	uint64_t shared = length - length % PAGE;
 
-	if (x86__is_emulated() || gpa % PAGE || offset % PAGE || !shared ||
+	/* Nor where pages have to be huge, and of the machine's own node. */
+	if (x86__is_emulated() || vm->performance || gpa % PAGE || offset % PAGE || !shared ||
 	    gmem__share_file(&vm->mem, gpa, shared, fd, offset))
 		shared = 0;
 	return read_to_ram(vm, fd, offset + shared, gpa + shared, length - shared, path, error);

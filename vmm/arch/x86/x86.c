@@ -220,6 +220,7 @@ static const struct arch_ops arch_x86_ops = {
 	.unpack_kernel = x86__unpack_kernel,
 	.kernel_offset = x86__kernel_offset,
 	.send_nmi = x86__send_nmi,
+	.dedicate_cpus = x86__dedicate_cpus,
 	.modules_start = X86_MODULES_START,
 	.modules_end = X86_MODULES_END,
 };

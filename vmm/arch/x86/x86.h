@@ -93,5 +93,6 @@ void x86__inspect(struct vm *vm, struct vcpu *vcpu, struct vcpu_place *place);
 bool x86__kernel_offset(const struct vcpu_place *place, const struct symbols *symbols,
 			uint64_t *offset);
 int x86__send_nmi(struct vcpu *vcpu);
+void x86__dedicate_cpus(struct vm *vm, char *done, size_t size);
 
 #endif /* KTSTR_VMM_X86_H */
