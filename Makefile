@@ -96,7 +96,8 @@ replay_bin := $(fuzz_names:%=$(out)/selftests/fuzz/replay_%)
 sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS [:+]= //p' \
 	selftests/sched_ext/Makefile))
 # Not inside an emulated host: they boot nothing, or compile.
-host_tests := selftests/topology/tools.t selftests/topology/tables.t selftests/cli/example.t
+host_tests := selftests/topology/tools.t selftests/topology/tables.t selftests/cli/example.t \
+	selftests/cli/host_shape.t
 cli_tests := $(filter-out $(host_tests),$(wildcard selftests/cli/*.t))
 long_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^LONG_TESTS := //p' \
 	selftests/sched_ext/Makefile))

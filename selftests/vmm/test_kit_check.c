@@ -384,6 +384,21 @@ TEST_F(check, a_check_without_a_limit_is_refused)
 	EXPECT_EQ(0, check__validate(&self->s, self->why, sizeof(self->why)));
 }
 
+TEST_F(check, a_quiet_host_has_strict_limits_where_none_is_given)
+{
+	const struct ktstr_checks *checks = &self->scenario.checks;
+
+	EXPECT_EQ(ktstr_check__default(KTSTR_CHECK_GAP, false),
+		  check__limit(&self->s, checks, KTSTR_CHECK_GAP));
+	self->s.strict = true;
+	EXPECT_EQ(ktstr_check__default(KTSTR_CHECK_GAP, true),
+		  check__limit(&self->s, checks, KTSTR_CHECK_GAP));
+	EXPECT_GT(ktstr_check__default(KTSTR_CHECK_GAP, false),
+		  ktstr_check__default(KTSTR_CHECK_GAP, true));
+	self->scenario.checks.limit[KTSTR_CHECK_GAP] = 12345;
+	EXPECT_EQ(12345, check__limit(&self->s, checks, KTSTR_CHECK_GAP));
+}
+
 TEST(strict_limits_are_not_laxer)
 {
 	for (int i = 0; i < KTSTR_NR_CHECKS; i++) {

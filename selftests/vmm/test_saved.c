@@ -153,6 +153,7 @@ TEST_F(saved, settings_come_back)
 	};
 	self->config.memory_mb = 777;
 	self->config.irqchip = KTSTR_IRQCHIP_SPLIT;
+	self->config.performance_mode = PERFORMANCE_BEST_EFFORT;
 	self->config.cpu_vendor = KTSTR_VENDOR_AMD;
 	self->config.role = KTSTR_ROLE_COMMAND;
 	self->config.append = "a=\"b c\" quiet=no";
@@ -193,6 +194,7 @@ TEST_F(saved, settings_come_back)
 	EXPECT_EQ(8192, c->topology.caches.l3_kb);
 	EXPECT_EQ(777, c->memory_mb);
 	EXPECT_EQ(KTSTR_IRQCHIP_SPLIT, c->irqchip);
+	EXPECT_EQ(PERFORMANCE_BEST_EFFORT, c->performance_mode);
 	EXPECT_EQ(KTSTR_VENDOR_AMD, c->cpu_vendor);
 	EXPECT_EQ(KTSTR_ROLE_COMMAND, c->role);
 	EXPECT_STREQ("a=\"b c\" quiet=no", c->append);
@@ -248,6 +250,7 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 		"timeout_s=99999999999\n",
 		"role=god\n",
 		"irqchip=\n",
+		"performance=some\n",
 		"topology=--topology 0n\n",
 		"topology=--node\n",
 		"no equals\n",

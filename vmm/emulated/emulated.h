@@ -7,6 +7,7 @@
 #define KTSTR_EMULATED_H
 
 #include <ktstr/error.h>
+#include <ktstr/topology.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,11 @@ struct emulated_options {
 	 */
 	const char *root;
 	const char *agent; /* with @root: a static program that runs the agent; NULL: this one */
+	/*
+	 * Each LLC is a package of its own, as QEMU's CPUs say no more of caches. For tests of what
+	 * is done on a host; kernels in machines are not stable where it has more than one CPU.
+	 */
+	struct ktstr_topology topology; /* of whole nodes and LLCs; all 0: one CPU */
 };
 
 /* ---- machine.c: what is different from one architecture to the other ---- */

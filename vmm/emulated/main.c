@@ -40,8 +40,8 @@ struct options {
 
 static void usage(FILE *out)
 {
-	fputs("usage: ktstr emulated-host [-w DIR]... [-r DIR -a FILE] [--] CMD ARGS...\n"
-	      "       ktstr emulated-host start [-n N] [-w DIR]... [-r DIR -a FILE]\n"
+	fputs("usage: ktstr emulated-host [-t T] [-w DIR]... [-r DIR -a FILE] [--] CMD ARGS...\n"
+	      "       ktstr emulated-host start [-n N] [-t T] [-w DIR]... [-r DIR -a FILE]\n"
 	      "       ktstr emulated-host run [-w DIR]... [-r DIR -a FILE] [--] CMD ARGS...\n"
 	      "       ktstr emulated-host pool [-n N] [-w DIR]... [-r DIR -a FILE] -- CMD ARGS...\n"
 	      "       ktstr emulated-host status | stop\n"
@@ -64,6 +64,9 @@ static void usage(FILE *out)
 	      "in\n"
 	      "          DIR/usr/lib/modules; DIR gets empty directories for what is writable\n"
 	      "  -a FILE with -r: FILE, static and of that architecture, runs commands inside\n"
+	      "  -t T    has CPUs, LLCs and nodes as in 2n4l2c1t [one CPU], for tests of what is "
+	      "done on\n"
+	      "          a host: kernels in machines are not stable where it has several CPUs\n"
 	      "\n"
 	      "/tmp and /run show this host's files; what is written there stays inside. The exit\n"
 	      "status is that of CMD, or 125 when the emulated host failed.\n",
@@ -154,6 +157,25 @@ static int set_path(const char *option, const char *path, mode_t type, char out[
 	return 0;
 }
 
+/* 0 or an exit status. */
+static int set_topology(struct ktstr_topology *topology, const char *text)
+{
+	struct ktstr_error error = {.err = 0};
+
+	if (ktstr_topology__parse(text, topology, &error)) {
+		fail_error(&error);
+		return EXIT_USAGE;
+	}
+	if (topology->packages || topology->llcs % topology->numa_nodes) {
+		fprintf(stderr,
+			"ktstr: emulated-host: -t %s: each LLC is a package here, and nodes have "
+			"as many of them\n",
+			text);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
 /* In a system of its own there has to be a place for each of the writable directories. */
 static int make_places(const struct emulated_options *emulated)
 {
@@ -182,12 +204,17 @@ static int finish_options(struct options *options)
 	}
 	if (!*options->root)
 		return 0;
+	if (emulated->topology.numa_nodes) {
+		fprintf(stderr, "ktstr: emulated-host: -t is not for another system (-r)\n");
+		return EXIT_USAGE;
+	}
 	emulated->root = options->root;
 	emulated->agent = options->agent;
 	return make_places(emulated);
 }
 
-/* Reads "-w DIR -n N -r DIR -a FILE --"; the rest is the command. 0 or an exit status. */
+/* Reads "-w DIR -n N -r DIR -a FILE -t TOPOLOGY --"; the rest is the command. 0 or an exit status.
+ */
 static int parse_options(struct options *options, int argc, char **argv, bool with_count)
 {
 	int i = 0;
@@ -200,7 +227,7 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 			i++;
 			break;
 		}
-		if (strlen(argv[i]) != 2 || !strchr(with_count ? "wnra" : "wra", argv[i][1]) ||
+		if (strlen(argv[i]) != 2 || !strchr(with_count ? "wnrat" : "wrat", argv[i][1]) ||
 		    i + 1 == argc) {
 			fprintf(stderr,
 				"ktstr: emulated-host: %s: unknown option, or its value is "
@@ -218,6 +245,13 @@ static int parse_options(struct options *options, int argc, char **argv, bool wi
 			bool root = argv[i - 1][1] == 'r';
 			int status = set_path(argv[i - 1], argv[i], root ? S_IFDIR : S_IFREG,
 					      root ? options->root : options->agent);
+
+			if (status)
+				return status;
+			continue;
+		}
+		if (argv[i - 1][1] == 't') {
+			int status = set_topology(&options->emulated.topology, argv[i]);
 
 			if (status)
 				return status;

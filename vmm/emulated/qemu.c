@@ -204,6 +204,32 @@ struct passed_fds {
 	int cpu_claim; /* -1: none */
 };
 
+/* The same in each node: its packages, and its part of the memory. */
+static void add_cpus(struct args *args, const struct ktstr_topology *topology, uint32_t memory_mb)
+{
+	uint32_t nodes = topology->numa_nodes;
+
+	args__add(args, "-m");
+	args__add(args, "%uM", nodes ? memory_mb / nodes * nodes : memory_mb);
+	args__add(args, "-smp");
+	if (!nodes) {
+		args__add(args, "1");
+		return;
+	}
+	args__add(args, "%u,sockets=%u,cores=%u,threads=%u", ktstr_topology__cpus(topology),
+		  topology->llcs, topology->cores_per_llc, topology->threads_per_core);
+	for (uint32_t i = 0; i < nodes; i++) {
+		args__add(args, "-object");
+		args__add(args, "memory-backend-ram,id=node%u,size=%uM", i, memory_mb / nodes);
+		args__add(args, "-numa");
+		args__add(args, "node,nodeid=%u,memdev=node%u", i, i);
+	}
+	for (uint32_t i = 0; i < topology->llcs; i++) {
+		args__add(args, "-numa");
+		args__add(args, "cpu,node-id=%u,socket-id=%u", i * nodes / topology->llcs, i);
+	}
+}
+
 static void build_args(struct args *args, const struct emulated_image *image,
 		       const struct emulated_options *options, const struct passed_fds *fds)
 {
@@ -222,10 +248,7 @@ static void build_args(struct args *args, const struct emulated_image *image,
 		args__add(args, "%s", machine->arguments[i]);
 	args__add(args, "-accel");
 	args__add(args, "tcg,thread=multi");
-	args__add(args, "-smp");
-	args__add(args, "1");
-	args__add(args, "-m");
-	args__add(args, "%uM", machine->memory_mb);
+	add_cpus(args, &options->topology, machine->memory_mb);
 	args__add(args, "-kernel");
 	args__add(args, "%s", image->kernel);
 	args__add(args, "-initrd");
