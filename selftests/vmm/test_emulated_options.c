@@ -77,8 +77,8 @@ TEST_F(options, shape_of_the_host_is_checked)
 {
 	EXPECT_EQ(2, RUN("run", "-t", "much", "true"));
 	EXPECT_NE(NULL, strstr(self->text, "much"));
-	EXPECT_EQ(2, RUN("run", "-t", "2n3l1c1t", "true"));
-	EXPECT_NE(NULL, strstr(self->text, "-t 2n3l1c1t: each LLC is a package"));
+	EXPECT_EQ(2, RUN("run", "-t", "2n4l1c1t2p", "true"));
+	EXPECT_NE(NULL, strstr(self->text, "-t 2n4l1c1t2p: each LLC is a package"));
 }
 
 TEST_F(options, writable_directory_must_be_a_directory_and_not_the_root)
