@@ -6,11 +6,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "mutex.h"
+
 int byte_queue__init(struct byte_queue *q)
 {
 	q->head = q->length = 0;
 	q->closed = q->woken = false;
-	pthread_mutex_init(&q->lock, NULL);
+	mutex__init(&q->lock, PTHREAD_MUTEX_NORMAL);
 	pthread_cond_init(&q->room, NULL);
 	q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return q->fd < 0 ? -errno : 0;

@@ -6,11 +6,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "mutex.h"
 #include "vm.h"
 
 int vm_pause__create(struct vm_pause *pause)
 {
-	pthread_mutex_init(&pause->lock, NULL);
+	mutex__init(&pause->lock, PTHREAD_MUTEX_NORMAL);
 	pthread_cond_init(&pause->go, NULL);
 	pause->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return pause->fd < 0 ? -errno : 0;

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mutex.h"
+
 #define MSR_CONNECTED (UART_MSR_DCD | UART_MSR_DSR | UART_MSR_CTS)
 
 void serial__init(struct serial *serial, const struct serial_ops *ops, int irq_fd)
 {
 	memset(serial, 0, sizeof(*serial));
-	pthread_mutex_init(&serial->lock, NULL);
+	mutex__init(&serial->lock, PTHREAD_MUTEX_NORMAL);
 	serial->ops = *ops;
 	serial->irq_fd = irq_fd;
 	serial->state.thre_pending = true;

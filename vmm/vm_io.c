@@ -20,6 +20,7 @@
 #include "com2.h"
 #include "console_scan.h"
 #include "disk.h"
+#include "mutex.h"
 #include "stats.h"
 #include "virtio/attach.h"
 #include "virtio/blk.h"
@@ -527,7 +528,7 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 						 .assign_notify = assign_notify,
 						 .assign_irq = assign_irq,
 						 .broken = on_broken};
-	pthread_mutex_init(&io->broken_lock, NULL);
+	mutex__init(&io->broken_lock, PTHREAD_MUTEX_NORMAL);
 	io->broken_fd = -1;
 	channel__init(&io->channel, on_frame, vm);
 	stats__init(&io->stats, &(struct stats_ops){.opaque = vm,

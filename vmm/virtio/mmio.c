@@ -18,6 +18,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "../mutex.h"
+
 #define MAGIC 0x74726976u     /* "virt" (§4.2.2) */
 #define VERSION 2u	      /* §4.2.2 */
 #define VENDOR_ID 0x5254534bu /* "KSTR": subsystem vendor; drivers do not look at it */
@@ -493,19 +495,6 @@ static int create_fds(struct virtio_mmio *t, uint32_t gsi, struct ktstr_error *e
 	return 0;
 }
 
-static int create_lock(struct virtio_mmio *t)
-{
-	pthread_mutexattr_t attr;
-	int err = pthread_mutexattr_init(&attr);
-
-	if (err)
-		return -err;
-	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
-	err = pthread_mutex_init(&t->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
-	return -err;
-}
-
 int virtio_mmio__create(struct virtio_device *dev, const struct gmem *mem, uint64_t base,
 			uint32_t gsi, const struct virtio_mmio_wiring *wiring,
 			struct virtio_mmio **transport, struct ktstr_error *error)
@@ -520,11 +509,7 @@ int virtio_mmio__create(struct virtio_device *dev, const struct gmem *mem, uint6
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return ktstr_error__set(error, ENOMEM, "virtio-mmio", dev->ops->name, NULL);
-	ret = create_lock(t);
-	if (ret) {
-		free(t);
-		return ktstr_error__set(error, -ret, "pthread_mutex_init", dev->ops->name, NULL);
-	}
+	mutex__init(&t->lock, PTHREAD_MUTEX_RECURSIVE);
 	t->dev = dev;
 	t->wiring = wiring;
 	t->base = base;

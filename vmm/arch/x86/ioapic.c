@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "../../mutex.h"
+
 #define IOREGSEL 0x00u
 #define IOWIN 0x10u
 #define IOEOI 0x40u /* version 0x20 only */
@@ -39,7 +41,7 @@
 void ioapic__init(struct ioapic *ioapic, int vm_fd)
 {
 	memset(ioapic, 0, sizeof(*ioapic));
-	pthread_mutex_init(&ioapic->lock, NULL);
+	mutex__init(&ioapic->lock, PTHREAD_MUTEX_NORMAL);
 	ioapic->vm_fd = vm_fd;
 	for (uint32_t i = 0; i < IOAPIC_PINS; i++)
 		ioapic->state.redirection[i] = RTE_MASKED;
