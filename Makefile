@@ -317,6 +317,7 @@ lint: prepare
 
 bench: all $(out)/bench-vm $(out)/bench-channel
 	scripts/bench $(out)
+	scripts/bench-performance $(out)
 
 # Boot machines with themselves as /init; the first times other monitors, too.
 $(out)/bench-vm $(out)/bench-channel: $(out)/bench-%: scripts/bench-%.c $(out)/libktstr.a
