@@ -264,7 +264,9 @@ static void count_user(void *opaque, const struct lock_user *user)
 		struct cpu_choice_cpu *cpu = &l->choice_cpus[i];
 
 		if (cpu->llc == count->llc && cpu->place < LOCK_RECORD_CPUS)
-			cpu->used += user->record.cpus[cpu->place / 64] >> cpu->place % 64 & 1;
+			cpu->used +=
+				(uint32_t)(user->record.cpus[cpu->place / 64] >> cpu->place % 64 &
+					   1);
 	}
 }
 
@@ -777,6 +779,11 @@ const struct host_set *cpu_locks__llcs(const struct cpu_locks *l)
 bool cpu_locks__has_all(const struct cpu_locks *l)
 {
 	return l->has_all;
+}
+
+bool cpu_locks__are_exclusive(const struct cpu_locks *l)
+{
+	return l->record.exclusive;
 }
 
 pid_t cpu_locks__holder(const struct cpu_locks *l)

@@ -76,6 +76,7 @@ const struct host_set *cpu_locks__cpus(const struct cpu_locks *locks);
 const struct host_set *cpu_locks__llcs(const struct cpu_locks *locks);
 /* They are all that the process may use: there is nothing to confine. */
 bool cpu_locks__has_all(const struct cpu_locks *locks);
+bool cpu_locks__are_exclusive(const struct cpu_locks *locks);
 /* The process that holds them; 0: none. */
 pid_t cpu_locks__holder(const struct cpu_locks *locks);
 

@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu_confine.h"
 #include "disk.h"
+#include "host_share.h"
 #include "monitor.h"
 #include "vm_boot.h"
 #include "vm_io.h"
@@ -237,6 +239,23 @@ static int create_all(struct vm *vm, struct ktstr_error *error)
 	return err;
 }
 
+/* The CPUs of the host that were taken for it, or are now, and what keeps its threads on them. */
+static int take_cpus(struct vm *vm, struct ktstr_error *error)
+{
+	const struct cpu_locks *cpus = (const struct cpu_locks *)vm->config.cpu_share;
+	const struct host_share_request request = {.config = &vm->config, .what = "a machine"};
+	int err = 0;
+
+	if (!cpus && vm->config.cpu_cap) {
+		err = host_share__take_cpus(&request, &vm->cpus, error);
+		cpus = vm->cpus;
+	}
+	/* Where it has them alone, placement.h says where each thread goes. */
+	if (err || !cpus || cpu_locks__has_all(cpus) || cpu_locks__are_exclusive(cpus))
+		return err;
+	return cpu_confine__create(cpu_locks__cpus(cpus), &vm->confine, error);
+}
+
 /* What is not looked at by whoever uses it. */
 static int check_config(const struct ktstr_vm_config *config, struct ktstr_error *error)
 {
@@ -295,7 +314,13 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	vm->com_bytes[0].fd = vm->com_bytes[1].fd = vm->pause.fd = -1;
 	vm->arch = arch__this;
 	outcome__init(&vm->outcome);
-	err = create_all(vm, error);
+	err = take_cpus(vm, error);
+	if (!err)
+		err = cpu_confine__enter(vm->confine, error);
+	if (!err) {
+		err = create_all(vm, error);
+		cpu_confine__leave(vm->confine);
+	}
 	if (err) {
 		ktstr_vm__destroy((struct ktstr_vm *)vm);
 		return err;
@@ -408,6 +433,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.nr_exits = vm->nr_exits,
 		.kaslr = vm->kaslr,
 		.cache_problem = vm->cache_problem[0] ? vm->cache_problem : NULL,
+		.host_cpus = vm->confine ? cpu_confine__text(vm->confine) : "",
 		.nics = vm->nic_counts,
 		.nr_nics = vm->nr_nics,
 	};
@@ -425,16 +451,10 @@ static void stop_vcpus(struct vm *vm)
 		vcpu__join(&vm->vcpus[i]);
 }
 
-int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
-		  struct ktstr_error *error)
+static int run(struct vm *vm, struct ktstr_result *result, struct ktstr_error *error)
 {
-	struct vm *vm = (struct vm *)public_vm;
-	int err;
+	int err = vm_io__start(vm, error);
 
-	if (vm->ran)
-		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
-	vm->ran = true;
-	err = vm_io__start(vm, error);
 	if (!err && vm->config.sample)
 		err = monitor__create(vm, vm->config.sample_interval_ms, vm->config.sample,
 				      vm->config.sample_opaque, &vm->monitor, error);
@@ -462,6 +482,23 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	vm_io__drain(vm);
 	decide(vm);
 	fill_result(vm, result);
+	return err;
+}
+
+int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
+		  struct ktstr_error *error)
+{
+	struct vm *vm = (struct vm *)public_vm;
+	int err;
+
+	if (vm->ran)
+		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
+	vm->ran = true;
+	err = cpu_confine__enter(vm->confine, error);
+	if (err)
+		return err;
+	err = run(vm, result, error);
+	cpu_confine__leave(vm->confine);
 	return err;
 }
 
@@ -493,5 +530,8 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	outcome__free(&vm->outcome);
 	vm_inputs__free(&vm->inputs);
 	free(vm->exits);
+	/* No thread of it is left. */
+	cpu_confine__destroy(vm->confine);
+	cpu_locks__give_back(vm->cpus);
 	free(vm);
 }

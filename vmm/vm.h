@@ -25,6 +25,8 @@
 #include "serial.h"
 #include "vcpu.h"
 
+struct cpu_confine;
+struct cpu_locks;
 struct monitor;
 struct net_switch;
 struct virtio_attachment;
@@ -93,6 +95,8 @@ struct vm {
 	struct ktstr_nic_counts nic_counts[KTSTR_MAX_NICS];
 
 	/* Run */
+	struct cpu_locks *cpus;	     /* of its own; NULL: none */
+	struct cpu_confine *confine; /* of its threads; NULL: they use all that the process may */
 	struct loop *loop;
 	struct monitor *monitor; /* NULL: nobody asks */
 	int timer_fd;

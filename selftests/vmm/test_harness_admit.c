@@ -70,7 +70,7 @@ TEST_F(admit, room_is_taken_without_a_word_and_given_back)
 	ASSERT_EQ(0, harness_admit__wait(&self->admit, self->out, &self->admission, &self->error));
 	fflush(self->out);
 	EXPECT_STREQ("", self->text);
-	EXPECT_LT(0, self->admission.share.holder.pid);
+	EXPECT_LT(0, self->admission.share.budget.holder.pid);
 	harness_admit__end(&self->admission);
 	EXPECT_EQ(-1, semget(self->admit.key, 0, 0));
 }
@@ -151,7 +151,7 @@ TEST_F(admit, impossible_machine_needs_no_room)
 
 	self->config.topology.llcs = 0;
 	EXPECT_EQ(0, harness_admit__wait(&self->admit, self->out, &self->admission, &self->error));
-	EXPECT_EQ(0, self->admission.share.holder.pid);
+	EXPECT_EQ(0, self->admission.share.budget.holder.pid);
 	harness_admit__end(&self->admission);
 	budget__give_back(&share);
 }
