@@ -402,6 +402,27 @@ int budget__take(const struct budget_request *request, struct budget_share *shar
 	return ret < 0 ? ret : 0;
 }
 
+int budget__look(key_t key, struct budget_use *use)
+{
+	unsigned short values[NR_SEMAPHORES];
+	int id = semget(key, NR_SEMAPHORES, 0), behind;
+
+	*use = (struct budget_use){0};
+	if (id < 0)
+		return errno == ENOENT ? 0 : -errno;
+	behind = semctl(id, TURNSTILE, GETZCNT);
+	if (behind < 0 || semctl(id, 0, GETALL, values) < 0)
+		return errno == EIDRM || errno == EINVAL ? 0 : -errno;
+	/* Who is in the turnstile waits for its share, but for a moment. */
+	use->waiters = (uint32_t)behind + values[TURNSTILE];
+	if (!values[AVAILABLE])
+		return 0;
+	use->vcpus = (uint32_t)(WHOLE - values[VCPUS]);
+	use->memory_mb = (uint32_t)(WHOLE - values[MEMORY]) * BUDGET_UNIT_MB;
+	use->available_mb = values[AVAILABLE] * BUDGET_UNIT_MB;
+	return 0;
+}
+
 void budget__give_back(struct budget_share *share)
 {
 	holder__end(&share->holder);

@@ -67,6 +67,14 @@ struct budget_share {
  */
 int budget__take(const struct budget_request *request, struct budget_share *share);
 
+struct budget_use {
+	uint32_t vcpus, memory_mb; /* that machines have */
+	uint32_t available_mb;	   /* for all; 0: nobody has looked yet */
+	uint32_t waiters;
+};
+/* Zeros where no machine runs. -errno: there is no budget. */
+int budget__look(key_t key, struct budget_use *use);
+
 /* When it returns, others can have it. A share of zeros is allowed. */
 void budget__give_back(struct budget_share *share);
 
