@@ -307,8 +307,10 @@ static int with_budget(struct session *s, int signal_fd)
 	err = host_share__take(&request, &share, &error);
 	if (err == -ECANCELED)
 		return end_queued(s, signal_fd);
-	if (err)
-		return cli_error(s->command, &error);
+	if (err) {
+		status = cli_error(s->command, &error);
+		return err == -ETIMEDOUT ? CLI_EXIT_LOST : status;
+	}
 	s->config.cpu_share = host_share__cpus(&share);
 	status = with_terminal(s, signal_fd);
 	host_share__give_back(&share);
