@@ -13,14 +13,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
-#include <sys/prctl.h>
 #include <sys/sem.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -34,9 +31,6 @@ enum {
 /* The largest value of a semaphore (SEMVMX of linux/sem.h) */
 #define WHOLE 32767
 
-/* To the holder, when its share is to be given back */
-#define END_SIGNAL SIGRTMIN
-
 /* What the holder tells its parent. */
 struct news {
 	enum { NEWS_WAITS, NEWS_TAKEN, NEWS_NO_BUDGET } kind;
@@ -45,7 +39,7 @@ struct news {
 	int available;	  /* units, of the semaphore */
 };
 
-struct holder {
+struct taker {
 	int id;		  /* of the set */
 	int vcpus, units; /* wanted, then held */
 	int limit_vcpus, limit_units;
@@ -140,7 +134,7 @@ static int open_set(key_t key)
 	}
 }
 
-static void tell(const struct holder *h, struct news news)
+static void tell(const struct taker *h, struct news news)
 {
 	unsigned short values[NR_SEMAPHORES];
 
@@ -156,7 +150,7 @@ static void tell(const struct holder *h, struct news news)
 }
 
 /* semop(), which tells when it has to wait. 0 or -errno. */
-static int operate(struct holder *h, struct sembuf *ops, size_t n)
+static int operate(struct taker *h, struct sembuf *ops, size_t n)
 {
 	int flags = ops[0].sem_flg, err;
 
@@ -177,14 +171,14 @@ static int operate(struct holder *h, struct sembuf *ops, size_t n)
 }
 
 /* Waits behind those that came before. @flags: IPC_NOWAIT for -EAGAIN instead. */
-static int enter_turnstile(struct holder *h, int flags)
+static int enter_turnstile(struct taker *h, int flags)
 {
 	struct sembuf ops[] = {op(TURNSTILE, 0, flags), op(TURNSTILE, 1, flags | SEM_UNDO)};
 
 	return operate(h, ops, 2);
 }
 
-static int leave_turnstile(struct holder *h)
+static int leave_turnstile(struct taker *h)
 {
 	struct sembuf ops[] = {op(TURNSTILE, -1, SEM_UNDO)};
 
@@ -192,7 +186,7 @@ static int leave_turnstile(struct holder *h)
 }
 
 /* What there is, by who is in the turnstile: from there on nobody takes more. */
-static int set_up(struct holder *h)
+static int set_up(struct taker *h)
 {
 	unsigned short values[NR_SEMAPHORES];
 	int available;
@@ -229,7 +223,7 @@ static void plan(struct sembuf ops[3], unsigned short semaphore, int n, int limi
 }
 
 /* Waits for the share and leaves the turnstile with it. */
-static int take_share(struct holder *h)
+static int take_share(struct taker *h)
 {
 	int limit_units = h->limit_units;
 	struct sembuf ops[7];
@@ -244,7 +238,7 @@ static int take_share(struct holder *h)
 	return operate(h, ops, 7);
 }
 
-static int take(struct holder *h, key_t key)
+static int take(struct taker *h, key_t key)
 {
 	int err;
 
@@ -263,7 +257,7 @@ static int take(struct holder *h, key_t key)
 }
 
 /* Takes the set away when nobody has or wants anything. */
-static void tidy(struct holder *h)
+static void tidy(struct taker *h)
 {
 	unsigned short values[NR_SEMAPHORES];
 
@@ -276,7 +270,7 @@ static void tidy(struct holder *h)
 	leave_turnstile(h);
 }
 
-static void give_back(struct holder *h)
+static void give_back(struct taker *h)
 {
 	struct sembuf ops[] = {op(VCPUS, h->vcpus, SEM_UNDO), op(MEMORY, h->units, SEM_UNDO)};
 
@@ -284,16 +278,15 @@ static void give_back(struct holder *h)
 		tidy(h);
 }
 
-/* The parent's death kills, or ends in order. False: it was dead before. */
-static bool follow_parent(pid_t parent, int sig)
+static void tell_taken(void *opaque)
 {
-	prctl(PR_SET_PDEATHSIG, sig);
-	return getppid() == parent;
+	tell(opaque, (struct news){.kind = NEWS_TAKEN});
 }
 
-static void run_holder(const struct budget_request *request, pid_t parent, int news_fd)
+static void run_taker(void *opaque, pid_t parent, int news_fd)
 {
-	struct holder h = {
+	const struct budget_request *request = opaque;
+	struct taker h = {
 		.vcpus = clamp(request->vcpus),
 		.units =
 			clamp(((uint64_t)request->memory_mb + BUDGET_UNIT_MB - 1) / BUDGET_UNIT_MB),
@@ -303,28 +296,13 @@ static void run_holder(const struct budget_request *request, pid_t parent, int n
 				       : 0,
 		.news_fd = news_fd,
 	};
-	sigset_t end;
-	int sig, err;
+	int err = take(&h, request->key);
 
-	prctl(PR_SET_NAME, "ktstr-budget");
-	signal(END_SIGNAL, SIG_DFL);
-	if (!follow_parent(parent, SIGKILL))
-		return;
-	/* Nobody's pipe or socket stays open because of us. */
-	if (news_fd > 0)
-		close_range(0, (unsigned int)news_fd - 1, 0);
-	close_range((unsigned int)news_fd + 1, ~0u, 0);
-	err = take(&h, request->key);
 	if (err) {
 		tell(&h, (struct news){.kind = NEWS_NO_BUDGET, .err = -err});
 		return;
 	}
-	if (follow_parent(parent, END_SIGNAL)) {
-		tell(&h, (struct news){.kind = NEWS_TAKEN});
-		sigemptyset(&end);
-		sigaddset(&end, END_SIGNAL);
-		sigwait(&end, &sig);
-	}
+	holder__keep(parent, tell_taken, &h);
 	give_back(&h);
 }
 
@@ -361,19 +339,12 @@ static void say_no_budget(const struct budget_request *request, const char *why)
 	say(request, false, text);
 }
 
-static void reap(pid_t pid)
-{
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-}
-
 /* Ends a holder that waits, or has just got its share: then the kernel gives it back. */
-static void call_off(const struct budget_request *request, pid_t pid)
+static void call_off(const struct budget_request *request, struct holder *holder)
 {
-	struct holder h = {.waits = true};
+	struct taker h = {.waits = true};
 
-	kill(pid, SIGKILL);
-	reap(pid);
+	holder__kill(holder);
 	h.id = semget(request->key, NR_SEMAPHORES, 0);
 	if (h.id >= 0)
 		tidy(&h);
@@ -418,44 +389,41 @@ static int follow(const struct budget_request *request, int news_fd)
 
 int budget__take(const struct budget_request *request, struct budget_share *share)
 {
-	sigset_t all, old;
-	pid_t parent = getpid(), pid;
-	int fds[2], ret;
+	int ret = holder__start(&share->holder, "ktstr-budget", run_taker,
+				(void *)(uintptr_t)request);
 
-	share->holder = 0;
-	if (pipe2(fds, O_CLOEXEC)) {
-		say_no_budget(request, strerror(errno));
+	if (ret) {
+		say_no_budget(request, strerror(-ret));
 		return 0;
 	}
-	/* Signals are for the parent: it gives back when it is through with its machine. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	pid = fork();
-	if (!pid) {
-		run_holder(request, parent, fds[1]);
-		_exit(0);
-	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	close(fds[1]);
-	if (pid < 0) {
-		say_no_budget(request, strerror(errno));
-		ret = 0;
-	} else {
-		ret = follow(request, fds[0]);
-		if (!ret)
-			share->holder = pid;
-		else
-			call_off(request, pid);
-	}
-	close(fds[0]);
+	ret = follow(request, share->holder.news_fd);
+	if (ret)
+		call_off(request, &share->holder);
 	return ret < 0 ? ret : 0;
+}
+
+int budget__look(key_t key, struct budget_use *use)
+{
+	unsigned short values[NR_SEMAPHORES];
+	int id = semget(key, NR_SEMAPHORES, 0), behind;
+
+	*use = (struct budget_use){0};
+	if (id < 0)
+		return errno == ENOENT ? 0 : -errno;
+	behind = semctl(id, TURNSTILE, GETZCNT);
+	if (behind < 0 || semctl(id, 0, GETALL, values) < 0)
+		return errno == EIDRM || errno == EINVAL ? 0 : -errno;
+	/* Who is in the turnstile waits for its share, but for a moment. */
+	use->waiters = (uint32_t)behind + values[TURNSTILE];
+	if (!values[AVAILABLE])
+		return 0;
+	use->vcpus = (uint32_t)(WHOLE - values[VCPUS]);
+	use->memory_mb = (uint32_t)(WHOLE - values[MEMORY]) * BUDGET_UNIT_MB;
+	use->available_mb = values[AVAILABLE] * BUDGET_UNIT_MB;
+	return 0;
 }
 
 void budget__give_back(struct budget_share *share)
 {
-	if (share->holder <= 0)
-		return;
-	kill(share->holder, END_SIGNAL);
-	reap(share->holder);
-	share->holder = 0;
+	holder__end(&share->holder);
 }

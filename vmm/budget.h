@@ -3,9 +3,8 @@
  * The vCPUs and the memory that all machines of a host may have together. A machine that does not
  * fit waits, first come, first served, and one that is larger than the budget runs alone.
  *
- * A set of System V semaphores counts what is taken; a process of its own, a child of the one that
- * runs the machine, holds each share. It is killed where a wait is called off, and ends with its
- * parent; whichever way it ends, the kernel gives back what it held (SEM_UNDO).
+ * A set of System V semaphores counts what is taken; a process of its own (holder.h) holds each
+ * share, and the kernel gives back what it held (SEM_UNDO).
  */
 #ifndef KTSTR_VMM_BUDGET_H
 #define KTSTR_VMM_BUDGET_H
@@ -16,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "holder.h"
 
 #define BUDGET_VCPUS_VARIABLE "KTSTR_MAX_VCPUS"
 #define BUDGET_MEMORY_VARIABLE "KTSTR_MAX_MEMORY_MB"
@@ -57,7 +58,7 @@ bool budget_request__size(struct budget_request *request, const struct ktstr_top
 			  uint32_t memory_mb);
 
 struct budget_share {
-	pid_t holder; /* 0: none */
+	struct holder holder; /* no .pid: none */
 };
 
 /*
@@ -65,6 +66,14 @@ struct budget_share {
  * thread must live until then.
  */
 int budget__take(const struct budget_request *request, struct budget_share *share);
+
+struct budget_use {
+	uint32_t vcpus, memory_mb; /* that machines have */
+	uint32_t available_mb;	   /* for all; 0: nobody has looked yet */
+	uint32_t waiters;
+};
+/* Zeros where no machine runs. -errno: there is no budget. */
+int budget__look(key_t key, struct budget_use *use);
 
 /* When it returns, others can have it. A share of zeros is allowed. */
 void budget__give_back(struct budget_share *share);

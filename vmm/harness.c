@@ -731,12 +731,19 @@ static int describe_machine(const struct ktstr_test_attrs *attrs, const char *bi
 	return skip(KTSTR_SKIP_NO_MKFS, out, outcome, "%s", line);
 }
 
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test_id *id,
 		       const struct ktstr_test_attrs *attrs, const char *binary_dir,
 		       const struct harness_record *where, int cancel_fd, FILE *out,
 		       struct ktstr_test_outcome *outcome)
 {
-	char name[512], scheduler[PATH_MAX], cause[1400];
+	char name[512], what[800], scheduler[PATH_MAX], cause[1400];
 	/* The guest finds its test by kselftest's own options. */
 	const char *const argv[] = {id->test, "-r", name, id->debug ? "-d" : NULL, NULL};
 	struct ktstr_vm_config config;
@@ -751,6 +758,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	const struct harness_admit admit = {
 		.key = BUDGET_KEY,
 		.config = &config,
+		.what = what,
 		.id = id,
 		.limit_ms = 1000ull * ktstr_test_attrs__limit_s(attrs),
 	};
@@ -793,8 +801,11 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.output_opaque = config.stats_opaque = streams;
 	config.frame = take_frame;
 	config.frame_opaque = streams;
+	snprintf(what, sizeof(what), "%s %s",
+		 where && where->program ? file_name(where->program) : "a test", name);
 	if (ops->admit)
 		err = ops->admit(&admit, out, &admission, &error);
+	config.cpu_share = host_share__cpus(&admission.share);
 	if (err == -ECANCELED) {
 		judge_queued(id, attrs, out, &result, outcome);
 		goto out;

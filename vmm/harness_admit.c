@@ -69,15 +69,13 @@ int harness_admit__wait(const struct harness_admit *admit, FILE *out,
 {
 	const struct ktstr_test_id *id = admit->id;
 	struct listener listener = {out, id->parallel};
-	struct budget_request request = {.key = admit->key,
-					 .cancel_fd = admit->config->cancel_fd,
-					 .say = on_say,
-					 .opaque = &listener};
-	int err = budget__limits(&request.limits, error);
+	const struct host_share_request request = {.key = admit->key,
+						   .config = admit->config,
+						   .what = admit->what,
+						   .say = on_say,
+						   .opaque = &listener};
+	int err = host_share__take(&request, &admission->share, error);
 
-	if (!err &&
-	    budget_request__size(&request, &admit->config->topology, admit->config->memory_mb))
-		err = budget__take(&request, &admission->share);
 	if (err)
 		return err;
 	admission->fd = fileno(out);
@@ -93,5 +91,5 @@ void harness_admit__end(struct harness_admission *admission)
 	if (admission->armed)
 		timer_delete(admission->timer);
 	admission->armed = false;
-	budget__give_back(&admission->share);
+	host_share__give_back(&admission->share);
 }

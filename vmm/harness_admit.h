@@ -12,10 +12,10 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "budget.h"
+#include "host_share.h"
 
 struct harness_admission {
-	struct budget_share share;
+	struct host_share share;
 	/* What ends the process when it does not end by itself */
 	bool armed;
 	timer_t timer;
@@ -27,6 +27,7 @@ struct harness_admission {
 struct harness_admit {
 	key_t key;
 	const struct ktstr_vm_config *config;
+	const char *what; /* the test, for others who wait */
 	const struct ktstr_test_id *id;
 	uint64_t limit_ms;
 };
@@ -35,8 +36,8 @@ struct harness_admit {
  * Waits for room, and says so on @out unless the test is one of several. 0, and the limit runs:
  * when it is over, a line is written to @out's descriptor and the process fails, killed with its
  * group unless SIGKILL is what the test is to end by. @admission must stay where it is.
- * -ECANCELED: @config->cancel_fd became readable; -EINVAL: bad variables of the budget; -errno: no
- * timer.
+ * Then @admission->share is the machine's. -ECANCELED: @config->cancel_fd became readable; others
+ * as of host_share__take(); -errno: no timer.
  */
 int harness_admit__wait(const struct harness_admit *admit, FILE *out,
 			struct harness_admission *admission, struct ktstr_error *error);

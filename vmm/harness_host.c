@@ -77,10 +77,9 @@ void ktstr_harness__run_test(const struct ktstr_test_id *id, const struct ktstr_
 int ktstr_harness__enter_host(int argc, char **argv, struct ktstr_error *error)
 {
 	const char *forbidden = getenv("KTSTR_NO_EMULATED_HOST");
-	struct budget_limits limits;
 	int status, ret;
 
-	ret = budget__limits(&limits, error);
+	ret = host_share__check(error);
 	if (ret)
 		return ret;
 	ret = emulated_host__enter(argv + (argc > 0), !forbidden || strcmp(forbidden, "1"), &status,

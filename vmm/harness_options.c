@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_locks.h"
 #include "performance.h"
 #include "run_metrics.h"
 
@@ -16,16 +17,16 @@ static bool is_path(const char *value)
 	return *value;
 }
 
-static bool parse_jobs(const char *text, uint32_t *jobs)
+static bool parse_number(const char *text, unsigned long max, uint32_t *number)
 {
 	unsigned long n;
 	char *end;
 
 	errno = 0;
 	n = strtoul(text, &end, 10);
-	if (errno || *text < '0' || *text > '9' || *end || n < 1 || n > MAX_JOBS)
+	if (errno || *text < '0' || *text > '9' || *end || n < 1 || n > max)
 		return false;
-	*jobs = (uint32_t)n;
+	*number = (uint32_t)n;
 	return true;
 }
 
@@ -33,7 +34,15 @@ static bool is_jobs(const char *value)
 {
 	uint32_t jobs;
 
-	return parse_jobs(value, &jobs);
+	return parse_number(value, MAX_JOBS, &jobs);
+}
+
+static bool is_cap(const char *value)
+{
+	uint32_t cap;
+
+	/* How many there are, is known where the machine runs. */
+	return parse_number(value, HOST_MAX_CPUS, &cap);
 }
 
 static bool is_performance(const char *value)
@@ -50,6 +59,7 @@ static const struct option {
 } options[] = {
 	{"--artifacts", "KTSTR_ARTIFACTS", "needs a directory", is_path, NULL},
 	{"--metrics", RUN_METRICS_VARIABLE, "needs a file", is_path, NULL},
+	{"--cpu-cap", CPU_CAP_VARIABLE, "takes a number of CPUs from 1 to 8192", is_cap, NULL},
 	{"--jobs", "KTSTR_JOBS", "takes a number from 1 to 1024", is_jobs, NULL},
 	{"--performance", PERFORMANCE_VARIABLE, "takes required or best-effort", is_performance,
 	 "required"},
@@ -104,7 +114,7 @@ int ktstr_harness__jobs(uint32_t *jobs, struct ktstr_error *error)
 	const char *text = getenv("KTSTR_JOBS");
 
 	*jobs = 1;
-	if (!text || !*text || parse_jobs(text, jobs))
+	if (!text || !*text || parse_number(text, MAX_JOBS, jobs))
 		return 0;
 	return ktstr_error__set(error, EINVAL, NULL, "KTSTR_JOBS",
 				"'%s' is not a number from 1 to 1024", text);

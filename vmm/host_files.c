@@ -98,6 +98,34 @@ int host_set__parse(const char *text, struct host_set *set)
 	return !*p || !strcmp(p, "\n") ? 0 : -EINVAL;
 }
 
+void host_set__format(const struct host_set *set, char *buf, size_t size)
+{
+	size_t length = 0;
+
+	*buf = '\0';
+	for (uint32_t first = 0; first < HOST_MAX_CPUS; first++) {
+		uint32_t last = first;
+		char range[24];
+		int n;
+
+		if (!host_set__has(set, first))
+			continue;
+		while (host_set__has(set, last + 1))
+			last++;
+		n = last == first ? snprintf(range, sizeof(range), "%s%u", length ? "," : "", first)
+				  : snprintf(range, sizeof(range), "%s%u-%u", length ? "," : "",
+					     first, last);
+		/* Room for the mark, should the next one not fit */
+		if (length + (size_t)n + 4 > size) {
+			strcpy(buf + length, "...");
+			return;
+		}
+		memcpy(buf + length, range, (size_t)n + 1);
+		length += (size_t)n;
+		first = last;
+	}
+}
+
 static int read_file(const char *path, char *buf, size_t size)
 {
 	size_t length = 0;

@@ -33,6 +33,8 @@ int host_set__allowed(struct host_set *set);
  * newline. -EINVAL: it is none; -ERANGE: a number is HOST_MAX_CPUS or more.
  */
 int host_set__parse(const char *text, struct host_set *set);
+/* The other way, without a newline; what does not fit ends in "...". @size: 4 at least. */
+void host_set__format(const struct host_set *set, char *buf, size_t size);
 
 /*
  * The whole of the file DIR/NAME, with a NUL. -E2BIG: it does not fit; -ENAMETOOLONG; else as

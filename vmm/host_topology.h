@@ -29,6 +29,7 @@ enum {
 struct host_cpu {
 	uint32_t cpu;	   /* its number */
 	bool allowed;	   /* for this process */
+	bool taken;	   /* others have its LLC: nothing is to be planned there */
 	bool efficient;	   /* a small core of a hybrid x86 */
 	uint32_t core;	   /* the lowest online CPU of its core */
 	uint32_t llc;	   /* the lowest online CPU that shares its last-level cache */

@@ -33,9 +33,8 @@ struct condition {
 };
 
 struct performance {
-	enum placement_mode mode;
-	struct placement plan;
-	uint32_t host_cpus; /* highest number of a CPU, and 1 */
+	const struct placement *plan; /* the caller's */
+	bool realtime;		      /* as planned, until it is refused */
 
 	struct condition *conditions;
 	uint32_t nr_conditions;
@@ -44,8 +43,7 @@ struct performance {
 
 	/* Of the caller's thread, while it is a service thread */
 	bool entered, raised;
-	cpu_set_t *caller_cpus;
-	size_t cpus_size; /* bytes of such a set */
+	struct host_set *caller_cpus;
 	int caller_policy;
 	struct sched_param caller_param;
 };
@@ -86,13 +84,14 @@ static void met(struct performance *p, const char *name, const char *text)
  */
 static enum ktstr_condition_state refused(const struct performance *p)
 {
-	return p->mode == PLACEMENT_REQUIRED ? KTSTR_CONDITION_WARNING : KTSTR_CONDITION_DOWNGRADED;
+	return p->public.mode == PERFORMANCE_REQUIRED ? KTSTR_CONDITION_WARNING
+						      : KTSTR_CONDITION_DOWNGRADED;
 }
 
 static void note_findings(struct performance *p)
 {
-	for (uint32_t i = 0; i < p->plan.nr_findings; i++) {
-		const struct placement_finding *f = &p->plan.findings[i];
+	for (uint32_t i = 0; i < p->plan->nr_findings; i++) {
+		const struct placement_finding *f = &p->plan->findings[i];
 
 		note(p, placement__kind_name(f->kind),
 		     f->severity == PLACEMENT_WARNING ? KTSTR_CONDITION_WARNING
@@ -165,51 +164,49 @@ void performance__describe(const struct ktstr_condition *c, char *buf, size_t si
 
 /* ---- The plan ---- */
 
-static int plan(struct performance *p, const struct layout *machine, struct ktstr_error *error)
+int performance__plan(const struct ktstr_vm_config *config, const struct host_topology *host,
+		      struct placement *plan, struct ktstr_error *error)
 {
+	enum placement_mode mode = config->performance_mode == PERFORMANCE_REQUIRED
+					   ? PLACEMENT_REQUIRED
+					   : PLACEMENT_BEST_EFFORT;
 	struct host_conditions conditions = {.known = 0};
-	struct host_topology host = {.nr_cpus = 0};
-	struct host_set allowed;
-	int err = host_set__allowed(&allowed);
+	struct layout machine = {.nr_cpus = 0};
+	struct gmem mem;
+	uint32_t memory_mb;
+	int err = ktstr_topology__validate(&config->topology, error);
 
-	if (err)
-		return ktstr_error__set(error, -err, "sched_getaffinity", "this process", NULL);
-	err = host_topology__read(&host, "/sys", &allowed, error);
+	*plan = (struct placement){.service_cpu = PLACEMENT_ANY};
 	if (!err)
-		err = host_conditions__read(&conditions, "/sys", "/proc", &host, error);
+		err = ktstr_topology__memory_mb(&config->topology, config->memory_mb, &memory_mb,
+						error);
 	if (!err)
-		err = placement__plan(&p->plan, &host, &conditions, machine, p->mode, error);
+		err = arch__this->layout_memory(&mem, (uint64_t)memory_mb << 20, error);
 	if (!err)
-		p->host_cpus = host.cpus[host.nr_cpus - 1].cpu + 1;
+		err = layout__create(&config->topology, &mem, &machine, error);
+	if (!err)
+		err = host_conditions__read(&conditions, "/sys", "/proc", host, error);
+	if (!err)
+		err = placement__plan(plan, host, &conditions, &machine, mode, error);
 	host_conditions__free(&conditions);
-	host_topology__free(&host);
+	layout__destroy(&machine);
 	return err;
 }
 
-int performance__create(struct vm *vm, struct ktstr_error *error)
+int performance__create(enum ktstr_performance_mode mode, const struct placement *plan,
+			struct performance **out, struct ktstr_error *error)
 {
-	enum ktstr_performance_mode mode = vm->config.performance_mode;
-	struct performance *p;
-	int err;
+	struct performance *p = calloc(1, sizeof(*p));
 
-	if (mode == PERFORMANCE_OFF)
-		return 0;
-	p = calloc(1, sizeof(*p));
+	*out = p;
 	if (!p)
 		return ktstr_error__set(error, ENOMEM, "allocate", "performance mode", NULL);
-	vm->performance = p;
-	p->mode = mode == PERFORMANCE_REQUIRED ? PLACEMENT_REQUIRED : PLACEMENT_BEST_EFFORT;
+	p->plan = plan;
+	p->realtime = plan->realtime;
 	p->public.mode = mode;
 	p->public.met = true;
-	err = plan(p, &vm->layout, error);
-	if (err)
-		return err;
 	note_findings(p);
-	p->cpus_size = CPU_ALLOC_SIZE(p->host_cpus);
-	/* What the kernel writes may be larger than the CPUs that are online. */
-	if (p->cpus_size < sizeof(struct host_set))
-		p->cpus_size = sizeof(struct host_set);
-	p->caller_cpus = calloc(1, p->cpus_size);
+	p->caller_cpus = calloc(1, sizeof(*p->caller_cpus));
 	return p->caller_cpus ? 0
 			      : ktstr_error__set(error, ENOMEM, "allocate", "set of CPUs", NULL);
 }
@@ -219,7 +216,6 @@ void performance__destroy(struct performance *p)
 	if (!p)
 		return;
 	performance__leave(p);
-	placement__free(&p->plan);
 	free(p->conditions);
 	free(p->public_conditions);
 	free(p->caller_cpus);
@@ -319,7 +315,7 @@ static int back_piece(uint8_t *start, uint64_t size, const struct placement_node
 
 static void note_memory(struct performance *p, uint32_t i, const struct backing *b)
 {
-	const struct placement_node *node = &p->plan.nodes[i];
+	const struct placement_node *node = &p->plan->nodes[i];
 	char where[48] = "", text[160];
 
 	if (b->huge_error)
@@ -347,7 +343,7 @@ int performance__back_memory(struct vm *vm, struct ktstr_error *error)
 
 	if (!p)
 		return 0;
-	for (uint32_t i = 0; i < p->plan.nr_nodes; i++) {
+	for (uint32_t i = 0; i < p->plan->nr_nodes; i++) {
 		struct backing b = {.huge = 0};
 
 		for (uint32_t m = 0; m < vm->layout.nr_memory; m++) {
@@ -357,7 +353,7 @@ int performance__back_memory(struct vm *vm, struct ktstr_error *error)
 			if (piece->node != i)
 				continue;
 			err = back_piece(gmem__ptr(&vm->mem, piece->gpa, piece->size), piece->size,
-					 &p->plan.nodes[i], &b);
+					 &p->plan->nodes[i], &b);
 			if (err) {
 				err = ktstr_error__set(error, -err, "pre-fault", "guest memory",
 						       NULL);
@@ -375,7 +371,7 @@ int performance__back_memory(struct vm *vm, struct ktstr_error *error)
 
 static bool is_pinned(const struct performance *p)
 {
-	return p->plan.vcpus[0] != PLACEMENT_ANY;
+	return p->plan->vcpus[0] != PLACEMENT_ANY;
 }
 
 void performance__dedicate_cpus(struct vm *vm)
@@ -390,7 +386,7 @@ void performance__dedicate_cpus(struct vm *vm)
 	if (!is_pinned(p)) {
 		why = "vCPUs share the host's CPUs";
 		remedy = "give each vCPU a CPU of its own";
-	} else if (p->plan.service_cpu == PLACEMENT_ANY) {
+	} else if (p->plan->service_cpu == PLACEMENT_ANY) {
 		why = "service threads share the CPUs of vCPUs";
 		remedy = "give the process one CPU more";
 	} else {
@@ -405,20 +401,21 @@ void performance__dedicate_cpus(struct vm *vm)
 		     why);
 }
 
-static int set_affinity(const struct performance *p, pthread_attr_t *attr, uint32_t cpu)
+static int set_affinity(pthread_attr_t *attr, const struct host_set *set)
 {
-	cpu_set_t *set = calloc(1, p->cpus_size);
-	int err;
+	const cpu_set_t *cpus = (const cpu_set_t *)set->words;
 
-	if (!set)
-		return -ENOMEM;
-	CPU_SET_S(cpu, p->cpus_size, set);
 	if (attr)
-		err = -pthread_attr_setaffinity_np(attr, p->cpus_size, set);
-	else
-		err = sched_setaffinity(0, p->cpus_size, set) ? -errno : 0;
-	free(set);
-	return err;
+		return -pthread_attr_setaffinity_np(attr, sizeof(set->words), cpus);
+	return sched_setaffinity(0, sizeof(set->words), cpus) ? -errno : 0;
+}
+
+static int set_cpu(pthread_attr_t *attr, uint32_t cpu)
+{
+	struct host_set set = {{0}};
+
+	host_set__add(&set, cpu);
+	return set_affinity(attr, &set);
 }
 
 int performance__enter(struct performance *p, struct ktstr_error *error)
@@ -426,21 +423,21 @@ int performance__enter(struct performance *p, struct ktstr_error *error)
 	char text[64];
 	int err;
 
-	if (!p || p->plan.service_cpu == PLACEMENT_ANY)
+	if (!p || p->plan->service_cpu == PLACEMENT_ANY)
 		return 0;
-	err = sched_getaffinity(0, p->cpus_size, p->caller_cpus) ? -errno : 0;
+	err = host_set__allowed(p->caller_cpus);
 	if (!err)
-		err = set_affinity(p, NULL, p->plan.service_cpu);
-	if (err && p->mode == PLACEMENT_REQUIRED)
+		err = set_cpu(NULL, p->plan->service_cpu);
+	if (err && p->public.mode == PERFORMANCE_REQUIRED)
 		return ktstr_error__set(error, -err, "sched_setaffinity", "service threads", NULL);
 	if (err) {
 		note(p, "service", KTSTR_CONDITION_DOWNGRADED, "they run where they may",
 		     "allow sched_setaffinity(2)", "service threads on CPU %u: %s",
-		     p->plan.service_cpu, strerror(-err));
+		     p->plan->service_cpu, strerror(-err));
 		return 0;
 	}
 	p->entered = true;
-	snprintf(text, sizeof(text), "service threads are on CPU %u", p->plan.service_cpu);
+	snprintf(text, sizeof(text), "service threads are on CPU %u", p->plan->service_cpu);
 	met(p, "service", text);
 	return 0;
 }
@@ -450,7 +447,7 @@ void performance__raise(struct performance *p)
 	const struct sched_param param = {.sched_priority = PLACEMENT_WATCHDOG_PRIORITY};
 	int err;
 
-	if (!p || !p->plan.realtime)
+	if (!p || !p->realtime)
 		return;
 	p->caller_policy = sched_getscheduler(0);
 	err = p->caller_policy < 0 || sched_getparam(0, &p->caller_param) ||
@@ -460,7 +457,7 @@ void performance__raise(struct performance *p)
 	p->raised = !err;
 	if (!err)
 		return;
-	p->plan.realtime = false;
+	p->realtime = false;
 	note(p, "rt-rights", refused(p), "no thread is real-time",
 	     "allow it: CAP_SYS_NICE, or ulimit -r 2, and a cgroup with cpu.rt_runtime_us",
 	     "SCHED_FIFO %u: %s", PLACEMENT_WATCHDOG_PRIORITY, strerror(-err));
@@ -473,27 +470,26 @@ void performance__leave(struct performance *p)
 	if (p->raised)
 		(void)sched_setscheduler(0, p->caller_policy, &p->caller_param);
 	if (p->entered)
-		(void)sched_setaffinity(0, p->cpus_size, p->caller_cpus);
+		(void)set_affinity(NULL, p->caller_cpus);
 	p->raised = p->entered = false;
 }
 
 int performance__vcpu_attr(const struct performance *p, uint32_t index, pthread_attr_t *attr)
 {
-	const struct sched_param param = {
-		.sched_priority = p && p->plan.realtime ? PLACEMENT_VCPU_PRIORITY : 0};
+	const struct sched_param param = {.sched_priority =
+						  p && p->realtime ? PLACEMENT_VCPU_PRIORITY : 0};
 	int err = 0;
 
 	if (!p)
 		return 0;
 	if (is_pinned(p))
-		err = set_affinity(p, attr, p->plan.vcpus[index]);
+		err = set_cpu(attr, p->plan->vcpus[index]);
 	else if (p->entered) /* not where the caller is now */
-		err = -pthread_attr_setaffinity_np(attr, p->cpus_size, p->caller_cpus);
+		err = set_affinity(attr, p->caller_cpus);
 	if (!err)
 		err = -pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
 	if (!err)
-		err = -pthread_attr_setschedpolicy(attr,
-						   p->plan.realtime ? SCHED_FIFO : SCHED_OTHER);
+		err = -pthread_attr_setschedpolicy(attr, p->realtime ? SCHED_FIFO : SCHED_OTHER);
 	if (!err)
 		err = -pthread_attr_setschedparam(attr, &param);
 	return err;
@@ -507,7 +503,7 @@ void performance__vcpus_started(struct performance *p)
 
 	if (!p)
 		return;
-	if (p->plan.realtime) {
+	if (p->realtime) {
 		char priorities[96];
 
 		snprintf(priorities, sizeof(priorities),
@@ -520,9 +516,9 @@ void performance__vcpus_started(struct performance *p)
 	f = open_memstream(&text, &length);
 	if (!f)
 		return;
-	fputs(p->plan.nr_vcpus == 1 ? "the vCPU thread is on CPU " : "vCPU threads are on CPUs ",
+	fputs(p->plan->nr_vcpus == 1 ? "the vCPU thread is on CPU " : "vCPU threads are on CPUs ",
 	      f);
-	placement__write_cpus(p->plan.vcpus, p->plan.nr_vcpus, f);
+	placement__write_cpus(p->plan->vcpus, p->plan->nr_vcpus, f);
 	if (!fclose(f))
 		met(p, "vcpus", text);
 	free(text);

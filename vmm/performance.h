@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "placement.h"
+
 /* Of the environment: the mode of tests that declare none. */
 #define PERFORMANCE_VARIABLE "KTSTR_PERFORMANCE"
 #define PERFORMANCE_LINE_MAX 640u /* of performance__describe() */
@@ -22,10 +24,16 @@ struct performance;
 struct vm;
 
 /*
- * Plans vm->layout on this host into vm->performance, where the configuration asks for it. -ENOSPC:
- * it is required, and cannot be had; -errno of reading the host.
+ * Plans a machine on the CPUs of @host that are allowed and not taken, under the host's conditions.
+ * placement__free() is for the caller, after a failure too. -ENOSPC: it is required, and cannot be
+ * had; -EINVAL: it is no machine; -errno of reading the host.
  */
-int performance__create(struct vm *vm, struct ktstr_error *error);
+int performance__plan(const struct ktstr_vm_config *config, const struct host_topology *host,
+		      struct placement *plan, struct ktstr_error *error);
+
+/* @plan stays the caller's, and lives longer. */
+int performance__create(enum ktstr_performance_mode mode, const struct placement *plan,
+			struct performance **p, struct ktstr_error *error);
 void performance__destroy(struct performance *p);
 
 /*

@@ -169,7 +169,7 @@ int placement_cpus__create(struct planner *p)
 	    !p->by_llcs)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < host->nr_cpus; i++)
-		if (host->cpus[i].allowed)
+		if (host->cpus[i].allowed && !host->cpus[i].taken)
 			p->cpu[p->nr_cpus++] =
 				(struct place_cpu){.host = host->cpus[i], .index = i};
 	find_kinds(p);

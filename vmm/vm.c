@@ -11,8 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cpu_confine.h"
 #include "disk.h"
 #include "host_files.h"
+#include "host_share.h"
 #include "monitor.h"
 #include "performance.h"
 #include "vm_boot.h"
@@ -171,8 +173,6 @@ static int create_memory(struct vm *vm, struct ktstr_error *error)
 	if (!err)
 		err = check_cpu_limits(vm, error);
 	if (!err)
-		err = performance__create(vm, error);
-	if (!err)
 		err = gmem__map(&vm->mem, error);
 	if (!err)
 		err = performance__back_memory(vm, error);
@@ -264,6 +264,29 @@ static int create_all(struct vm *vm, struct ktstr_error *error)
 	return err;
 }
 
+/* The CPUs of the host that were taken for it, or are now, and what keeps its threads on them. */
+static int take_cpus(struct vm *vm, struct ktstr_error *error)
+{
+	const struct host_share_request request = {.config = &vm->config, .what = "a machine"};
+	const struct host_share *share = (const struct host_share *)vm->config.cpu_share;
+	const struct cpu_locks *cpus;
+	int err = 0;
+
+	if (!share && (vm->config.cpu_cap || vm->config.performance_mode)) {
+		err = host_share__take_cpus(&request, &vm->own_share, error);
+		share = &vm->own_share;
+	}
+	if (err || !share)
+		return err;
+	if (vm->config.performance_mode)
+		return performance__create(vm->config.performance_mode, &share->plan,
+					   &vm->performance, error);
+	cpus = share->cpus;
+	if (!cpus || cpu_locks__has_all(cpus))
+		return 0;
+	return cpu_confine__create(cpu_locks__cpus(cpus), &vm->confine, error);
+}
+
 /* What is not looked at by whoever uses it. */
 static int check_config(const struct ktstr_vm_config *config, struct ktstr_error *error)
 {
@@ -326,7 +349,13 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	vm->com_bytes[0].fd = vm->com_bytes[1].fd = vm->pause.fd = -1;
 	vm->arch = arch__this;
 	outcome__init(&vm->outcome);
-	err = create_all(vm, error);
+	err = take_cpus(vm, error);
+	if (!err)
+		err = cpu_confine__enter(vm->confine, error);
+	if (!err) {
+		err = create_all(vm, error);
+		cpu_confine__leave(vm->confine);
+	}
 	if (err) {
 		ktstr_vm__destroy((struct ktstr_vm *)vm);
 		return err;
@@ -439,6 +468,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.nr_exits = vm->nr_exits,
 		.kaslr = vm->kaslr,
 		.cache_problem = vm->cache_problem[0] ? vm->cache_problem : NULL,
+		.host_cpus = vm->confine ? cpu_confine__text(vm->confine) : "",
 		.nics = vm->nic_counts,
 		.nr_nics = vm->nr_nics,
 		.performance = performance__public(vm->performance),
@@ -457,16 +487,10 @@ static void stop_vcpus(struct vm *vm)
 		vcpu__join(&vm->vcpus[i]);
 }
 
-int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
-		  struct ktstr_error *error)
+static int run(struct vm *vm, struct ktstr_result *result, struct ktstr_error *error)
 {
-	struct vm *vm = (struct vm *)public_vm;
-	int err;
+	int err = performance__enter(vm->performance, error);
 
-	if (vm->ran)
-		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
-	vm->ran = true;
-	err = performance__enter(vm->performance, error);
 	if (!err)
 		err = vm_io__start(vm, error);
 	if (!err && vm->config.sample)
@@ -506,6 +530,23 @@ int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
 	return err;
 }
 
+int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
+		  struct ktstr_error *error)
+{
+	struct vm *vm = (struct vm *)public_vm;
+	int err;
+
+	if (vm->ran)
+		return ktstr_error__set(error, EALREADY, "run", "VM", "a machine runs once");
+	vm->ran = true;
+	err = cpu_confine__enter(vm->confine, error);
+	if (err)
+		return err;
+	err = run(vm, result, error);
+	cpu_confine__leave(vm->confine);
+	return err;
+}
+
 const struct ktstr_performance *ktstr_vm__performance(const struct ktstr_vm *public_vm)
 {
 	return performance__public(((const struct vm *)public_vm)->performance);
@@ -540,5 +581,8 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	outcome__free(&vm->outcome);
 	vm_inputs__free(&vm->inputs);
 	free(vm->exits);
+	/* No thread of it is left. */
+	cpu_confine__destroy(vm->confine);
+	host_share__give_back(&vm->own_share);
 	free(vm);
 }

@@ -15,6 +15,7 @@
 #include "bus.h"
 #include "byte_queue.h"
 #include "hang.h"
+#include "host_share.h"
 #include "kernel.h"
 #include "layout.h"
 #include "loop.h"
@@ -25,6 +26,7 @@
 #include "serial.h"
 #include "vcpu.h"
 
+struct cpu_confine;
 struct monitor;
 struct net_switch;
 struct performance;
@@ -95,6 +97,8 @@ struct vm {
 
 	/* Run */
 	struct performance *performance; /* NULL: it was not asked for */
+	struct host_share own_share; /* that nobody took for it */
+	struct cpu_confine *confine; /* of its threads; NULL: they use all that the process may */
 	struct loop *loop;
 	struct monitor *monitor; /* NULL: nobody asks */
 	int timer_fd;

@@ -266,6 +266,8 @@ typedef void (*ktstr_sample_fn)(void *opaque, const struct ktstr_sample *sample)
  */
 typedef void (*ktstr_stats_fn)(void *opaque, uint64_t at_ms, const char *json, size_t length);
 
+struct ktstr_cpu_share;
+
 /*
  * Set it up with KTSTR_VM_CONFIG_INIT or ktstr_vm_config__defaults(), then change fields. Strings
  * and arrays stay the caller's and must live until ktstr_vm__create() returns.
@@ -324,6 +326,14 @@ struct ktstr_vm_config {
 	uint32_t stats_interval_ms;
 	ktstr_stats_fn stats; /* may be NULL */
 	void *stats_opaque;
+	/*
+	 * The machine's threads use so many CPUs of the host at most, chosen by LLC and node; 0:
+	 * all that the process may use. ktstr_vm__create() waits for them while others have them
+	 * alone (KTSTR_LOCK_TIMEOUT_S).
+	 */
+	uint32_t cpu_cap;
+	/* Of the harness and the command, which have waited already; until ktstr_vm__destroy() */
+	const struct ktstr_cpu_share *cpu_share;
 	enum ktstr_performance_mode performance_mode;
 };
 
@@ -403,6 +413,9 @@ struct ktstr_result {
 	enum ktstr_kaslr kaslr;
 	const char *cache_problem; /* one line: what was damaged in the cache, and made anew for
 				    * this run, or why there is none; NULL: nothing */
+	/* One line: which of the host's CPUs its threads had, and by what; "": all of the process
+	 */
+	const char *host_cpus;
 	const struct ktstr_nic_counts *nics; /* [nr_nics], as in the configuration */
 	size_t nr_nics;
 	const struct ktstr_performance *performance; /* NULL: not asked for */
@@ -413,11 +426,12 @@ struct ktstr_vm;
 /*
  * Prepares everything up to the first guest instruction. On failure *vm is NULL and @error says
  * why: -ENOENT no kernel or file, -EINVAL an impossible configuration, -ENOEXEC not a kernel,
- * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory; of a disk: what open(2) says, -EBUSY another machine
- * has it, -EINVAL no image or an impossible description; of a fresh one: -ENOENT the host has no
- * program that makes its file system, -EOPNOTSUPP the kernel has no such file system; of a NIC:
- * -EINVAL an impossible one, or the address of another on its network; of performance mode:
- * -ENOSPC the host has not what is required.
+ * -EACCES/-ENODEV /dev/kvm, -ENOMEM memory; of cpu_cap: -EINVAL more than the process may use,
+ * -ETIMEDOUT others have them, -ECANCELED cancel_fd; of a disk: what open(2) says, -EBUSY another
+ * machine has it, -EINVAL no image or an impossible description; of a fresh one: -ENOENT the host
+ * has no program that makes its file system, -EOPNOTSUPP the kernel has no such file system; of a
+ * NIC: -EINVAL an impossible one, or the address of another on its network; of performance mode:
+ * -ENOSPC the host has not what is required, -ETIMEDOUT others have it.
  */
 int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **vm,
 		     struct ktstr_error *error);

@@ -120,6 +120,16 @@ KTSTR_MAX_MEMORY_MB=much
 export KTSTR_MAX_MEMORY_MB
 refuses budget_of_memory_that_is_no_number "run: KTSTR_MAX_MEMORY_MB: 'much' is not a number" run true
 unset KTSTR_MAX_MEMORY_MB
+KTSTR_LOCK_TIMEOUT_S=0
+export KTSTR_LOCK_TIMEOUT_S
+refuses lock_timeout_of_nothing "run: KTSTR_LOCK_TIMEOUT_S: '0' is not a number from 1 to .*; correct" run true
+unset KTSTR_LOCK_TIMEOUT_S
+KTSTR_CPU_CAP=half
+export KTSTR_CPU_CAP
+refuses cap_of_the_environment "run: KTSTR_CPU_CAP: 'half' is not a number from 1 to" run true
+unset KTSTR_CPU_CAP
+refuses cap_of_no_cpu 'run: --cpu-cap: takes a number of CPUs, from 1; see' run --cpu-cap 0 true
+refuses cap_that_is_no_number 'run: --cpu-cap: takes a number of CPUs' run --cpu-cap all true
 refuses unknown_irqchip 'run: --irqchip: takes auto or split' run --irqchip kernel true
 refuses unknown_root 'run: --root: takes auto, cpio or erofs' run --root ext4 true
 refuses unknown_vendor 'run: --vendor: takes intel or amd' run --vendor via true

@@ -110,7 +110,7 @@ static void start(struct _test_data_budget *self)
 			tell(teller.fd, i, 'c');
 			_exit(0);
 		}
-		*w->holder = share.holder;
+		*w->holder = share.holder.pid;
 		tell(teller.fd, i, 't');
 		if (read(fds[0], &byte, 1) < 0)
 			_exit(3);
@@ -541,14 +541,14 @@ static void work(struct table *table, int fd, int i, struct budget_request reque
 
 		request.vcpus = (uint32_t)vcpus;
 		request.memory_mb = (uint32_t)units * BUDGET_UNIT_MB;
-		if (budget__take(&request, &share) || !share.holder)
+		if (budget__take(&request, &share) || !share.holder.pid)
 			_exit(4);
 		enter_row(table, fd, i, vcpus, units);
 		for (int n = rand_r(&seed) % 3; n > 0; n--)
 			sched_yield();
 		leave_row(table, fd, i);
 		if (rand_r(&seed) % 8 == 0)
-			kill(share.holder, SIGKILL);
+			kill(share.holder.pid, SIGKILL);
 		budget__give_back(&share);
 	}
 	_exit(0);

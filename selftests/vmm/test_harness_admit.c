@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host_tree.h"
 #include "vmm/harness.h"
 
 FIXTURE(admit)
@@ -25,12 +26,16 @@ FIXTURE(admit)
 	struct harness_admit admit;
 	struct harness_admission admission;
 	struct ktstr_error error;
+	struct host_tree tree; /* of locks */
 };
 
 FIXTURE_SETUP(admit)
 {
 	setenv(BUDGET_VCPUS_VARIABLE, "4", 1);
 	setenv(BUDGET_MEMORY_VARIABLE, "1024", 1);
+	host_tree__create(&self->tree);
+	setenv(LOCK_DIR_VARIABLE, self->tree.sys, 1);
+	unsetenv(CPU_CAP_VARIABLE);
 	self->out = open_memstream(&self->text, &self->size);
 	ktstr_vm_config__defaults(&self->config);
 	self->config.topology = TOPO(1, 1, 4, 1);
@@ -48,6 +53,7 @@ FIXTURE_TEARDOWN(admit)
 
 	if (id >= 0)
 		semctl(id, 0, IPC_RMID);
+	host_tree__destroy(&self->tree);
 }
 
 /* Another machine has all vCPUs until the share is given back. */
@@ -60,7 +66,7 @@ static struct budget_share take_all(struct _test_data_admit *self)
 					       .cancel_fd = -1};
 	struct budget_share share;
 
-	if (budget__take(&request, &share) || !share.holder)
+	if (budget__take(&request, &share) || !share.holder.pid)
 		abort();
 	return share;
 }
@@ -70,9 +76,46 @@ TEST_F(admit, room_is_taken_without_a_word_and_given_back)
 	ASSERT_EQ(0, harness_admit__wait(&self->admit, self->out, &self->admission, &self->error));
 	fflush(self->out);
 	EXPECT_STREQ("", self->text);
-	EXPECT_LT(0, self->admission.share.holder);
+	EXPECT_LT(0, self->admission.share.budget.holder.pid);
 	harness_admit__end(&self->admission);
 	EXPECT_EQ(-1, semget(self->admit.key, 0, 0));
+}
+
+TEST_F(admit, it_shares_what_no_other_has_alone_and_the_limit_does_not_run_meanwhile)
+{
+	struct host_topology host;
+	struct cpu_locks_request alone = {
+		.host = &host, .exclusive = true, .timeout_s = 1, .cancel_fd = -1, .what = "other"};
+	struct cpu_locks *locks;
+	struct host_set allowed;
+	uint32_t llcs[64];
+
+	ASSERT_EQ(0, host_set__allowed(&allowed));
+	ASSERT_EQ(0, host_topology__read(&host, "/sys", &allowed, NULL));
+	for (uint32_t i = 0; i < host.nr_cpus && alone.nr_llcs < 64; i++)
+		if (host.cpus[i].llc == host.cpus[i].cpu)
+			llcs[alone.nr_llcs++] = host.cpus[i].llc;
+	alone.llcs = llcs;
+	self->admit.what = "bin name";
+	ASSERT_EQ(0, harness_admit__wait(&self->admit, self->out, &self->admission, &self->error));
+	EXPECT_TRUE(cpu_locks__has_all(self->admission.share.cpus));
+	EXPECT_EQ(-ETIMEDOUT, cpu_locks__take(&alone, &locks, &self->error));
+	EXPECT_NE(NULL, strstr(self->error.reason, "(bin name) shared since "));
+	harness_admit__end(&self->admission);
+	self->error.err = 0;
+	ASSERT_EQ(0, cpu_locks__take(&alone, &locks, &self->error));
+	/* A second of waiting is longer than the limit, which would end this process. */
+	self->admit.limit_ms = 500;
+	setenv(CPU_LOCKS_TIMEOUT_VARIABLE, "1", 1);
+	EXPECT_EQ(-ETIMEDOUT,
+		  harness_admit__wait(&self->admit, self->out, &self->admission, &self->error));
+	EXPECT_NE(NULL, strstr(self->error.reason, "(other) alone since "));
+	/* With the locks goes the share of the budget. */
+	EXPECT_EQ(-1, semget(self->admit.key, 0, 0));
+	fflush(self->out);
+	EXPECT_NE(NULL, strstr(self->text, "# waiting for host CPUs "));
+	cpu_locks__give_back(locks);
+	host_topology__free(&host);
 }
 
 TEST_F(admit, interrupted_wait_is_over_at_once)
@@ -151,7 +194,7 @@ TEST_F(admit, impossible_machine_needs_no_room)
 
 	self->config.topology.llcs = 0;
 	EXPECT_EQ(0, harness_admit__wait(&self->admit, self->out, &self->admission, &self->error));
-	EXPECT_EQ(0, self->admission.share.holder);
+	EXPECT_EQ(0, self->admission.share.budget.holder.pid);
 	harness_admit__end(&self->admission);
 	budget__give_back(&share);
 }

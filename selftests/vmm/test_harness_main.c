@@ -366,6 +366,21 @@ TEST_F(harness, numbers_of_jobs_that_are_none_are_errors)
 	EXPECT_STREQ("", self->text);
 }
 
+TEST_F(harness, caps_that_are_none_are_errors)
+{
+	static const char *const bad[] = {"--cpu-cap 0", "--cpu-cap=1x", "--cpu-cap",
+					  "--cpu-cap 8193"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		run(self, "kvm", bad[i]);
+		EXPECT_EQ(1, self->status);
+		EXPECT_STREQ(
+			"TAP version 13\nBail out! --cpu-cap: takes a number of CPUs from 1 to "
+			"8192\n",
+			self->text);
+	}
+}
+
 /* ---- several at once that hang, and what ends them ---- */
 
 struct hanging {

@@ -6,6 +6,7 @@
  */
 #include <ktstr/vm.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/kvm_para.h>
@@ -22,6 +23,7 @@
 
 #include "guest_code.h"
 #include "vmm/arch/x86/x86.h"
+#include "vmm/cpu_locks.h"
 #include "vmm/host_conditions.h"
 #include "vmm/performance.h"
 #include "vmm/placement.h"
@@ -128,7 +130,7 @@ static bool may_be_realtime(void)
 
 FIXTURE(performance)
 {
-	char kernel[64];
+	char kernel[64], locks[32];
 	struct ktstr_vm_config config;
 	struct ktstr_vm *vm;
 	struct ktstr_result result;
@@ -144,6 +146,10 @@ FIXTURE_SETUP(performance)
 	self->vm = NULL;
 	self->seen = calloc(1, sizeof(*self->seen));
 	ASSERT_NE(NULL, self->seen);
+	strcpy(self->locks, "/tmp/ktstr-test-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->locks));
+	setenv(LOCK_DIR_VARIABLE, self->locks, 1);
+	unsetenv(CPU_CAP_VARIABLE);
 	ASSERT_TRUE(
 		guest_write_kernel(self->kernel, sizeof(self->kernel), guest_entry_spin, NULL, 0));
 	ktstr_vm_config__defaults(&self->config);
@@ -158,8 +164,16 @@ FIXTURE_SETUP(performance)
 
 FIXTURE_TEARDOWN(performance)
 {
+	DIR *dir = opendir(self->locks);
+	struct dirent *entry;
+
 	ktstr_vm__destroy(self->vm);
 	unlink(self->kernel);
+	while (dir && (entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+	rmdir(self->locks);
 	free(self->seen);
 }
 
@@ -249,6 +263,60 @@ TEST_F(performance, memory_is_there_before_the_guest_is)
 		ASSERT_EQ(1, present & 1);
 	}
 	EXPECT_NE(NULL, find(ktstr_vm__performance(self->vm), "memory", KTSTR_CONDITION_MET));
+}
+
+static uint32_t llcs_in_use(void)
+{
+	struct host_topology host;
+	struct host_set used;
+
+	if (host_topology__read(&host, "/sys", NULL, NULL))
+		return UINT32_MAX;
+	cpu_locks__in_use(&host, &used);
+	host_topology__free(&host);
+	return host_set__count(&used);
+}
+
+/* On a host of one LLC, for which it waits, or of several, of which it takes another. */
+TEST_F(performance, llcs_are_its_own)
+{
+	struct ktstr_vm_config config;
+	struct ktstr_vm *other = NULL;
+	struct host_topology host;
+	uint32_t nr_llcs = 0;
+
+	if (allowed_cpus() < 2)
+		SKIP(return, "one CPU: nothing is left for service threads");
+	ASSERT_EQ(0, host_topology__read(&host, "/sys", NULL, NULL));
+	for (uint32_t i = 0; i < host.nr_cpus; i++)
+		nr_llcs += host.cpus[i].llc == host.cpus[i].cpu;
+	host_topology__free(&host);
+	config = self->config;
+	EXPECT_EQ(0, llcs_in_use());
+	ASSERT_EQ(0, create(_metadata, self));
+	EXPECT_EQ(1, llcs_in_use());
+	setenv(CPU_LOCKS_TIMEOUT_VARIABLE, "1", 1);
+	config.cancel_fd = -1;
+	if (nr_llcs > 1) {
+		EXPECT_EQ(0, ktstr_vm__create(&config, &other, &self->error));
+		EXPECT_EQ(2, llcs_in_use());
+	} else {
+		EXPECT_EQ(-ETIMEDOUT, ktstr_vm__create(&config, &other, &self->error));
+		EXPECT_NE(NULL, strstr(self->error.reason, "(a machine) alone since"));
+	}
+	ktstr_vm__destroy(other);
+	ktstr_vm__destroy(self->vm);
+	self->vm = NULL;
+	EXPECT_EQ(0, llcs_in_use());
+	ASSERT_EQ(0, ktstr_vm__create(&config, &other, &self->error));
+	ktstr_vm__destroy(other);
+}
+
+TEST_F(performance, a_cap_on_cpus_does_not_go_with_it)
+{
+	self->config.cpu_cap = 1;
+	EXPECT_EQ(-EINVAL, create(_metadata, self));
+	EXPECT_NE(NULL, strstr(self->error.hint, "--cpu-cap"));
 }
 
 static uint32_t hints(const struct vm *vm)

@@ -24,6 +24,7 @@ int cli_rerun(int argc, char **argv);
 int cli_topo(int argc, char **argv);
 int cli_cache(int argc, char **argv);
 int cli_compare(int argc, char **argv);
+int cli_locks(int argc, char **argv);
 
 /* Each tells bad input in one line and returns CLI_EXIT_USAGE. */
 int cli_bad(const char *command, const char *option, const char *why);

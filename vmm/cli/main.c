@@ -22,6 +22,8 @@ static void usage(FILE *to)
 	      "  rerun DIR                       run again what left the record DIR\n"
 	      "  topo [OPTIONS]                  show a topology, and what a guest is told of it\n"
 	      "  compare [OPTIONS] A B           what changed between two sets of tests' runs\n"
+	      "  locks                           who has this host's caches and CPUs, and who "
+	      "waits\n"
 	      "  probe                           say what this host's KVM can do\n"
 	      "  cache list|clean                what is kept to start machines faster\n"
 	      "  kernel list|fetch|build|path    kernels to test with\n"
@@ -124,7 +126,7 @@ int main(int argc, char **argv)
 		{"run", cli_run},	{"shell", cli_shell},
 		{"rerun", cli_rerun},	{"topo", cli_topo},
 		{"cache", cli_cache},	{"compare", cli_compare},
-		{"probe", cmd_probe},
+		{"locks", cli_locks},	{"probe", cmd_probe},
 		{"kernel", cmd_kernel}, {"emulated-host", emulated_host__main},
 	};
 

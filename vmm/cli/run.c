@@ -103,6 +103,7 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         joined by commas; may be repeated\n"
 		"  -a, --append ARGS      add to the kernel command line\n"
 		"      --timeout S        end the VM S seconds after the command started [%s]\n"
+		"      --cpu-cap N        use N CPUs of this host at most [KTSTR_CPU_CAP or all]\n"
 		"      --root R           where the guest has its files: cpio (in RAM), erofs (on "
 		"a "
 		"disk),\n"
@@ -252,6 +253,10 @@ static int parse_option(struct run_options *o, int c)
 		o->session.config.irqchip =
 			!strcmp(optarg, "split") ? KTSTR_IRQCHIP_SPLIT : KTSTR_IRQCHIP_AUTO;
 		return 0;
+	case 'U':
+		return cli_parse_u32(optarg, 1, &o->session.config.cpu_cap)
+			       ? 0
+			       : bad(o, "--cpu-cap", "takes a number of CPUs, from 1");
 	case 'O':
 		if (!root__parse(optarg, &o->session.config.root))
 			return bad(o, "--root", "takes auto, cpio or erofs");
@@ -306,6 +311,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"append", required_argument, NULL, 'a'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"irqchip", required_argument, NULL, 'I'},
+		{"cpu-cap", required_argument, NULL, 'U'},
 		{"root", required_argument, NULL, 'O'},
 		{"performance", optional_argument, NULL, 'p'},
 		{"extract", required_argument, NULL, 'x'},

@@ -12,8 +12,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "../budget.h"
 #include "../evidence.h"
+#include "../host_share.h"
 #include "../performance.h"
 #include "../record.h"
 #include "cli.h"
@@ -310,28 +310,34 @@ static int end_queued(struct session *s, int signal_fd)
 /* Waits for room on the host, then runs. The terminal is still the user's: ^C is a signal. */
 static int with_budget(struct session *s, int signal_fd)
 {
-	struct budget_request request = {
-		.key = BUDGET_KEY, .cancel_fd = signal_fd, .say = on_budget};
-	struct budget_share share = {0};
+	char what[256];
+	struct host_share_request request = {
+		.key = BUDGET_KEY, .config = &s->config, .what = what, .say = on_budget};
+	struct host_share share;
 	struct ktstr_error error = {0};
-	int status;
+	int status, err;
 
-	if (budget__limits(&request.limits, &error))
-		return cli_error(s->command, &error);
-	if (budget_request__size(&request, &s->config.topology, s->config.memory_mb) &&
-	    budget__take(&request, &share))
+	snprintf(what, sizeof(what), "ktstr %s %s", s->command,
+		 s->config.argv && s->config.argv[0] ? s->config.argv[0] : "");
+	s->config.cancel_fd = signal_fd;
+	err = host_share__take(&request, &share, &error);
+	if (err == -ECANCELED)
 		return end_queued(s, signal_fd);
+	if (err) {
+		status = cli_error(s->command, &error);
+		return err == -ETIMEDOUT ? CLI_EXIT_LOST : status;
+	}
+	s->config.cpu_share = host_share__cpus(&share);
 	status = with_terminal(s, signal_fd);
-	budget__give_back(&share);
+	host_share__give_back(&share);
 	return status;
 }
 
 int session__check(const struct session *s)
 {
-	struct budget_limits limits;
 	struct ktstr_error error = {0};
 
-	return budget__limits(&limits, &error) ? cli_error(s->command, &error) : 0;
+	return host_share__check(&error) ? cli_error(s->command, &error) : 0;
 }
 
 int session__run(struct session *s)
