@@ -3,11 +3,15 @@
  * The harness on the host: a test's attributes become a machine, what the test says becomes TAP
  * diagnostics, and how the run ended becomes how the test ends.
  */
+#include <ktstr/scenario.h>
+
+#include "arch/arch.h"
 #include "evidence.h"
 #include "harness.h"
 #include "harness_disks.h"
 #include "harness_extract.h"
 #include "harness_files.h"
+#include "host_use.h"
 #include "performance.h"
 #include "profraw.h"
 #include "record.h"
@@ -52,6 +56,8 @@ void ktstr_test_attrs__merge(struct ktstr_test_attrs *attrs, const struct ktstr_
 	MERGE(cpu_vendor);
 	MERGE(root);
 	MERGE(performance_mode);
+	if (over->max_steal_pct > 0)
+		attrs->max_steal_pct = over->max_steal_pct;
 	MERGE(kernel);
 	MERGE(kernel_args);
 	MERGE(scheduler);
@@ -89,6 +95,7 @@ static void apply(const struct ktstr_test_attrs *attrs, struct ktstr_vm_config *
 	config->cpu_vendor = attrs->cpu_vendor;
 	config->root = attrs->root;
 	config->performance_mode = attrs->performance_mode;
+	config->max_steal_pct = attrs->max_steal_pct;
 	config->kernel = attrs->kernel;
 	config->append = attrs->kernel_args;
 	config->scheduler_args = attrs->scheduler_args;
@@ -352,6 +359,16 @@ static void say_performance(const struct ktstr_performance *p, FILE *out)
 	}
 }
 
+/* Where KVM is emulated, times mean nothing in any case, and that is said elsewhere. */
+static void say_disturbed(const struct ktstr_host_use *use, FILE *out)
+{
+	char why[200];
+
+	if (!arch__this->host_disturbed() &&
+	    host_use__exceeds(use, KTSTR_DISTURBED_STEAL_PERCENT, why, sizeof(why)))
+		harness__say(out, false, "the host was busy: %s", why);
+}
+
 /* ---- Verdict ---- */
 
 void harness__say(FILE *out, bool as_it_is, const char *format, ...)
@@ -510,6 +527,7 @@ struct streams {
 	struct harness_extract extract;
 	struct profraw profraw;
 	struct run_metrics metrics;
+	bool measures; /* it sent something that was measured */
 	char lost[1500]; /* of profiles; "": nothing */
 };
 
@@ -518,6 +536,8 @@ static void take_frame(void *opaque, uint32_t type, uint32_t sequence, const voi
 {
 	struct streams *streams = opaque;
 
+	streams->measures |= type == KTSTR_FRAME_SCENARIO_START ||
+			     type == KTSTR_FRAME_PAYLOAD_METRICS;
 	harness_extract__frame(&streams->extract, type, sequence, payload, length);
 	profraw__frame(&streams->profraw, type, sequence, payload, length);
 	run_metrics__frame(&streams->metrics, type, payload, length);
@@ -830,6 +850,8 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	if (result.stats_problem)
 		harness__say(out, false, "statistics: %s", result.stats_problem);
 	say_performance(result.performance, out);
+	if (streams->measures || result.performance)
+		say_disturbed(&result.host_use, out);
 	if (result.cache_problem)
 		harness__say(out, false, "cache: %s", result.cache_problem);
 	for (size_t i = 0; record && i < streams->extract.nr; i++) {

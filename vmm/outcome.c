@@ -205,6 +205,8 @@ static int outcome__life(struct outcome *o, const uint8_t *payload, uint32_t len
 		return -EPROTO;
 	memcpy(&life, payload, sizeof(life));
 	o->last_step = life.step;
+	if (life.step <= KTSTR_LIFE_REBOOT)
+		o->step_ns[life.step] = life.boot_ns;
 	if (life.step == KTSTR_LIFE_INIT)
 		copy_text(o->kernel_release, sizeof(o->kernel_release), payload + sizeof(life),
 			  length - sizeof(life));

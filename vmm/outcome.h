@@ -50,6 +50,7 @@ struct outcome {
 	char scheduler_ops[128];
 	char kernel_release[72];	      /* struct utsname has 65 bytes for it */
 	uint32_t last_step;		      /* enum ktstr_life_step; 0: none */
+	uint64_t step_ns[KTSTR_LIFE_REBOOT + 1]; /* guest CLOCK_BOOTTIME of each; 0: not yet */
 	char scenario[128];		      /* the one that runs; "": none */
 	uint64_t sched_started_ns, attach_ns; /* guest CLOCK_BOOTTIME; how long; 0: none */
 	bool sched_ended;		      /* SCDX came */

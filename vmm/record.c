@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -571,6 +572,50 @@ static void put_performance(FILE *f, const struct ktstr_performance *p)
 	fputs("]}", f);
 }
 
+/* What is not known is null. */
+static void put_number(FILE *f, const char *name, uint64_t value)
+{
+	if (value == KTSTR_UNKNOWN)
+		fprintf(f, "\"%s\": null", name);
+	else
+		fprintf(f, "\"%s\": %" PRIu64, name, value);
+}
+
+static void put_host_use(FILE *f, const struct ktstr_host_use *use)
+{
+	fprintf(f, "\"host_use\": {\"of\": \"%s\", ", use->of_test ? "test" : "run");
+	put_number(f, "host_ns", use->host_ns);
+	fputs(", ", f);
+	put_number(f, "guest_ns", use->guest_ns);
+	if (isnan(use->steal_percent))
+		fputs(", \"steal_percent\": null", f);
+	else
+		fprintf(f, ", \"steal_percent\": %.3f, \"most_stolen\": %u",
+			use->steal_percent, use->most_stolen);
+	fputs(",\n  \"kvm\": {", f);
+	for (size_t i = 0; i < use->nr_kvm_counts; i++) {
+		fputs(i ? ", " : "", f);
+		put_number(f, use->kvm_counts[i].name, use->kvm_counts[i].count);
+	}
+	fputs("},\n  \"vcpus\": [", f);
+	for (uint32_t i = 0; i < use->nr_vcpus; i++) {
+		const struct ktstr_vcpu_use *v = &use->vcpus[i];
+
+		fputs(i ? ",\n   {" : "\n   {", f);
+		put_number(f, "run_ns", v->run_ns);
+		fputs(", ", f);
+		put_number(f, "wait_ns", v->wait_ns);
+		fputs(", ", f);
+		put_number(f, "preempted", v->preempted);
+		fputs(", ", f);
+		put_number(f, "minor_faults", v->minor_faults);
+		fputs(", ", f);
+		put_number(f, "major_faults", v->major_faults);
+		fputs("}", f);
+	}
+	fputs("]}", f);
+}
+
 static void put_host(FILE *f)
 {
 	struct utsname host;
@@ -635,6 +680,8 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	put_host(f);
 	fputs(",\n ", f);
 	put_performance(f, result->performance);
+	fputs(",\n ", f);
+	put_host_use(f, &result->host_use);
 	fputs(",\n ", f);
 	put_times(f, result);
 	fputs(",\n ", f);

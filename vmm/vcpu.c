@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -34,6 +35,7 @@ int vcpu__create(struct vm *vm, uint32_t index, uint64_t run_size, struct vcpu *
 		.vm = vm, .index = index, .fd = -1, .schedstat = -1, .run_size = run_size};
 	/* In case /proc/PID/task/TID/schedstat is not there. */
 	vcpu->run_ns = vcpu->steal_ns = KTSTR_UNKNOWN;
+	vcpu->preempted = vcpu->minor_faults = vcpu->major_faults = KTSTR_UNKNOWN;
 	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, id);
 	if (vcpu->fd < 0)
 		return ktstr_error__set(error, errno, "KVM_CREATE_VCPU", object, NULL);
@@ -198,6 +200,19 @@ static void forget_kicks(void)
 		;
 }
 
+/* For who asks when there is no thread any more. */
+static void keep_usage(struct vcpu *vcpu)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return;
+	vcpu->preempted = (uint64_t)usage.ru_nivcsw;
+	vcpu->minor_faults = (uint64_t)usage.ru_minflt;
+	vcpu->major_faults = (uint64_t)usage.ru_majflt;
+	atomic_store(&vcpu->tid, 0);
+}
+
 static void *vcpu__thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
@@ -206,6 +221,7 @@ static void *vcpu__thread(void *opaque)
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
 	open_times(vcpu);
+	atomic_store(&vcpu->tid, gettid());
 	vm__mark_first_run(vcpu->vm);
 	while (!vm__ending(vcpu->vm)) {
 		int ret;
@@ -228,6 +244,7 @@ static void *vcpu__thread(void *opaque)
 			break;
 	}
 	vcpu__update_times(vcpu);
+	keep_usage(vcpu);
 	return NULL;
 }
 

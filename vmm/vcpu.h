@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 struct vm;
@@ -28,6 +29,9 @@ struct vcpu {
 	_Atomic bool clock_known;
 	/* Of the thread: it ran, it waited for a CPU. Never fall. */
 	_Atomic uint64_t run_ns, steal_ns;
+	_Atomic pid_t tid; /* while it lives; 0: it does not */
+	/* Of a thread that has ended: what getrusage(2) said of it. */
+	uint64_t preempted, minor_faults, major_faults;
 	_Atomic uint64_t exits[VCPU_EXIT_REASONS];
 	_Atomic uint64_t total_exits;
 };

@@ -15,6 +15,7 @@
 #include "disk.h"
 #include "host_files.h"
 #include "host_share.h"
+#include "host_use.h"
 #include "monitor.h"
 #include "performance.h"
 #include "vm_boot.h"
@@ -258,6 +259,8 @@ static int create_all(struct vm *vm, struct ktstr_error *error)
 	if (err)
 		return err;
 	err = create_vcpus(vm, error);
+	if (!err)
+		err = host_use__create(vm, &vm->host_use, error);
 	if (!err && vm->arch->finish)
 		err = vm->arch->finish(vm, error);
 	vm->times.vcpus_ns = vm__now_ns() - t1;
@@ -314,6 +317,9 @@ static int check_config(const struct ktstr_vm_config *config, struct ktstr_error
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "performance_mode",
 					"%u is not an enum ktstr_performance_mode",
 					(uint32_t)config->performance_mode);
+	if (!(config->max_steal_pct >= 0 && config->max_steal_pct <= 100))
+		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "max_steal_pct",
+					"%g is no percentage", config->max_steal_pct);
 	if (config->nr_disks > KTSTR_MAX_DISKS)
 		return ktstr_error__set(error, EINVAL, "struct ktstr_vm_config", "nr_disks",
 					"%zu, and at most %u can be", config->nr_disks,
@@ -364,6 +370,19 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	return 0;
 }
 
+/* What was measured on CPUs that were not there is worth nothing, whatever it was. */
+static void limit_steal(struct vm *vm)
+{
+	struct ktstr_host_use use = host_use__public(vm->host_use);
+	char why[160];
+
+	if (!host_use__exceeds(&use, vm->config.max_steal_pct, why, sizeof(why)))
+		return;
+	vm->outcome.verdict = KTSTR_VERDICT_NONE;
+	outcome__fail(&vm->outcome, KTSTR_VERDICT_FAIL, "%s; max_steal_pct is %g", why,
+		      vm->config.max_steal_pct);
+}
+
 static void decide(struct vm *vm)
 {
 	enum vm_end end = (enum vm_end)atomic_load(&vm->end);
@@ -385,6 +404,8 @@ static void decide(struct vm *vm)
 	outcome__finish(o,
 			end == VM_END_RESET || end == VM_END_POWEROFF || end == VM_END_TRIPLE_FAULT,
 			vm->end_text);
+	if (o->verdict == KTSTR_VERDICT_PASS && vm->config.max_steal_pct > 0)
+		limit_steal(vm);
 }
 
 static void add_exit(struct vm *vm, size_t capacity, const char *reason, uint16_t port,
@@ -472,6 +493,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.nics = vm->nic_counts,
 		.nr_nics = vm->nr_nics,
 		.performance = performance__public(vm->performance),
+		.host_use = host_use__public(vm->host_use),
 	};
 	vm->times.first_run_at_ns = vm->first_run_ns;
 	result->times = vm->times;
@@ -505,6 +527,7 @@ static int run(struct vm *vm, struct ktstr_result *result, struct ktstr_error *e
 	performance__raise(vm->performance);
 	if (vm->config.progress)
 		vm->config.progress(vm->config.progress_opaque, "booting");
+	host_use__run_starts(vm->host_use);
 	for (uint32_t i = 0; i < vm->nr_vcpus && !err; i++)
 		err = vcpu__start(&vm->vcpus[i], error);
 	if (err) {
@@ -524,6 +547,7 @@ static int run(struct vm *vm, struct ktstr_result *result, struct ktstr_error *e
 	performance__leave(vm->performance);
 	vm->times.exit_at_ns = vm__now_ns();
 	monitor__finish(vm->monitor);
+	host_use__finish(vm->host_use);
 	vm_io__drain(vm);
 	decide(vm);
 	fill_result(vm, result);
@@ -559,6 +583,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	if (!vm)
 		return;
 	monitor__destroy(vm->monitor);
+	host_use__destroy(vm->host_use);
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
 		vcpu__destroy(&vm->vcpus[i]);
 	free(vm->vcpus);

@@ -27,6 +27,7 @@
 #include "vcpu.h"
 
 struct cpu_confine;
+struct host_use;
 struct monitor;
 struct net_switch;
 struct performance;
@@ -101,6 +102,7 @@ struct vm {
 	struct cpu_confine *confine; /* of its threads; NULL: they use all that the process may */
 	struct loop *loop;
 	struct monitor *monitor; /* NULL: nobody asks */
+	struct host_use *host_use;
 	int timer_fd;
 	bool ran;
 	_Atomic int end_claimed; /* enum vm_end: who may write @end_text */

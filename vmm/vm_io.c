@@ -20,6 +20,7 @@
 #include "com2.h"
 #include "console_scan.h"
 #include "disk.h"
+#include "host_use.h"
 #include "mutex.h"
 #include "stats.h"
 #include "virtio/attach.h"
@@ -130,9 +131,12 @@ static void note_progress(struct vm *vm)
 	}
 	if (o->last_step >= KTSTR_LIFE_TEST_STARTED && !vm->io->test_started) {
 		vm->io->test_started = true;
+		host_use__test_starts(vm->host_use);
 		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
 			vm_io__set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
+	if (o->last_step >= KTSTR_LIFE_TEST_ENDED || o->complete)
+		host_use__test_ends(vm->host_use);
 	note_stats(vm);
 	if (o->have_status && !vm->times.result_at_ns)
 		vm->times.result_at_ns = vm__now_ns();

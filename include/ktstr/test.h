@@ -73,6 +73,11 @@ struct ktstr_test_attrs {
 	 * measured limits are not judged.
 	 */
 	enum ktstr_performance_mode performance_mode;
+	/*
+	 * A test that would pass fails when a vCPU waited for a CPU of the host for more than so
+	 * many percent of its time; default: no limit
+	 */
+	double max_steal_pct;
 	const char *kernel; /* see struct ktstr_vm_config; default: KTSTR_KERNEL */
 	/*
 	 * Added to the kernel command line. "nokaslr" puts the kernel where it was linked; it lies

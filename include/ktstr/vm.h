@@ -228,6 +228,40 @@ struct ktstr_performance {
 	const struct ktstr_condition *conditions;
 };
 
+/* What the host did with a vCPU's thread, in a time. What it does not tell is KTSTR_UNKNOWN. */
+struct ktstr_vcpu_use {
+	uint64_t run_ns;  /* it ran, in the guest or outside */
+	uint64_t wait_ns; /* it was ready to run and had no CPU: what a guest calls steal */
+	uint64_t preempted; /* times that its CPU was taken away */
+	uint64_t minor_faults, major_faults;
+};
+
+/* One of KVM's own counters of the whole run, of all vCPUs together; @name: "halt_exits". */
+struct ktstr_kvm_count {
+	const char *name;
+	uint64_t count;
+};
+
+/*
+ * What the host had for a run, from the start of its test to the end; of one whose test did not
+ * start, or that had no channel, of all of it.
+ */
+struct ktstr_host_use {
+	bool of_test;
+	uint64_t host_ns; /* how long that was */
+	/*
+	 * The same by the guest's clock (CLOCK_BOOTTIME), the way of two frames included;
+	 * KTSTR_UNKNOWN without @of_test, or when the test did not end
+	 */
+	uint64_t guest_ns;
+	double steal_percent; /* wait_ns, of the vCPU with the most, of @host_ns; NaN: not known */
+	uint32_t most_stolen; /* that vCPU */
+	uint32_t nr_vcpus;
+	const struct ktstr_vcpu_use *vcpus;
+	size_t nr_kvm_counts;
+	const struct ktstr_kvm_count *kvm_counts;
+};
+
 enum ktstr_stream { KTSTR_OUT = 1, KTSTR_ERR = 2, KTSTR_SCHED = 3 };
 
 /* Text that comes while the machine runs; from the thread that called ktstr_vm__run(). */
@@ -335,6 +369,11 @@ struct ktstr_vm_config {
 	/* Of the harness and the command, which have waited already; until ktstr_vm__destroy() */
 	const struct ktstr_cpu_share *cpu_share;
 	enum ktstr_performance_mode performance_mode;
+	/*
+	 * A run that would pass is KTSTR_VERDICT_FAIL when a vCPU waited for a CPU of the host for
+	 * more than so many percent of the test's time, or when that is not known; 0: no limit
+	 */
+	double max_steal_pct;
 };
 
 void ktstr_vm_config__defaults(struct ktstr_vm_config *config);
@@ -419,6 +458,7 @@ struct ktstr_result {
 	const struct ktstr_nic_counts *nics; /* [nr_nics], as in the configuration */
 	size_t nr_nics;
 	const struct ktstr_performance *performance; /* NULL: not asked for */
+	struct ktstr_host_use host_use;
 };
 
 struct ktstr_vm;

@@ -111,6 +111,9 @@ static void usage(const struct run_options *o, FILE *to)
 		"      --performance[=P]  give the machine a part of the host for itself: required "
 		"(an error\n"
 		"                         where it cannot be had), or best-effort [required]\n"
+		"      --max-steal-pct P  fail when a vCPU waited for a CPU of this host for more "
+		"than P %%\n"
+		"                         of CMD's time\n"
 		"      --irqchip I        auto, or split: the IOAPIC in the monitor, not in KVM "
 		"[auto]\n"
 		"      --vendor V         show the guest an intel or an amd CPU, for tests of "
@@ -143,6 +146,16 @@ static void usage(const struct run_options *o, FILE *to)
 static int bad(const struct run_options *o, const char *option, const char *why)
 {
 	return cli_bad(o->session.command, option, why);
+}
+
+static bool parse_percent(const char *text, double *percent)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	*percent = strtod(text, &end);
+	return !*end && *percent > 0 && *percent <= 100;
 }
 
 /* SECONDS[:FILE], SECONDS with up to three decimals. */
@@ -265,6 +278,10 @@ static int parse_option(struct run_options *o, int c)
 		if (!performance__parse(optarg ? optarg : "", &o->session.config.performance_mode))
 			return bad(o, "--performance", "takes required or best-effort");
 		return 0;
+	case 'L':
+		return parse_percent(optarg, &o->session.config.max_steal_pct)
+			       ? 0
+			       : bad(o, "--max-steal-pct", "takes a percentage above 0");
 	case 'R':
 		o->session.report = optarg;
 		return 0;
@@ -314,6 +331,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"cpu-cap", required_argument, NULL, 'U'},
 		{"root", required_argument, NULL, 'O'},
 		{"performance", optional_argument, NULL, 'p'},
+		{"max-steal-pct", required_argument, NULL, 'L'},
 		{"extract", required_argument, NULL, 'x'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
 		{"report", required_argument, NULL, 'R'},

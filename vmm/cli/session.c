@@ -132,8 +132,10 @@ static void say_performance(const struct ktstr_performance *p)
 
 static int report(struct session *s, const struct ktstr_result *r)
 {
-	bool judged = r->have_status && (r->verdict >= KTSTR_VERDICT_FAIL) &&
-		      r->verdict != KTSTR_VERDICT_INTERRUPTED;
+	/* Of a limit, and not of the command. */
+	bool failed = r->verdict == KTSTR_VERDICT_FAIL && !r->signal && !r->exit_code;
+	bool judged = r->have_status && r->verdict >= KTSTR_VERDICT_FAIL &&
+		      r->verdict != KTSTR_VERDICT_INTERRUPTED && !failed;
 
 	watch__clear(&s->watch);
 	say_performance(r->performance);
@@ -146,6 +148,8 @@ static int report(struct session *s, const struct ktstr_result *r)
 	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);
 	if (r->verdict == KTSTR_VERDICT_INTERRUPTED)
 		return CLI_EXIT_LOST;
+	if (failed)
+		return EXIT_FAILURE;
 	print_whole(r->backtrace);
 	print_whole(r->vcpus);
 	if (!s->verbose) {
