@@ -305,25 +305,18 @@ static int set_affinity(const struct host_set *set)
 
 static void leave_cgroup(struct cpu_confine *c)
 {
-	struct host_set now;
-
 	put(c->parent_fd, "cgroup.threads", "0");
-	/* Kernels before 6.2 forget what a thread had asked for when its cpuset changes. */
-	if (host_set__allowed(&now) || memcmp(&now, &c->before, sizeof(now)) != 0)
-		set_affinity(&c->before);
+	set_affinity(&c->before);
 }
 
+/*
+ * With the affinity too: who takes the controller off the cgroup takes nothing off the threads.
+ */
 static int enter_cgroup(struct cpu_confine *c)
 {
-	struct host_set now;
 	int err = put(c->fd, "cgroup.threads", "0");
 
-	if (err)
-		return err;
-	/* A thread that had asked for fewer CPUs than the process has keeps to these. */
-	if (!host_set__allowed(&now) && memcmp(&now, &c->cpus, sizeof(now)) != 0)
-		set_affinity(&c->cpus);
-	return 0;
+	return err ? err : set_affinity(&c->cpus);
 }
 
 /* 0, and threads can be put there; otherwise c->why. */
@@ -347,8 +340,7 @@ static int make_cgroup(struct cpu_confine *c)
 		err = enter_cgroup(c);
 		if (err)
 			fail(c, err, "%s/%s: cgroup.threads: %s", c->path, c->name, strerror(-err));
-		else
-			leave_cgroup(c);
+		leave_cgroup(c);
 	}
 	if (err)
 		drop(c);

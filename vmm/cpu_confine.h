@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Keeps the threads of a machine on some CPUs of the host: by a cpuset cgroup where that is
- * permitted, and by their affinity otherwise.
+ * permitted, and by their affinity, alone or as well.
  *
  * Threads are where the one that makes them is. So the thread that uses the machine is confined
  * while it creates and runs it, and is then as it was: nothing of it stays, and other threads of

@@ -266,6 +266,26 @@ TEST_F(locks, one_that_is_alone_waits_for_sharers_and_is_not_overtaken_by_others
 	EXPECT_EVENT("Ct");
 }
 
+TEST_F(locks, sharers_that_waited_go_on_together)
+{
+	char tags[2][4];
+
+	ALONE(self, 0, 2, 4, 6);
+	EXPECT_EVENT("At");
+	start(self);
+	EXPECT_EVENT("Bw");
+	start(self);
+	EXPECT_EVENT("Cw");
+	end(self, 'A');
+	for (int i = 0; i < 2; i++)
+		strcpy(tags[i], event(self));
+	EXPECT_TRUE(!strcmp(tags[0], "Bt") ? !strcmp(tags[1], "Ct")
+					   : !strcmp(tags[0], "Ct") && !strcmp(tags[1], "Bt"));
+	/* And who comes now does not wait. */
+	start_capped(self, 8);
+	EXPECT_EVENT("Dt");
+}
+
 TEST_F(locks, sharers_get_what_nobody_has_alone)
 {
 	ALONE(self, 2);

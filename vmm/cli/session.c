@@ -143,6 +143,8 @@ static int report(struct session *s, const struct ktstr_result *r)
 		fprintf(stderr, "ktstr: cache: %s\n", r->cache_problem);
 	if (s->verbose)
 		fprintf(stderr, "ktstr: KASLR: %s\n", ktstr_kaslr__text(r->kaslr));
+	if (s->verbose && r->host_cpus && r->host_cpus[0])
+		fprintf(stderr, "ktstr: host: %s\n", r->host_cpus);
 	if (judged)
 		return r->signal ? 128 + r->signal : r->exit_code;
 	fprintf(stderr, "ktstr: %s: %s\n", ktstr_verdict__name(r->verdict), r->cause);
