@@ -527,7 +527,7 @@ struct streams {
 	struct harness_extract extract;
 	struct profraw profraw;
 	struct run_metrics metrics;
-	bool measures; /* it sent something that was measured */
+	bool measures;	 /* it sent something that was measured */
 	char lost[1500]; /* of profiles; "": nothing */
 };
 
@@ -536,8 +536,8 @@ static void take_frame(void *opaque, uint32_t type, uint32_t sequence, const voi
 {
 	struct streams *streams = opaque;
 
-	streams->measures |= type == KTSTR_FRAME_SCENARIO_START ||
-			     type == KTSTR_FRAME_PAYLOAD_METRICS;
+	streams->measures |=
+		type == KTSTR_FRAME_SCENARIO_START || type == KTSTR_FRAME_PAYLOAD_METRICS;
 	harness_extract__frame(&streams->extract, type, sequence, payload, length);
 	profraw__frame(&streams->profraw, type, sequence, payload, length);
 	run_metrics__frame(&streams->metrics, type, payload, length);

@@ -17,10 +17,24 @@
 
 /* Those that x86 and arm64 have of leaving the guest; others are not there, and not shown. */
 static const char *const counters[] = {
-	"exits",	"io_exits",	  "mmio_exits",	      "mmio_exit_user",	   "mmio_exit_kernel",
-	"halt_exits",	"hypercalls",	  "irq_exits",	      "request_irq_exits", "irq_window_exits",
-	"nmi_window_exits", "signal_exits", "hvc_exit_stat", "wfe_exit_stat",   "wfi_exit_stat",
-	"pf_taken",	"insn_emulation", "preemption_reported",
+	"exits",
+	"io_exits",
+	"mmio_exits",
+	"mmio_exit_user",
+	"mmio_exit_kernel",
+	"halt_exits",
+	"hypercalls",
+	"irq_exits",
+	"request_irq_exits",
+	"irq_window_exits",
+	"nmi_window_exits",
+	"signal_exits",
+	"hvc_exit_stat",
+	"wfe_exit_stat",
+	"wfi_exit_stat",
+	"pf_taken",
+	"insn_emulation",
+	"preemption_reported",
 };
 #define NR_COUNTERS (sizeof(counters) / sizeof(counters[0]))
 
@@ -188,8 +202,7 @@ static void count_exits(struct host_use *u)
 	}
 	for (size_t c = 0; c < NR_COUNTERS; c++)
 		if (sums[c] != KTSTR_UNKNOWN)
-			u->counts[u->nr_counts++] =
-				(struct ktstr_kvm_count){counters[c], sums[c]};
+			u->counts[u->nr_counts++] = (struct ktstr_kvm_count){counters[c], sums[c]};
 }
 
 void host_use__finish(struct host_use *u)

@@ -10,7 +10,7 @@
 #define KVM_STATS_MAX_NAMES 32u
 
 struct kvm_stats {
-	int fd; /* -1: none */
+	int fd;				       /* -1: none */
 	uint64_t offsets[KVM_STATS_MAX_NAMES]; /* in it, of each name; 0: not there */
 };
 

@@ -48,12 +48,12 @@ struct outcome {
 	uint32_t run_code; /* EXIT's */
 	char skip_reason[1024];
 	char scheduler_ops[128];
-	char kernel_release[72];	      /* struct utsname has 65 bytes for it */
-	uint32_t last_step;		      /* enum ktstr_life_step; 0: none */
+	char kernel_release[72];		 /* struct utsname has 65 bytes for it */
+	uint32_t last_step;			 /* enum ktstr_life_step; 0: none */
 	uint64_t step_ns[KTSTR_LIFE_REBOOT + 1]; /* guest CLOCK_BOOTTIME of each; 0: not yet */
-	char scenario[128];		      /* the one that runs; "": none */
-	uint64_t sched_started_ns, attach_ns; /* guest CLOCK_BOOTTIME; how long; 0: none */
-	bool sched_ended;		      /* SCDX came */
+	char scenario[128];			 /* the one that runs; "": none */
+	uint64_t sched_started_ns, attach_ns;	 /* guest CLOCK_BOOTTIME; how long; 0: none */
+	bool sched_ended;			 /* SCDX came */
 	struct outcome_sched sched;
 
 	struct outcome_text console, com2, scheduler;

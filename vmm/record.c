@@ -590,8 +590,8 @@ static void put_host_use(FILE *f, const struct ktstr_host_use *use)
 	if (isnan(use->steal_percent))
 		fputs(", \"steal_percent\": null", f);
 	else
-		fprintf(f, ", \"steal_percent\": %.3f, \"most_stolen\": %u",
-			use->steal_percent, use->most_stolen);
+		fprintf(f, ", \"steal_percent\": %.3f, \"most_stolen\": %u", use->steal_percent,
+			use->most_stolen);
 	fputs(",\n  \"kvm\": {", f);
 	for (size_t i = 0; i < use->nr_kvm_counts; i++) {
 		fputs(i ? ", " : "", f);

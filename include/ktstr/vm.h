@@ -230,8 +230,8 @@ struct ktstr_performance {
 
 /* What the host did with a vCPU's thread, in a time. What it does not tell is KTSTR_UNKNOWN. */
 struct ktstr_vcpu_use {
-	uint64_t run_ns;  /* it ran, in the guest or outside */
-	uint64_t wait_ns; /* it was ready to run and had no CPU: what a guest calls steal */
+	uint64_t run_ns;    /* it ran, in the guest or outside */
+	uint64_t wait_ns;   /* it was ready to run and had no CPU: what a guest calls steal */
 	uint64_t preempted; /* times that its CPU was taken away */
 	uint64_t minor_faults, major_faults;
 };

@@ -35,6 +35,18 @@ fi
 ok all_memory_is_present grep -qE '"name": "memory", "state": "met", "text": "node 0: [0-9]+ MiB present' \
 	result.json
 
+# Two vCPUs that want one CPU have half of it each.
+ktstr run --max-steal-pct 0 -- true
+ok limits_that_are_none_are_refused refused '--max-steal-pct: takes a percentage above 0'
+ktstr run --topology 1n1l2c1t --max-steal-pct 5 -- sh -c '
+	timeout 3 sh -c "while :; do :; done" & timeout 3 sh -c "while :; do :; done"; wait; echo done'
+if grep -q 'using the emulated KVM host' err; then
+	ok cpus_that_were_not_there_are_a_failure test "$status" -eq 1
+	ok the_failure_says_how_much grep -qE \
+		'^ktstr: FAIL: vCPU [01] waited for a CPU of the host for .* % of .* s; max_steal_pct is 5$' err
+fi
+ok the_command_did_its_work grep -qx 'done' out
+
 ktstr run --report result.json -- true
 ok without_it_the_record_says_so grep -q '"performance": null' result.json
 

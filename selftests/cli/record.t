@@ -20,6 +20,9 @@ json_has() { # json_has FILE PATTERN
 ok result_has_the_verdict json_has result.json '"verdict": "FAIL", "cause": "exit code 7"'
 ok result_has_the_topology json_has result.json '"topology": "--topology 1n2l1c1t"'
 ok result_names_the_guests_kernel json_has result.json '"kernel_release": "[0-9]+\.[0-9]'
+ok result_has_what_the_host_did json_has result.json \
+	'"host_use": ."of": "test", "host_ns": [1-9][0-9]*, "guest_ns": [1-9][0-9]*, "steal_percent": [0-9]'
+ok result_has_kvms_counters json_has result.json '"kvm": .*"halt_exits": [1-9]'
 ok stdout_is_there grep -qx 'to stdout' record/stdout.txt
 ok stderr_is_there grep -qx 'to stderr' record/stderr.txt
 ok kernels_log_begins_with_its_version grep -q 'Linux version' record/kernel.txt

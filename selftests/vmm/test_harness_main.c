@@ -152,6 +152,10 @@ FIXTURE(harness)
 
 FIXTURE_SETUP(harness)
 {
+	/* Not those of who runs this, as under nohup. */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
 }
 
 FIXTURE_TEARDOWN(harness)
