@@ -61,6 +61,7 @@ struct emulated_machine {
 	const char *cmdline;	    /* more of it */
 	const char *const *modules; /* NULL-terminated */
 	bool one_cpu;		    /* all threads of QEMU have to stay on one CPU */
+	bool hold;		    /* it needs emulated_qemu__hold() */
 };
 
 /* NULL: there is none. */
@@ -100,6 +101,11 @@ int emulated_qemu__start(const struct emulated_image *image, const struct emulat
 void emulated_qemu__stop(struct emulated_qemu *qemu);
 /* "CAUSE" and the last lines of QEMU's output and the console; malloc'ed, or NULL. */
 char *emulated_qemu__evidence(const struct emulated_qemu *qemu, const char *cause);
+
+/* ---- hold.c ---- */
+
+/* Stops a thread of a QEMU that has booted, for which machines inside could hang. */
+void emulated_qemu__hold(const struct emulated_qemu *qemu);
 
 /* ---- supervisor.c: the process that owns one QEMU ---- */
 

@@ -37,6 +37,7 @@ static const struct emulated_machine machines[] = {
 		.cmdline = "nokaslr random.trust_cpu=on",
 		.modules = x86_modules,
 		.one_cpu = true,
+		.hold = true,
 	},
 	{
 		.elf_machine = EM_AARCH64,

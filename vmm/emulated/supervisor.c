@@ -154,6 +154,8 @@ static int host_start(struct supervisor *s, int client, char **lost)
 		return err;
 	}
 	wire__drop(&s->from_agent, &frame);
+	if (s->image->machine->hold)
+		emulated_qemu__hold(&s->qemu);
 	return 0;
 }
 
