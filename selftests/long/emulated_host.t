@@ -31,6 +31,11 @@ sees() {
 	ok "$1_a_file_that_is_written_anew_is_seen" shows rebuilt
 }
 
+# The one of this host: $tmp is a tree that it shares.
+qemu() { pgrep -f "^qemu-system-x86_64 .*path=$tmp,"; }
+another() { new=$(qemu) && [ "$new" != "$pid" ]; }
+held() { grep -q '^State:.*tracing stop' "/proc/$(qemu)"/task/*/status; }
+
 case $("$KTSTR" probe) in
 native*) ;;
 *)
@@ -38,6 +43,13 @@ native*) ;;
 	ok "a_host_starts" [ $? -eq 0 ]
 	sees in_a_writable_tree "$tmp"
 	sees below_tmp "$elsewhere"
+	ok qemus_rcu_thread_is_stopped until_true held
+	pid=$(qemu)
+	kill -KILL "$pid"
+	ok a_qemu_that_died_is_replaced until_true another
+	inside echo again
+	ok the_new_one_runs_commands shows again
+	ok in_it_that_thread_is_stopped_too until_true held
 	;;
 esac
 plan
