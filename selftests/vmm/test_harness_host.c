@@ -270,10 +270,13 @@ TEST_F(harness, status_is_replayed_as_it_was)
 	static const struct {
 		enum ktstr_verdict verdict;
 		int exit_code, signal;
-	} ends[] = {{KTSTR_VERDICT_FAIL, 1, 0},		 {KTSTR_VERDICT_XFAIL, KSFT_XFAIL, 0},
-		    {KTSTR_VERDICT_FAIL, KSFT_XPASS, 0}, {KTSTR_VERDICT_SKIP, KSFT_SKIP, 0},
+	} ends[] = {{KTSTR_VERDICT_FAIL, 1, 0},
+		    {KTSTR_VERDICT_XFAIL, KSFT_XFAIL, 0},
+		    {KTSTR_VERDICT_FAIL, KSFT_XPASS, 0},
+		    {KTSTR_VERDICT_SKIP, KSFT_SKIP, 0},
 		    {KTSTR_VERDICT_INCONCLUSIVE, KSFT_SKIP, 0},
-		    {KTSTR_VERDICT_FAIL, -1, SIGABRT},	 {KTSTR_VERDICT_FAIL, 77, 0}};
+		    {KTSTR_VERDICT_FAIL, -1, SIGABRT},
+		    {KTSTR_VERDICT_FAIL, 77, 0}};
 	size_t i;
 
 	self->result.have_status = true;
@@ -589,6 +592,10 @@ static int fake_create(const struct ktstr_vm_config *config, struct ktstr_vm **v
 static struct ktstr_topology fake_ran; /* what the last run had */
 static enum ktstr_kaslr fake_kaslr;
 static const char *fake_cache_problem;
+static const struct ktstr_performance *fake_performance;
+static double fake_steal;
+static uint32_t fake_frame;		      /* one that is sent; 0: none */
+static enum ktstr_performance_mode fake_mode; /* what the last run had */
 
 static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct ktstr_error *error)
 {
@@ -620,6 +627,12 @@ static int fake_run(struct ktstr_vm *vm, struct ktstr_result *result, struct kts
 	}
 	result->kaslr = fake_kaslr;
 	result->cache_problem = fake_cache_problem;
+	result->performance = fake_performance;
+	result->host_use.steal_percent = fake_steal;
+	result->host_use.host_ns = 2000000000;
+	fake_mode = config->performance_mode;
+	if (fake_frame)
+		config->frame(config->frame_opaque, fake_frame, 1, "", 0);
 	if (config->stats_interval_ms) {
 		static const char json[] = "{\"errno\":0,\"why\":\"[FAIL]\"} and what is not of it";
 
@@ -697,6 +710,62 @@ TEST_F(harness, what_was_damaged_in_the_cache_is_said_of_a_pass_too)
 	run(self, "", false);
 	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
 	EXPECT_NE(NULL, strstr(printed(self), "\n# cache: x was damaged\n"));
+}
+
+TEST_F(harness, what_performance_mode_lacks_is_said)
+{
+	static const struct ktstr_condition conditions[] = {
+		{"vcpus", KTSTR_CONDITION_MET, "they are pinned", "", ""},
+		{"hugepages", KTSTR_CONDITION_DOWNGRADED, "there are none", "small ones",
+		 "make some"},
+		{"busy", KTSTR_CONDITION_WARNING, "it is", "", "wait"},
+	};
+	static const struct ktstr_performance some = {
+		.mode = PERFORMANCE_BEST_EFFORT, .nr_conditions = 3, .conditions = conditions};
+
+	fake_performance = &some;
+	self->attrs.performance_mode = PERFORMANCE_BEST_EFFORT;
+	run(self, "", false);
+	EXPECT_EQ(PERFORMANCE_BEST_EFFORT, fake_mode);
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "\n# performance mode: downgraded: hugepages: there "
+					      "are none; small ones (make some)\n"
+					      "# performance mode: warning: busy: it is (wait)\n"));
+	EXPECT_EQ(NULL, strstr(printed(self), "pinned"));
+}
+
+TEST_F(harness, mode_of_tests_that_declare_none_is_the_environments)
+{
+	setenv("KTSTR_PERFORMANCE", "best-effort", 1);
+	run(self, "", false);
+	EXPECT_EQ(PERFORMANCE_BEST_EFFORT, fake_mode);
+	self->attrs.performance_mode = PERFORMANCE_REQUIRED;
+	run(self, "", false);
+	EXPECT_EQ(PERFORMANCE_REQUIRED, fake_mode);
+	self->attrs.performance_mode = PERFORMANCE_OFF;
+	setenv("KTSTR_PERFORMANCE", "much", 1);
+	run(self, "", false);
+	unsetenv("KTSTR_PERFORMANCE");
+	EXPECT_EQ(KSFT_FAIL, self->outcome.exit_code);
+	EXPECT_NE(NULL, strstr(printed(self), "'much' is neither required nor best-effort"));
+}
+
+/* Of one that measured nothing it does not matter. */
+TEST_F(harness, a_busy_host_is_said_of_what_was_measured)
+{
+	static const char line[] = "\n# the host was busy: vCPU 0 waited for a CPU of the host for "
+				   "14.9 % of 2.00 s\n";
+
+	fake_steal = 14.9;
+	run(self, "", false);
+	EXPECT_EQ(NULL, strstr(printed(self), "busy"));
+	fake_frame = KTSTR_FRAME_SCENARIO_START;
+	run(self, "", false);
+	EXPECT_NE(NULL, strstr(printed(self), line));
+	EXPECT_EQ(KSFT_PASS, self->outcome.exit_code);
+	fake_steal = 4.9;
+	run(self, "", false);
+	EXPECT_EQ(NULL, strstr(strstr(printed(self), line) + strlen(line), "busy"));
 }
 
 TEST_F(harness, run_names_the_test_to_the_guest_and_relays_both_streams)
