@@ -15,10 +15,10 @@ cd "$tmp" || exit
 ktstr run --performance=some -- true
 ok other_modes_are_refused refused '--performance: takes required or best-effort'
 
-# More vCPUs than any host has here.
-ktstr run --topology 1n1l64c1t --performance -- true
+# More vCPUs than an LLC of any host has CPUs.
+ktstr run --topology 1n1l1024c1t --performance -- true
 ok without_enough_cpus_it_is_an_error test "$status" -eq 2
-ok the_error_has_a_remedy grep -qE 'ktstr: .*64 vCPUs and service threads need 65 CPUs.*; declare a smaller' err
+ok the_error_has_a_remedy grep -qE 'ktstr: .*1024 vCPUs and service threads need 1025 CPUs.*; declare a smaller' err
 
 # It has one CPU, or more: both are fine for two vCPUs and best effort.
 ktstr run --topology 1n1l2c1t --performance=best-effort --report result.json -- sh -c '

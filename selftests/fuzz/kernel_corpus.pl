@@ -1,0 +1,50 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0-only
+# The seeds of fuzz_kernel: kernel_corpus.pl DIR. A vmlinux with a segment and lists of relocations, one
+# with symbols, the header of a bzImage, and a System.map; each behind the byte that chooses the shift.
+use strict;
+use warnings;
+
+my $dir = shift // die "usage: $0 DIR\n";
+# Without "no warnings" a number of 64 bits is said to be unportable.
+no warnings "portable";
+my ($virtual, $physical) = (0xffffffff81000000, 0x1000000);
+
+sub seed
+{
+	my ($name, $data) = @_;
+
+	open(my $f, '>:raw', "$dir/$name") or die "$dir/$name: $!\n";
+	print $f "\3", $data;
+	close($f) or die "$dir/$name: $!\n";
+}
+
+# One PT_LOAD of 64 bytes at 0x78, and what is given as section headers.
+sub vmlinux
+{
+	my ($sections, $shnum, $shstrndx) = @_;
+	my $header = pack('a4C5x7 S2LQ3LS6', "\x7fELF", 2, 1, 1, 0, 0, 2, 62, 1, $physical, 64,
+			  $shnum ? 0xb8 : 0, 0, 64, 56, 1, 64, $shnum, $shstrndx);
+	my $segment = pack('L2Q6', 1, 7, 0x78, $virtual, $physical, 64, 128, 0x200000);
+
+	return $header . $segment . pack('Q8', map { $virtual + $_ * 8 } 0 .. 7) . $sections;
+}
+
+# handle_relocations() reads them from the end: 32-bit places, 0, 64-bit places, 0.
+my $relocations = pack('L*', 0, map({ ($virtual + $_ * 8) & 0xffffffff } 0 .. 3), 0,
+		       map({ ($virtual + $_ * 8) & 0xffffffff } 4 .. 7));
+
+# .symtab with _text and start, .strtab
+my $strings = "\0_text\0start_kernel\0\0\0\0\0";
+my $symbols = pack('x24') . pack('LCCSQQ', 1, 0x12, 0, 1, $virtual, 8) .
+    pack('LCCSQQ', 7, 0x12, 0, 1, $virtual + 16, 8);
+my $at = 0xb8 + 3 * 64;
+my $sections = pack('x64') . pack('L2Q4L2Q2', 0, 2, 0, 0, $at, length $symbols, 2, 1, 8, 24) .
+    pack('L2Q4L2Q2', 0, 3, 0, 0, $at + length $symbols, length $strings, 0, 0, 1, 0);
+
+seed('vmlinux', vmlinux('', 0, 0));
+seed('relocations', vmlinux('', 0, 0) . $relocations);
+seed('symbols', vmlinux($sections . $symbols . $strings, 3, 0));
+seed('bzimage', "\0" x 0x1f1 . pack('CSLSSSS', 1, 0, 8, 0, 0, 0, 0xaa55) . "\xeb\x6aHdrS" .
+     pack('S', 0x020f) . "\0" x 0x40 . pack('LL', 0x100, 0x40) . "\0" x 0x200 . "\x1f\x8b\x08" . "\0" x 61);
+seed('system_map', "ffffffff81000000 T _text\nffffffff81000010 t here\nffffffff81000020 D data\n");
