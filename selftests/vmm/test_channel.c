@@ -611,7 +611,8 @@ static void plan_check(struct __test_metadata *_metadata, const struct plan *pla
 	channel__destroy(&ch);
 }
 
-static void run_plans(struct __test_metadata *_metadata, uint32_t seed, int rounds, uint32_t most)
+static void run_plans(struct __test_metadata *_metadata, uint32_t seed, int first, int rounds,
+		      uint32_t most)
 {
 	uint8_t *bytes = malloc(KTSTR_FRAME_MAX_PAYLOAD + 8192);
 	uint32_t random = seed;
@@ -621,7 +622,7 @@ static void run_plans(struct __test_metadata *_metadata, uint32_t seed, int roun
 	for (int round = 0; round < rounds && __test_passed(_metadata); round++) {
 		static const char *const names[] = {"nothing", "bits", "cut",
 						    "insert",  "drop", "repeat"};
-		int how = round % 6;
+		int how = (first + round) % 6;
 		struct plan plan;
 		uint32_t i;
 
@@ -645,18 +646,28 @@ static void run_plans(struct __test_metadata *_metadata, uint32_t seed, int roun
 
 TEST(any_single_damage_loses_exactly_what_it_hit)
 {
-	run_plans(_metadata, 2654435769u, 3000, 4096);
+	run_plans(_metadata, 2654435769u, 0, 3000, 4096);
 }
 
-TEST(any_single_damage_of_frames_up_to_the_largest_loses_exactly_what_it_hit)
+/* In parts: with sanitizers on a busy machine all at once are longer than a test may take. */
+TEST(bits_and_cuts_of_frames_up_to_the_largest_lose_exactly_what_they_hit)
 {
-	run_plans(_metadata, 40503u, 6, KTSTR_FRAME_MAX_PAYLOAD);
+	run_plans(_metadata, 40503u, 0, 3, KTSTR_FRAME_MAX_PAYLOAD);
 }
 
-/* As many again: with sanitizers on a busy machine all at once are longer than a test may take. */
-TEST(other_single_damage_of_frames_up_to_the_largest_loses_exactly_what_it_hit)
+TEST(inserts_drops_and_repeats_of_frames_up_to_the_largest_lose_exactly_what_they_hit)
 {
-	run_plans(_metadata, 2246822519u, 6, KTSTR_FRAME_MAX_PAYLOAD);
+	run_plans(_metadata, 40503u, 3, 3, KTSTR_FRAME_MAX_PAYLOAD);
+}
+
+TEST(other_bits_and_cuts_of_frames_up_to_the_largest_lose_exactly_what_they_hit)
+{
+	run_plans(_metadata, 2246822519u, 0, 3, KTSTR_FRAME_MAX_PAYLOAD);
+}
+
+TEST(other_inserts_drops_and_repeats_of_frames_up_to_the_largest_lose_exactly_what_they_hit)
+{
+	run_plans(_metadata, 2246822519u, 3, 3, KTSTR_FRAME_MAX_PAYLOAD);
 }
 
 TEST(encoder_reports_a_closed_port_and_a_broken_one)

@@ -115,6 +115,7 @@ int unpack__flatten(const uint8_t *data, size_t length, uint8_t **flat,
 	}
 	*elf_end = find_elf_end(&eh, segments_end);
 	if (layout->gpa == UINT64_MAX || layout->file_end <= layout->gpa || *elf_end > length ||
+	    layout->file_end - layout->gpa > KERNEL_IMAGE_SIZE ||
 	    layout->entry < layout->gpa || layout->entry >= layout->file_end)
 		return -ENOEXEC;
 	*flat = calloc(1, layout->file_end - layout->gpa);
