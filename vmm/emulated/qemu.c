@@ -353,6 +353,19 @@ static void stay_on_cpu(int cpu)
 
 /* ---- life ---- */
 
+/*
+ * A thread of QEMU that wakes does not take the CPU from the one that runs. That is the virtual CPU,
+ * and a request that comes between its looks at interrupts and at requests is taken for one without
+ * an interrupt, for which it delivers an interrupt twice (see hold.c). What remains are the ends of
+ * its slices.
+ */
+static void let_it_finish(void)
+{
+	const struct sched_param param = {.sched_priority = 0};
+
+	(void)sched_setscheduler(0, SCHED_BATCH, &param);
+}
+
 static void __attribute__((noreturn))
 exec_qemu(struct args *args, const struct passed_fds *fds, int cpu, int log, pid_t owner)
 {
@@ -368,8 +381,10 @@ exec_qemu(struct args *args, const struct passed_fds *fds, int cpu, int log, pid
 	dup2(log, 2);
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
 		fcntl(keep[i], F_SETFD, 0);
-	if (cpu >= 0)
+	if (cpu >= 0) {
 		stay_on_cpu(cpu);
+		let_it_finish();
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execvp(args->arg[0], args->arg);
