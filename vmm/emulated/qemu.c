@@ -354,10 +354,10 @@ static void stay_on_cpu(int cpu)
 /* ---- life ---- */
 
 /*
- * A thread of QEMU that wakes does not take the CPU from the one that runs. That is the virtual CPU,
- * and a request that comes between its looks at interrupts and at requests is taken for one without
- * an interrupt, for which it delivers an interrupt twice (see hold.c). What remains are the ends of
- * its slices.
+ * A thread of QEMU that wakes does not take the CPU from the one that runs. That is the virtual
+ * CPU, and a request that comes between its looks at interrupts and at requests is taken for one
+ * without an interrupt, for which it delivers an interrupt twice (see hold.c). What remains are the
+ * ends of its slices.
  */
 static void let_it_finish(void)
 {
