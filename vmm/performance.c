@@ -197,6 +197,7 @@ int performance__create(enum ktstr_performance_mode mode, const struct placement
 			struct performance **out, struct ktstr_error *error)
 {
 	struct performance *p = calloc(1, sizeof(*p));
+	int err;
 
 	*out = p;
 	if (!p)
@@ -207,8 +208,14 @@ int performance__create(enum ktstr_performance_mode mode, const struct placement
 	p->public.met = true;
 	note_findings(p);
 	p->caller_cpus = calloc(1, sizeof(*p->caller_cpus));
-	return p->caller_cpus ? 0
-			      : ktstr_error__set(error, ENOMEM, "allocate", "set of CPUs", NULL);
+	if (!p->caller_cpus)
+		return ktstr_error__set(error, ENOMEM, "allocate", "set of CPUs", NULL);
+	/* What is refused is known before the guest is told whether its host is a quiet one. */
+	err = performance__enter(p, error);
+	if (!err)
+		performance__raise(p);
+	performance__leave(p);
+	return err;
 }
 
 void performance__destroy(struct performance *p)
@@ -420,7 +427,6 @@ static int set_cpu(pthread_attr_t *attr, uint32_t cpu)
 
 int performance__enter(struct performance *p, struct ktstr_error *error)
 {
-	char text[64];
 	int err;
 
 	if (!p || p->plan->service_cpu == PLACEMENT_ANY)
@@ -437,8 +443,6 @@ int performance__enter(struct performance *p, struct ktstr_error *error)
 		return 0;
 	}
 	p->entered = true;
-	snprintf(text, sizeof(text), "service threads are on CPU %u", p->plan->service_cpu);
-	met(p, "service", text);
 	return 0;
 }
 
@@ -503,6 +507,13 @@ void performance__vcpus_started(struct performance *p)
 
 	if (!p)
 		return;
+	if (p->entered) {
+		char service[64];
+
+		snprintf(service, sizeof(service), "service threads are on CPU %u",
+			 p->plan->service_cpu);
+		met(p, "service", service);
+	}
 	if (p->realtime) {
 		char priorities[96];
 
