@@ -86,7 +86,7 @@ unit_src := $(wildcard selftests/vmm/test_*.c)
 ifneq ($(ARCH),x86)
   unit_src := $(filter-out $(shell grep -l arch/x86/ $(unit_src)),$(unit_src))
 endif
-lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/initramfs/stage1_blob.o
+lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/initramfs/stage1_blob.o $(out)/vmm/seccomp/filters.o
 cli_obj := $(cli_src:%.c=$(out)/%.o)
 unit_bin := $(unit_src:%.c=$(out)/%)
 # Fuzz targets: fuzz_NAME, as replay_NAME with the corpus in the tree for every check.
@@ -138,6 +138,25 @@ $(out)/initramfs/stage1_blob.o: initramfs/stage1_blob.S $(stage1)
 	@mkdir -p $(@D)
 	$(call say,AS)
 	$(Q)$(CC) -DSTAGE1='"$(stage1)"' -c -o $@ $<
+
+# The filters are made on the machine that builds, for the one that runs.
+seccomp_kinds := loop vcpu disk network
+seccomp_target := $(if $(filter x86,$(ARCH)),x86_64 -DTARGET_X86,aarch64)
+seccomp_filters := $(seccomp_kinds:%=$(out)/vmm/seccomp/%.bpf)
+HOSTCC ?= cc
+$(out)/vmm/seccomp/compile: vmm/seccomp/compile.c vmm/vcpu.h
+	@mkdir -p $(@D)
+	$(call say,HOSTCC)
+	$(Q)$(HOSTCC) -std=gnu11 -D_GNU_SOURCE -O1 $(WARN) -Iinclude -I. $(wordlist 2,9,$(seccomp_target)) \
+		$(if $(filter 1,$(FUZZ) $(DEBUG)),-DSANITIZED) -o $@ $< -lseccomp
+
+$(seccomp_filters) &: $(out)/vmm/seccomp/compile
+	$(call say,SECCOMP)
+	$(Q)$< $(firstword $(seccomp_target)) $(@D)
+
+$(out)/vmm/seccomp/filters.o: vmm/seccomp/filters.S $(seccomp_filters)
+	$(call say,AS)
+	$(Q)$(CC) -Wa,-I$(@D) -c -o $@ $<
 
 # Square roots are instructions: libm would be a file more in a guest.
 $(out)/vmm/statistics.o: override CFLAGS += -fno-math-errno

@@ -16,6 +16,7 @@
 #include "profraw.h"
 #include "record.h"
 #include "run_metrics.h"
+#include "sandbox.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -821,6 +822,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 	config.output_opaque = config.stats_opaque = streams;
 	config.frame = take_frame;
 	config.frame_opaque = streams;
+	config.no_sandbox = sandbox__is_unwanted();
 	snprintf(what, sizeof(what), "%s %s",
 		 where && where->program ? file_name(where->program) : "a test", name);
 	if (ops->admit)
@@ -834,6 +836,7 @@ void harness__run_test(const struct harness_vm_ops *ops, const struct ktstr_test
 		goto failed;
 	record = start_record(where, &config, out);
 
+	sandbox__explain();
 	err = ops->create(&config, &vm, &error);
 	if (!err)
 		err = ops->run(vm, &result, &error);

@@ -9,6 +9,7 @@
 #include "cpu_locks.h"
 #include "performance.h"
 #include "run_metrics.h"
+#include "sandbox.h"
 
 #define MAX_JOBS 1024u
 
@@ -52,6 +53,11 @@ static bool is_performance(const char *value)
 	return performance__parse(value, &mode);
 }
 
+static bool is_one(const char *value)
+{
+	return !strcmp(value, "1");
+}
+
 static const struct option {
 	const char *name, *variable, *needs;
 	bool (*is_valid)(const char *value);
@@ -63,6 +69,7 @@ static const struct option {
 	{"--jobs", "KTSTR_JOBS", "takes a number from 1 to 1024", is_jobs, NULL},
 	{"--performance", PERFORMANCE_VARIABLE, "takes required or best-effort", is_performance,
 	 "required"},
+	{"--no-sandbox", NO_SANDBOX_VARIABLE, "takes no value", is_one, "1"},
 };
 
 /* NULL: not one of ours. */

@@ -24,8 +24,9 @@ struct monitor {
 	struct ktstr_vcpu_sample *samples; /* likewise */
 };
 
-static void take_sample(struct monitor *m)
+static void take_sample(void *opaque)
 {
+	struct monitor *m = opaque;
 	struct vm *vm = m->vm;
 	uint64_t started = atomic_load(&vm->first_run_ns);
 	struct ktstr_sample sample = {
@@ -58,7 +59,7 @@ static void on_timer(void *opaque, uint32_t events)
 
 	(void)events;
 	if (read(m->timer, &count, sizeof(count)) == (ssize_t)sizeof(count))
-		take_sample(m);
+		caller__call(&m->vm->caller, take_sample, m);
 }
 
 static int start_timer(struct monitor *m, uint32_t interval_ms, struct ktstr_error *error)

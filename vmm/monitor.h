@@ -13,7 +13,8 @@ struct vm;
 struct monitor;
 
 /*
- * Samples @vm every @interval_ms in its event loop, and once at the end. The vCPUs exist already.
+ * Samples @vm every @interval_ms, and once at the end, in the thread that called ktstr_vm__run().
+ * The vCPUs exist already.
  * -ENOMEM, or -errno of timerfd. A host without KVM_GET_STATS_FD or /proc/PID/task/TID/schedstat
  * has no such numbers; the samples say which are known.
  */

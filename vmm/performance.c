@@ -478,10 +478,25 @@ void performance__leave(struct performance *p)
 	p->raised = p->entered = false;
 }
 
+static int set_priority(const struct performance *p, int priority, pthread_attr_t *attr)
+{
+	const struct sched_param param = {.sched_priority = p->realtime ? priority : 0};
+	int err = -pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
+
+	if (!err)
+		err = -pthread_attr_setschedpolicy(attr, p->realtime ? SCHED_FIFO : SCHED_OTHER);
+	if (!err)
+		err = -pthread_attr_setschedparam(attr, &param);
+	return err;
+}
+
+int performance__loop_attr(const struct performance *p, pthread_attr_t *attr)
+{
+	return p ? set_priority(p, PLACEMENT_WATCHDOG_PRIORITY, attr) : 0;
+}
+
 int performance__vcpu_attr(const struct performance *p, uint32_t index, pthread_attr_t *attr)
 {
-	const struct sched_param param = {.sched_priority =
-						  p && p->realtime ? PLACEMENT_VCPU_PRIORITY : 0};
 	int err = 0;
 
 	if (!p)
@@ -490,13 +505,7 @@ int performance__vcpu_attr(const struct performance *p, uint32_t index, pthread_
 		err = set_cpu(attr, p->plan->vcpus[index]);
 	else if (p->entered) /* not where the caller is now */
 		err = set_affinity(attr, p->caller_cpus);
-	if (!err)
-		err = -pthread_attr_setinheritsched(attr, PTHREAD_EXPLICIT_SCHED);
-	if (!err)
-		err = -pthread_attr_setschedpolicy(attr, p->realtime ? SCHED_FIFO : SCHED_OTHER);
-	if (!err)
-		err = -pthread_attr_setschedparam(attr, &param);
-	return err;
+	return err ? err : set_priority(p, PLACEMENT_VCPU_PRIORITY, attr);
 }
 
 void performance__vcpus_started(struct performance *p)

@@ -55,6 +55,8 @@ int performance__enter(struct performance *p, struct ktstr_error *error);
 void performance__raise(struct performance *p);
 void performance__leave(struct performance *p);
 
+/* How the event loop's thread is to be started, as urgent as the caller; after raise(). */
+int performance__loop_attr(const struct performance *p, pthread_attr_t *attr);
 /* How the thread of vCPU @index is to be started; after raise(). */
 int performance__vcpu_attr(const struct performance *p, uint32_t index, pthread_attr_t *attr);
 /* All vCPU threads were started so. */

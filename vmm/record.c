@@ -667,6 +667,8 @@ void record__result(FILE *f, const struct ktstr_vm_config *config,
 	fputs(", ", f);
 	put_member(f, "host_cpus", result->host_cpus);
 	fputs(", ", f);
+	put_member(f, "sandbox", result->sandbox);
+	fputs(", ", f);
 	put_member(f, "backtrace", result->backtrace);
 	fputs(", ", f);
 	put_member(f, "vcpus", result->vcpus);

@@ -15,13 +15,9 @@
 
 #include "arch/arch.h"
 #include "performance.h"
+#include "sandbox.h"
 #include "vm.h"
 
-/*
- * Blocked in the thread and unblocked by KVM while the guest runs: a kick makes KVM_RUN return
- * -EINTR whenever it comes, without a handler, so the process's signal dispositions stay its own.
- */
-#define VCPU_KICK_SIGNAL SIGRTMIN
 #define KERNEL_SIGSET_BYTES 8u
 
 int vcpu__create(struct vm *vm, uint32_t index, uint64_t run_size, struct vcpu *vcpu,
@@ -174,8 +170,9 @@ void vcpu__update_times(struct vcpu *vcpu)
 }
 
 /* What others read the thread's times by. */
-static void open_times(struct vcpu *vcpu)
+static void open_times(void *opaque)
 {
+	struct vcpu *vcpu = opaque;
 	clockid_t clock;
 
 	atomic_store(&vcpu->schedstat, open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC));
@@ -216,11 +213,7 @@ static void keep_usage(struct vcpu *vcpu)
 static void *vcpu__thread(void *opaque)
 {
 	struct vcpu *vcpu = opaque;
-	char name[16];
 
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
-	pthread_setname_np(pthread_self(), name);
-	open_times(vcpu);
 	atomic_store(&vcpu->tid, gettid());
 	vm__mark_first_run(vcpu->vm);
 	while (!vm__ending(vcpu->vm)) {
@@ -254,8 +247,9 @@ int vcpu__start(struct vcpu *vcpu, struct ktstr_error *error)
 		struct kvm_signal_mask head;
 		uint8_t set[KERNEL_SIGSET_BYTES];
 	} mask = {.head.len = KERNEL_SIGSET_BYTES};
-	sigset_t all, old, in_guest;
+	sigset_t in_guest;
 	pthread_attr_t attr;
+	char name[16];
 	int err;
 
 	sigfillset(&in_guest);
@@ -264,17 +258,26 @@ int vcpu__start(struct vcpu *vcpu, struct ktstr_error *error)
 	if (ioctl(vcpu->fd, KVM_SET_SIGNAL_MASK, &mask) < 0)
 		return ktstr_error__set(error, errno, "KVM_SET_SIGNAL_MASK", "vCPU", NULL);
 
-	sigfillset(&all);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 * 1024);
-	err = -performance__vcpu_attr(vcpu->vm->performance, vcpu->index, &attr);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	if (!err)
-		err = pthread_create(&vcpu->thread, &attr, vcpu__thread, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = performance__vcpu_attr(vcpu->vm->performance, vcpu->index, &attr);
+	if (err)
+		ktstr_error__set(error, -err, "prepare", "vCPU thread", NULL);
+	else
+		err = sandbox__thread(vcpu->vm->sandbox,
+				      &(struct sandbox_thread){
+					      .kind = SANDBOX_VCPU,
+					      .name = name,
+					      .attr = &attr,
+					      .prepare = open_times,
+					      .run = vcpu__thread,
+					      .opaque = vcpu,
+				      },
+				      &vcpu->thread, error);
 	pthread_attr_destroy(&attr);
 	if (err)
-		return ktstr_error__set(error, err, "pthread_create", "vCPU", NULL);
+		return err;
 	vcpu->started = true;
 	return 0;
 }

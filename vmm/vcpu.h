@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,6 +16,12 @@
 struct vm;
 
 #define VCPU_EXIT_REASONS 48u /* KVM_EXIT_* below this are counted one by one, others in [0] */
+
+/*
+ * Blocked in the thread and unblocked by KVM while the guest runs: a kick makes KVM_RUN return
+ * -EINTR whenever it comes, without a handler, so the process's signal dispositions stay its own.
+ */
+#define VCPU_KICK_SIGNAL SIGRTMIN
 
 struct vcpu {
 	struct vm *vm;

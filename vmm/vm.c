@@ -18,6 +18,7 @@
 #include "host_use.h"
 #include "monitor.h"
 #include "performance.h"
+#include "sandbox.h"
 #include "vm_boot.h"
 #include "vm_io.h"
 
@@ -355,7 +356,10 @@ int ktstr_vm__create(const struct ktstr_vm_config *config, struct ktstr_vm **out
 	vm->com_bytes[0].fd = vm->com_bytes[1].fd = vm->pause.fd = -1;
 	vm->arch = arch__this;
 	outcome__init(&vm->outcome);
-	err = take_cpus(vm, error);
+	caller__init(&vm->caller);
+	err = sandbox__create(config->no_sandbox, &vm->sandbox, error);
+	if (!err)
+		err = take_cpus(vm, error);
 	if (!err)
 		err = cpu_confine__enter(vm->confine, error);
 	if (!err) {
@@ -489,6 +493,7 @@ static void fill_result(struct vm *vm, struct ktstr_result *result)
 		.nr_exits = vm->nr_exits,
 		.kaslr = vm->kaslr,
 		.cache_problem = vm->cache_problem[0] ? vm->cache_problem : NULL,
+		.sandbox = sandbox__text(vm->sandbox),
 		.host_cpus = vm->confine ? cpu_confine__text(vm->confine) : "",
 		.nics = vm->nic_counts,
 		.nr_nics = vm->nr_nics,
@@ -509,49 +514,104 @@ static void stop_vcpus(struct vm *vm)
 		vcpu__join(&vm->vcpus[i]);
 }
 
-static int run(struct vm *vm, struct ktstr_result *result, struct ktstr_error *error)
-{
-	int err = performance__enter(vm->performance, error);
+/* ---- Run ---- */
 
-	if (!err)
-		err = vm_io__start(vm, error);
+static void *loop_thread(void *opaque)
+{
+	struct vm *vm = opaque;
+	int err = loop__run(vm->loop);
+
+	if (err)
+		vm__end(vm, VM_END_HOST_ERROR, strerror(-err));
+	byte_queue__close(&vm->com_bytes[0]);
+	byte_queue__close(&vm->com_bytes[1]);
+	stop_vcpus(vm);
+	vm->times.exit_at_ns = vm__now_ns();
+	vm_io__drain(vm);
+	caller__finish(&vm->caller);
+	return NULL;
+}
+
+static int start_loop(struct vm *vm, struct ktstr_error *error)
+{
+	pthread_attr_t attr;
+	int err;
+
+	pthread_attr_init(&attr);
+	err = performance__loop_attr(vm->performance, &attr);
+	if (err)
+		ktstr_error__set(error, -err, "prepare", "event loop's thread", NULL);
+	else
+		err = sandbox__thread(vm->sandbox,
+				      &(struct sandbox_thread){
+					      .kind = SANDBOX_LOOP,
+					      .name = "loop",
+					      .attr = &attr,
+					      .run = loop_thread,
+					      .opaque = vm,
+				      },
+				      &vm->loop_thread, error);
+	pthread_attr_destroy(&attr);
+	vm->loop_started = !err;
+	return err;
+}
+
+static int start_threads(struct vm *vm, struct ktstr_error *error)
+{
+	int err = vm_io__start(vm, error);
+
 	if (!err && vm->config.sample)
 		err = monitor__create(vm, vm->config.sample_interval_ms, vm->config.sample,
 				      vm->config.sample_opaque, &vm->monitor, error);
 	if (!err)
 		err = vm_hang__start(vm, error);
-	if (err) {
-		performance__leave(vm->performance);
+	if (err)
 		return err;
-	}
 	performance__raise(vm->performance);
 	if (vm->config.progress)
 		vm->config.progress(vm->config.progress_opaque, "booting");
 	host_use__run_starts(vm->host_use);
+	err = start_loop(vm, error);
 	for (uint32_t i = 0; i < vm->nr_vcpus && !err; i++)
 		err = vcpu__start(&vm->vcpus[i], error);
+	return err;
+}
+
+/* Threads that were started and did not get to run. */
+static void join_threads(struct vm *vm)
+{
+	sandbox__cancel(vm->sandbox);
+	if (vm->loop_started)
+		pthread_join(vm->loop_thread, NULL);
+	vm->loop_started = false;
+	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
+		vcpu__join(&vm->vcpus[i]);
+}
+
+static int run(struct vm *vm, struct ktstr_result *result, struct ktstr_error *error)
+{
+	int err = performance__enter(vm->performance, error);
+
+	if (!err)
+		err = start_threads(vm, error);
+	if (!err)
+		err = sandbox__open(vm->sandbox, error);
 	if (err) {
-		vm__end(vm, VM_END_HOST_ERROR, "a vCPU thread did not start");
-	} else {
-		int ret;
-
-		performance__vcpus_started(vm->performance);
-		ret = loop__run(vm->loop);
-
-		if (ret < 0)
-			vm__end(vm, VM_END_HOST_ERROR, strerror(-ret));
+		join_threads(vm);
+		performance__leave(vm->performance);
+		return err;
 	}
-	byte_queue__close(&vm->com_bytes[0]);
-	byte_queue__close(&vm->com_bytes[1]);
-	stop_vcpus(vm);
+	performance__vcpus_started(vm->performance);
+	caller__serve(&vm->caller);
+	pthread_join(vm->loop_thread, NULL);
+	vm->loop_started = false;
 	performance__leave(vm->performance);
-	vm->times.exit_at_ns = vm__now_ns();
 	monitor__finish(vm->monitor);
 	host_use__finish(vm->host_use);
-	vm_io__drain(vm);
+	vm_io__resolve(vm);
 	decide(vm);
 	fill_result(vm, result);
-	return err;
+	return 0;
 }
 
 int ktstr_vm__run(struct ktstr_vm *public_vm, struct ktstr_result *result,
@@ -582,6 +642,7 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 
 	if (!vm)
 		return;
+	join_threads(vm);
 	monitor__destroy(vm->monitor);
 	host_use__destroy(vm->host_use);
 	for (uint32_t i = 0; i < vm->nr_vcpus; i++)
@@ -607,6 +668,8 @@ void ktstr_vm__destroy(struct ktstr_vm *public_vm)
 	vm_inputs__free(&vm->inputs);
 	free(vm->exits);
 	/* No thread of it is left. */
+	sandbox__destroy(vm->sandbox);
+	caller__fini(&vm->caller);
 	cpu_confine__destroy(vm->confine);
 	host_share__give_back(&vm->own_share);
 	free(vm);

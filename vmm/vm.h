@@ -14,6 +14,7 @@
 #include "arch/arch.h"
 #include "bus.h"
 #include "byte_queue.h"
+#include "caller.h"
 #include "hang.h"
 #include "host_share.h"
 #include "kernel.h"
@@ -31,6 +32,7 @@ struct host_use;
 struct monitor;
 struct net_switch;
 struct performance;
+struct sandbox;
 struct virtio_attachment;
 struct virtio_blk;
 struct virtio_mmio;
@@ -98,9 +100,13 @@ struct vm {
 
 	/* Run */
 	struct performance *performance; /* NULL: it was not asked for */
-	struct host_share own_share; /* that nobody took for it */
+	struct host_share own_share;	 /* that nobody took for it */
 	struct cpu_confine *confine; /* of its threads; NULL: they use all that the process may */
+	struct sandbox *sandbox;     /* its threads start in it */
+	struct caller caller; /* what the loop's thread leaves to the one that runs the machine */
 	struct loop *loop;
+	pthread_t loop_thread;
+	bool loop_started;	 /* it exists and was not joined */
 	struct monitor *monitor; /* NULL: nobody asks */
 	struct host_use *host_use;
 	int timer_fd;

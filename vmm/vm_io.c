@@ -20,7 +20,6 @@
 #include "com2.h"
 #include "console_scan.h"
 #include "disk.h"
-#include "host_use.h"
 #include "mutex.h"
 #include "stats.h"
 #include "virtio/attach.h"
@@ -28,6 +27,7 @@
 #include "virtio/console.h"
 #include "virtio/mmio.h"
 #include "vm.h"
+#include "vm_calls.h"
 #include "vm_disks.h"
 #include "vm_nics.h"
 
@@ -42,7 +42,7 @@ struct vm_io {
 	enum ktstr_verdict seen_verdict; /* the one that note_progress() has acted on */
 	struct console_scan scan;	 /* COM1 */
 	bool scan_counted, scan_decided; /* its finding was taken over; it is the verdict */
-	bool test_started;
+	bool test_started, test_ended;
 	struct com2 com2;
 	struct channel channel; /* port 1 */
 	bool channel_decided;	/* its damage is the verdict */
@@ -126,17 +126,18 @@ static void note_progress(struct vm *vm)
 		/* What failed before init spoke has its grace already. */
 		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
 			vm_io__set_timer(vm, limit_from_init_ms(vm));
-		if (vm->config.progress)
-			vm->config.progress(vm->config.progress_opaque, "running");
+		vm_calls__running(vm);
 	}
 	if (o->last_step >= KTSTR_LIFE_TEST_STARTED && !vm->io->test_started) {
 		vm->io->test_started = true;
-		host_use__test_starts(vm->host_use);
+		vm_calls__test_starts(vm);
 		if (vm->io->seen_verdict == KTSTR_VERDICT_NONE && !hangs)
 			vm_io__set_timer(vm, (uint64_t)vm->config.timeout_s * 1000);
 	}
-	if (o->last_step >= KTSTR_LIFE_TEST_ENDED || o->complete)
-		host_use__test_ends(vm->host_use);
+	if (!vm->io->test_ended && (o->last_step >= KTSTR_LIFE_TEST_ENDED || o->complete)) {
+		vm->io->test_ended = true;
+		vm_calls__test_ends(vm);
+	}
 	note_stats(vm);
 	if (o->have_status && !vm->times.result_at_ns)
 		vm->times.result_at_ns = vm__now_ns();
@@ -219,10 +220,7 @@ static void take_port_before_exit(struct vm *vm)
 
 static void on_com2_output(void *opaque, const char *data, size_t length)
 {
-	struct vm *vm = opaque;
-
-	if (vm->config.output)
-		vm->config.output(vm->config.output_opaque, KTSTR_OUT, data, length);
+	vm_calls__output(opaque, KTSTR_OUT, data, length);
 }
 
 static void com1_transmit(void *opaque, uint8_t byte)
@@ -252,9 +250,7 @@ static void on_com1(void *opaque, uint32_t events)
 			break;
 		outcome_text__add(&vm->outcome.console, buf, n);
 		(void)console_scan__feed(&vm->io->scan, buf, n);
-		if (vm->config.console)
-			vm->config.console(vm->config.console_opaque, KTSTR_OUT, (const char *)buf,
-					   n);
+		vm_calls__console(vm, (const char *)buf, n);
 	}
 	check_console(vm);
 	note_progress(vm);
@@ -288,14 +284,13 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 
 	if (outcome__frame(&vm->outcome, type, payload, length))
 		return;
-	if (vm->config.frame)
-		vm->config.frame(vm->config.frame_opaque, type, sequence, payload, length);
+	vm_calls__frame(vm, type, sequence, payload, length);
 	if (type != KTSTR_FRAME_OUTPUT)
 		return;
 	memcpy(&out, payload, sizeof(out));
-	if (vm->config.output && out.stream >= KTSTR_OUT && out.stream <= KTSTR_SCHED)
-		vm->config.output(vm->config.output_opaque, (enum ktstr_stream)out.stream,
-				  (const char *)payload + sizeof(out), length - sizeof(out));
+	if (out.stream >= KTSTR_OUT && out.stream <= KTSTR_SCHED)
+		vm_calls__output(vm, (enum ktstr_stream)out.stream,
+				 (const char *)payload + sizeof(out), length - sizeof(out));
 }
 
 /* All of @iov, or what a signal or a slow reader lets through; the terminal is the caller's. */
@@ -537,8 +532,8 @@ int vm_io__create(struct vm *vm, struct ktstr_error *error)
 	channel__init(&io->channel, on_frame, vm);
 	stats__init(&io->stats, &(struct stats_ops){.opaque = vm,
 						    .send = send_to_pipe,
-						    .response = vm->config.stats,
-						    .response_opaque = vm->config.stats_opaque});
+						    .response = vm_calls__response,
+						    .response_opaque = vm});
 	console_scan__init(&io->scan);
 	if (com2__init(&io->com2, on_com2_output, vm))
 		return ktstr_error__set(error, ENOMEM, "allocate", "devices", NULL);
@@ -590,7 +585,7 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error)
 	if (err)
 		return ktstr_error__set(error, -err, "epoll_ctl", "VM", NULL);
 	for (uint32_t i = 0; i < vm->nr_disks && !err; i++)
-		err = virtio_blk__start(vm->disks[i], error);
+		err = virtio_blk__start(vm->disks[i], vm->sandbox, error);
 	if (!err)
 		err = vm_nics__start(vm, error);
 	if (err)
@@ -620,9 +615,13 @@ void vm_io__drain(struct vm *vm)
 	if (io->scan_decided)
 		outcome__amend(&vm->outcome, io->scan.first.cause);
 	outcome_text__add(&vm->outcome.com2, io->com2.log, io->com2.log_length);
-	if (io->com2.panicked)
-		vm->backtrace = backtrace__resolve(io->com2.panic, vm->init_path);
 	note_progress(vm);
+}
+
+void vm_io__resolve(struct vm *vm)
+{
+	if (vm->io->com2.panicked)
+		vm->backtrace = backtrace__resolve(vm->io->com2.panic, vm->init_path);
 }
 
 bool vm_io__kernel_trouble(const struct vm *vm)

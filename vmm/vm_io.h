@@ -39,6 +39,8 @@ int vm_io__start(struct vm *vm, struct ktstr_error *error);
 void vm_io__set_timer(struct vm *vm, uint64_t ms);
 /* After the last vCPU: takes in what is still on its way, and ends the streams. */
 void vm_io__drain(struct vm *vm);
+/* After that, in a thread that may read files: names and lines of what init says of its crash. */
+void vm_io__resolve(struct vm *vm);
 /* The kernel told of trouble on the console, be its line still kept or not. */
 bool vm_io__kernel_trouble(const struct vm *vm);
 /* The line in the kept part of the console in which the kernel first told of trouble; NULL: none.

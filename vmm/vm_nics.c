@@ -39,7 +39,7 @@ int vm_nics__start(struct vm *vm, struct ktstr_error *error)
 	int err = 0;
 
 	for (uint32_t i = 0; i < KTSTR_MAX_NICS && vm->networks[i] && !err; i++)
-		err = net_switch__start(vm->networks[i], error);
+		err = net_switch__start(vm->networks[i], vm->sandbox, error);
 	return err;
 }
 

@@ -366,6 +366,11 @@ struct ktstr_vm_config {
 	 * alone (KTSTR_LOCK_TIMEOUT_S).
 	 */
 	uint32_t cpu_cap;
+	/*
+	 * The machine's threads keep all rights of the process. Else each has what its work needs:
+	 * a seccomp filter, no capabilities, no file but those that are open (Landlock).
+	 */
+	bool no_sandbox;
 	/* Of the harness and the command, which have waited already; until ktstr_vm__destroy() */
 	const struct ktstr_cpu_share *cpu_share;
 	enum ktstr_performance_mode performance_mode;
@@ -455,6 +460,7 @@ struct ktstr_result {
 	/* One line: which of the host's CPUs its threads had, and by what; "": all of the process
 	 */
 	const char *host_cpus;
+	const char *sandbox; /* "seccomp, no capabilities, Landlock 4", what its threads were in */
 	const struct ktstr_nic_counts *nics; /* [nr_nics], as in the configuration */
 	size_t nr_nics;
 	const struct ktstr_performance *performance; /* NULL: not asked for */

@@ -122,7 +122,7 @@ static inline void blk_destroy(struct blk_rig *g)
 static inline int blk_start(struct blk_rig *g)
 {
 	g->own_thread = true;
-	return virtio_blk__start(g->b, NULL);
+	return virtio_blk__start(g->b, NULL, NULL);
 }
 
 static inline void blk_wr(struct blk_rig *g, uint64_t offset, uint32_t value)

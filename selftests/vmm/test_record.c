@@ -167,6 +167,7 @@ TEST_F(record, result_is_json_and_has_what_was_asked_for)
 	self->result.kaslr = KTSTR_KASLR_NO_RELOCATIONS;
 	self->result.cache_problem = "x was damaged";
 	self->result.host_cpus = "CPUs 0, by affinity";
+	self->result.sandbox = "off";
 	self->result.times.first_run_at_ns = 1000;
 	self->result.times.init_at_ns = 501000;
 	ASSERT_EQ(0, create(self, false));
@@ -181,6 +182,7 @@ TEST_F(record, result_is_json_and_has_what_was_asked_for)
 	EXPECT_STREQ("NO_RELOCATIONS", string_of(json, "kaslr"));
 	EXPECT_STREQ("x was damaged", string_of(json, "cache_problem"));
 	EXPECT_STREQ("CPUs 0, by affinity", string_of(json, "host_cpus"));
+	EXPECT_STREQ("off", string_of(json, "sandbox"));
 	EXPECT_STREQ("--topology 2n4l1c2t", string_of(json_object_get(json, "config"), "topology"));
 	EXPECT_STREQ("a \"b\"\\",
 		     json_string_value(json_array_get(

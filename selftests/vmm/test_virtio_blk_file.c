@@ -6,11 +6,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "kselftest_harness.h"
 #include "blk_driver.h"
@@ -83,6 +85,31 @@ static int create(FIXTURE_DATA(file) * self, enum file_io_engine engine)
 			SKIP(return, "no io_uring here");                            \
 		ASSERT_EQ(0, created);                                               \
 	} while (0)
+
+/* A ring that could do more would be a way round the filter of the disk's thread. */
+TEST_F(file, a_ring_takes_no_registration_any_more)
+{
+	char path[64], target[64] = "";
+	int ring = -1;
+
+	CREATE();
+	for (int fd = 0; fd < 256 && ring < 0; fd++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		if (!strcmp(target, "anon_inode:[io_uring]"))
+			ring = fd;
+	}
+	if (variant->engine != FILE_IO_URING) {
+		EXPECT_EQ(-1, ring);
+		return;
+	}
+	ASSERT_LE(0, ring);
+	EXPECT_EQ(-1, syscall(SYS_io_uring_register, ring, IORING_UNREGISTER_EVENTFD, NULL, 0));
+	EXPECT_EQ(EACCES, errno);
+}
 
 struct shrinker {
 	int image;

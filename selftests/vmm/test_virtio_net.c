@@ -501,7 +501,7 @@ TEST(pairs_of_several_threads_have_their_flows)
 			;
 		cpus[i].got = 1;
 	}
-	ASSERT_EQ(0, net_switch__start(g.sw, NULL));
+	ASSERT_EQ(0, net_switch__start(g.sw, NULL, NULL));
 	for (uint32_t i = 0; i < 2 * PAIRS; i++)
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, cpu_thread, &cpus[i]));
 	for (uint32_t i = 0; i < 2 * PAIRS; i++) {
@@ -634,7 +634,7 @@ TEST(all_arrives_in_order_while_buffers_are_given_back)
 	uint64_t random = 7;
 
 	ASSERT_EQ(0, nd_create(&g, options, 2));
-	ASSERT_EQ(0, net_switch__start(g.sw, NULL));
+	ASSERT_EQ(0, net_switch__start(g.sw, NULL, NULL));
 	for (uint32_t i = 0; i < 2; i++) {
 		nd_probe(&g.nics[i], ND_LINUX);
 		nd_fill(&g.nics[i], 0, 200, BUFFER);
@@ -714,7 +714,7 @@ TEST(switch_that_was_stopped_for_a_save_goes_on)
 		nd_fill(&g.nics[i], 0, 64, BUFFER);
 	}
 	for (uint32_t round = 0; round < 50; round++) {
-		ASSERT_EQ(0, net_switch__start(g.sw, NULL));
+		ASSERT_EQ(0, net_switch__start(g.sw, NULL, NULL));
 		nd_frame(out, 60, 1, 0, round);
 		ASSERT_LE(0, nd_send(&g.nics[0], 0, out, 60, NULL));
 		net_switch__stop(g.sw);

@@ -766,6 +766,88 @@ static void cancel_on_output(void *opaque, enum ktstr_stream stream, const char 
 	(void)!write(*(int *)opaque, &(uint64_t){1}, sizeof(uint64_t));
 }
 
+/* "vcpu0 2,vcpu1 2,": the threads beside the caller's, by name, and their seccomp mode. */
+struct threads {
+	pid_t caller;
+	char seen[256];
+};
+
+static int is_number(const struct dirent *task)
+{
+	return task->d_name[0] != '.';
+}
+
+static void look_at_threads(void *opaque, enum ktstr_stream stream, const char *data, size_t length)
+{
+	struct threads *t = opaque;
+	struct dirent **tasks;
+	int n = t->seen[0] ? 0 : scandir("/proc/self/task", &tasks, is_number, alphasort);
+
+	(void)stream;
+	(void)data;
+	(void)length;
+	for (int i = 0; i < n; i++) {
+		char path[300], text[4096] = "", name[32] = "", *mode;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", tasks[i]->d_name);
+		f = fopen(path, "re");
+		if (f && fread(text, 1, sizeof(text) - 1, f))
+			mode = strstr(text, "\nSeccomp:\t");
+		else
+			mode = NULL;
+		if (f)
+			fclose(f);
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(text + 6, "\n"), text + 6);
+		/* KVM has a thread in the process, too. */
+		if (mode && strtol(tasks[i]->d_name, NULL, 10) != t->caller &&
+		    strncmp(name, "kvm-", 4) != 0) {
+			size_t used = strlen(t->seen);
+
+			snprintf(t->seen + used, sizeof(t->seen) - used, "%s %c,", name, mode[10]);
+		}
+		free(tasks[i]);
+	}
+	if (n > 0)
+		free(tasks);
+}
+
+static void look(struct __test_metadata *_metadata, FIXTURE_DATA(machine) * self, struct threads *t)
+{
+	struct ktstr_disk disk = {.fs = "none", .size_mb = 16};
+	struct ktstr_nic nic = {.network = "lan"};
+
+	*t = (struct threads){.caller = gettid()};
+	self->config.topology = TOPO(1, 1, 2, 1);
+	self->config.console = look_at_threads;
+	self->config.console_opaque = t;
+	self->config.disks = &disk;
+	self->config.nr_disks = 1;
+	self->config.nics = &nic;
+	self->config.nr_nics = 1;
+	BOOT(hello);
+}
+
+/* When the guest writes its first byte. */
+TEST_F(machine, every_thread_of_it_is_restricted_but_the_one_that_runs_it)
+{
+	struct threads t;
+
+	look(_metadata, self, &t);
+	EXPECT_STREQ("disk 2,network 2,loop 2,vcpu0 2,vcpu1 2,", t.seen);
+	EXPECT_IN("seccomp, no capabilities", self->result.sandbox);
+}
+
+TEST_F(machine, without_the_sandbox_no_thread_is)
+{
+	struct threads t;
+
+	self->config.no_sandbox = true;
+	look(_metadata, self, &t);
+	EXPECT_STREQ("disk 0,network 0,loop 0,vcpu0 0,vcpu1 0,", t.seen);
+	EXPECT_STREQ("off", self->result.sandbox);
+}
+
 TEST_F(machine, a_panic_before_the_reset_is_the_cause)
 {
 	BOOT(kill_init);

@@ -121,6 +121,7 @@ static void usage(const struct run_options *o, FILE *to)
 		"                         [the host's]\n"
 		"%s"
 		"      --no-emulated-host fail where KVM cannot run a kernel\n"
+		"      --no-sandbox       leave the VM's threads all rights of this process\n"
 		"      --report FILE      write verdict, times and exits to FILE as JSON\n"
 		"      --artifacts DIR    leave the run's record in DIR, for ktstr rerun\n"
 		"      --watch            show exits and CPU time each second while it runs\n"
@@ -282,6 +283,9 @@ static int parse_option(struct run_options *o, int c)
 		return parse_percent(optarg, &o->session.config.max_steal_pct)
 			       ? 0
 			       : bad(o, "--max-steal-pct", "takes a percentage above 0");
+	case 'N':
+		o->session.config.no_sandbox = true;
+		return 0;
 	case 'R':
 		o->session.report = optarg;
 		return 0;
@@ -334,6 +338,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"max-steal-pct", required_argument, NULL, 'L'},
 		{"extract", required_argument, NULL, 'x'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
+		{"no-sandbox", no_argument, NULL, 'N'},
 		{"report", required_argument, NULL, 'R'},
 		{"artifacts", required_argument, NULL, 'A'},
 		{"watch", no_argument, NULL, 'W'},

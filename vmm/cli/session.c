@@ -16,6 +16,7 @@
 #include "../host_share.h"
 #include "../performance.h"
 #include "../record.h"
+#include "../sandbox.h"
 #include "cli.h"
 
 /*
@@ -235,6 +236,8 @@ static int boot_and_run(struct session *s, int signal_fd)
 	int status;
 
 	s->config.cancel_fd = signal_fd;
+	s->config.no_sandbox |= sandbox__is_unwanted();
+	sandbox__explain();
 	profraw__init(&s->profraw, getenv(PROFRAW_DIRECTORY_VARIABLE));
 	s->config.frame = profraw__frame;
 	s->config.frame_opaque = &s->profraw;

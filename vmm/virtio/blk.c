@@ -12,7 +12,6 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "../loop.h"
+#include "../sandbox.h"
 #include "coalesce.h"
 #include "mmio.h"
 
@@ -949,23 +949,24 @@ static void *blk_thread(void *opaque)
 {
 	struct virtio_blk *b = opaque;
 
-	pthread_setname_np(pthread_self(), "disk");
 	/* An epoll that fails is one that is not there any more. */
 	(void)loop__run(b->loop);
 	return NULL;
 }
 
-int virtio_blk__start(struct virtio_blk *b, struct ktstr_error *error)
+int virtio_blk__start(struct virtio_blk *b, struct sandbox *sandbox, struct ktstr_error *error)
 {
-	sigset_t all, old;
-	int err;
+	int err = sandbox__thread(sandbox,
+				  &(struct sandbox_thread){
+					  .kind = SANDBOX_DISK,
+					  .name = "disk",
+					  .run = blk_thread,
+					  .opaque = b,
+				  },
+				  &b->thread, error);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&b->thread, NULL, blk_thread, b);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
-		return ktstr_error__set(error, err, "pthread_create", "disk", NULL);
+		return err;
 	b->started = true;
 	return 0;
 }

@@ -21,6 +21,7 @@
 #include "throttle.h"
 
 struct loop;
+struct sandbox;
 
 #define VIRTIO_BLK_SECTOR 512u
 #define VIRTIO_BLK_MAX_QUEUES 16u
@@ -51,9 +52,9 @@ struct loop *virtio_blk__loop(struct virtio_blk *b);
 
 /*
  * The thread. Until it is started, and for tests that never do, loop__dispatch() of the loop above
- * does its work. -EAGAIN: no thread.
+ * does its work. In @sandbox, unless it is NULL. -EAGAIN: no thread.
  */
-int virtio_blk__start(struct virtio_blk *b, struct ktstr_error *error);
+int virtio_blk__start(struct virtio_blk *b, struct sandbox *sandbox, struct ktstr_error *error);
 /*
  * Ends the thread, and waits until no request touches the file or the RAM any more; those that wait
  * for the throttle are dropped, as by a power failure. No vCPU may run.

@@ -11,6 +11,8 @@
 #include <liburing.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define LIBRARY "liburing.so.2"
 #define ENTRIES 256u /* and twice as many completions: none can overflow */
@@ -27,37 +29,65 @@ struct file_io_ring {
 	struct file_io_list queued;  /* in the ring, and not taken by the kernel; in its order */
 };
 
+/* What is used once */
+struct functions {
+	__typeof__(io_uring_queue_init) *init;
+	__typeof__(io_uring_register_eventfd) *register_eventfd;
+};
+
 /* Of the library, which @io then holds open. */
-static int find_functions(struct file_io_ring *io, __typeof__(io_uring_queue_init) **init,
-			  __typeof__(io_uring_register_eventfd) **register_eventfd)
+static int find_functions(struct file_io_ring *io, struct functions *f)
 {
 	io->library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
 	if (!io->library)
 		return -ENOENT;
-	*init = dlsym(io->library, "io_uring_queue_init");
-	*register_eventfd = dlsym(io->library, "io_uring_register_eventfd");
+	f->init = dlsym(io->library, "io_uring_queue_init");
+	f->register_eventfd = dlsym(io->library, "io_uring_register_eventfd");
 	io->queue_exit = dlsym(io->library, "io_uring_queue_exit");
 	io->submit = dlsym(io->library, "io_uring_submit");
-	return *init && *register_eventfd && io->queue_exit && io->submit ? 0 : -ENOSYS;
+	return f->init && f->register_eventfd && io->queue_exit && io->submit ? 0 : -ENOSYS;
+}
+
+/*
+ * A seccomp filter does not see what a ring does: it could open files. So it does these operations
+ * for good, and nothing can be registered with it any more. Since Linux 5.10; liburing 2.3 has
+ * functions for it in its headers, but not in every library.
+ */
+static int restrict_ring(const struct io_uring *ring)
+{
+	struct io_uring_restriction to[] = {
+		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READV},
+		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITEV},
+		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FSYNC},
+		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_FALLOCATE},
+	};
+
+	return syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_RESTRICTIONS, to,
+		       sizeof(to) / sizeof(to[0])) ||
+			       syscall(SYS_io_uring_register, ring->ring_fd,
+				       IORING_REGISTER_ENABLE_RINGS, NULL, 0)
+		       ? -errno
+		       : 0;
 }
 
 int file_io_ring__create(int fd, int event_fd, struct file_io_ring **ring)
 {
 	struct file_io_ring *io = calloc(1, sizeof(*io));
-	__typeof__(io_uring_register_eventfd) *register_eventfd;
-	__typeof__(io_uring_queue_init) *init;
+	struct functions f;
 	int err;
 
 	*ring = NULL;
 	if (!io)
 		return -ENOMEM;
 	io->fd = fd;
-	err = find_functions(io, &init, &register_eventfd);
+	err = find_functions(io, &f);
 	if (!err)
-		err = init(ENTRIES, &io->ring, 0);
+		err = f.init(ENTRIES, &io->ring, IORING_SETUP_R_DISABLED);
 	io->open = !err;
 	if (!err)
-		err = register_eventfd(&io->ring, event_fd);
+		err = f.register_eventfd(&io->ring, event_fd);
+	if (!err)
+		err = restrict_ring(&io->ring);
 	if (err) {
 		file_io_ring__destroy(io);
 		return err;

@@ -35,6 +35,7 @@
 #include "device.h"
 
 struct loop;
+struct sandbox;
 struct net_switch;
 struct virtio_net;
 
@@ -64,9 +65,9 @@ void net_switch__destroy(struct net_switch *sw);
 struct loop *net_switch__loop(struct net_switch *sw);
 /*
  * The thread. Until it is started, and for tests that never do, loop__dispatch() of the loop above
- * does its work. -EAGAIN: no thread.
+ * does its work. In @sandbox, unless it is NULL. -EAGAIN: no thread.
  */
-int net_switch__start(struct net_switch *sw, struct ktstr_error *error);
+int net_switch__start(struct net_switch *sw, struct sandbox *sandbox, struct ktstr_error *error);
 /*
  * Ends the thread; frames on links stay there, and may be late when it is started again. No vCPU
  * may run.

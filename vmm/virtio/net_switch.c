@@ -2,11 +2,11 @@
 /* A switch that learns (IEEE 802.1D §7): who gets a frame, and the thread in which all is done. */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../loop.h"
+#include "../sandbox.h"
 #include "net_parts.h"
 
 /* A guest that makes addresses up pushes others out: those are then unknown, and flooded. */
@@ -59,23 +59,24 @@ static void *switch_thread(void *opaque)
 {
 	struct net_switch *sw = opaque;
 
-	pthread_setname_np(pthread_self(), "network");
 	/* An epoll that fails is one that is not there any more. */
 	(void)loop__run(sw->loop);
 	return NULL;
 }
 
-int net_switch__start(struct net_switch *sw, struct ktstr_error *error)
+int net_switch__start(struct net_switch *sw, struct sandbox *sandbox, struct ktstr_error *error)
 {
-	sigset_t all, old;
-	int err;
+	int err = sandbox__thread(sandbox,
+				  &(struct sandbox_thread){
+					  .kind = SANDBOX_NETWORK,
+					  .name = "network",
+					  .run = switch_thread,
+					  .opaque = sw,
+				  },
+				  &sw->thread, error);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&sw->thread, NULL, switch_thread, sw);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (err)
-		return ktstr_error__set(error, err, "pthread_create", "network", NULL);
+		return err;
 	sw->started = true;
 	return 0;
 }
