@@ -583,9 +583,9 @@ TEST_F(budget, many_that_die_at_any_time_never_exceed_it_and_all_come_to_their_e
 	/* And the holders of those that were killed. */
 	while (wait(NULL) > 0)
 		;
-	EXPECT_EQ(0, table->exceeded);
+	EXPECT_EQ(0, atomic_load(&table->exceeded));
 	EXPECT_GE(ended, MANY / 2);
-	EXPECT_GE(table->taken, MANY / 2 * ROUNDS);
+	EXPECT_GE(atomic_load(&table->taken), MANY / 2 * ROUNDS);
 
 	/* All is there again. */
 	self->request.vcpus = CAPACITY_VCPUS;

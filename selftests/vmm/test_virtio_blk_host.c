@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <semaphore.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -246,14 +247,14 @@ TEST_F(host, without_flush_every_write_goes_to_the_storage)
 
 	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
 	ASSERT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
-	EXPECT_EQ(0, storage.dsync_writes);
+	EXPECT_EQ(0, atomic_load(&storage.dsync_writes));
 	blk_probe(g, BLK_FEATURES_RW & ~BLK_BIT(VIRTIO_BLK_F_FLUSH));
 	ASSERT_LE(0, blk_write(g, 0, 0, 0, S));
 	ASSERT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
-	EXPECT_EQ(1, storage.dsync_writes);
+	EXPECT_EQ(1, atomic_load(&storage.dsync_writes));
 	ASSERT_LE(0, blk_range(g, 0, 0, VIRTIO_BLK_T_WRITE_ZEROES, 8, 8, 1));
 	ASSERT_EQ(VIRTIO_BLK_S_OK, blk_end(g, 0));
-	EXPECT_EQ(1, storage.flushes);
+	EXPECT_EQ(1, atomic_load(&storage.flushes));
 }
 
 TEST_F(host, file_system_that_cannot_discard_is_no_error)
@@ -392,7 +393,7 @@ TEST_F(host, stop_waits_for_what_is_in_flight)
 	wait_at_gate(1);
 	open_gate();
 	virtio_blk__stop(g->b);
-	EXPECT_EQ(1, storage.passed);
+	EXPECT_EQ(1, atomic_load(&storage.passed));
 }
 
 static void *stop_queue_thread(void *opaque)
