@@ -214,6 +214,9 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 	$(Q)$(CC) $(CFLAGS_ALL) -isystem $(KSRC)/tools/testing/selftests $(LDFLAGS) -o $@ $< \
 		$(out)/libktstr.a $(LDLIBS_ALL)
 
+# Tests in which calls of the host fail.
+$(out)/selftests/vmm/test_kvm_faults: override LDFLAGS += -Wl,--wrap=ioctl
+
 # What is pure of arm64, on any machine; in its own library it is already.
 ifneq ($(ARCH),arm64)
 $(out)/selftests/vmm/test_arm64_fdt: $(out)/vmm/arch/arm64/fdt.o

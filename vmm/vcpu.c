@@ -56,32 +56,6 @@ void vcpu__destroy(struct vcpu *vcpu)
 	atomic_store(&vcpu->schedstat, -1);
 }
 
-static void vcpu__io(struct vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-	uint8_t *data = (uint8_t *)run + run->io.data_offset;
-
-	bus__count_pio(&vcpu->vm->bus, run->io.port);
-	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
-		if (run->io.direction == KVM_EXIT_IO_OUT)
-			bus__write(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);
-		else
-			bus__read(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);
-	}
-}
-
-static void vcpu__mmio(struct vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-
-	if (run->mmio.is_write)
-		bus__write(&vcpu->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
-			   run->mmio.len);
-	else
-		bus__read(&vcpu->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
-			  run->mmio.len);
-}
-
 static void vcpu__fail(struct vcpu *vcpu, const char *what, uint64_t detail)
 {
 	char text[160];
@@ -92,6 +66,73 @@ static void vcpu__fail(struct vcpu *vcpu, const char *what, uint64_t detail)
 	vm__end(vcpu->vm, VM_END_HOST_ERROR, text);
 }
 
+/* Of all that the exit says, its data lies in the mapping. */
+static bool is_io_possible(const struct vcpu *vcpu)
+{
+	const struct kvm_run *run = vcpu->run;
+	uint64_t bytes = (uint64_t)run->io.size * run->io.count;
+
+	return (run->io.size == 1 || run->io.size == 2 || run->io.size == 4) &&
+	       run->io.data_offset <= vcpu->run_size &&
+	       bytes <= vcpu->run_size - run->io.data_offset;
+}
+
+/* False when it is impossible, here and below: then KVM itself is broken. */
+static bool vcpu__io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+
+	if (!is_io_possible(vcpu)) {
+		vcpu__fail(vcpu, "impossible access to a port", run->io.port);
+		return false;
+	}
+	bus__count_pio(&vcpu->vm->bus, run->io.port);
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			bus__write(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);
+		else
+			bus__read(&vcpu->vm->bus, BUS_PIO, run->io.port, data, run->io.size);
+	}
+	return true;
+}
+
+static bool vcpu__mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (!run->mmio.len || run->mmio.len > sizeof(run->mmio.data)) {
+		vcpu__fail(vcpu, "impossible access to memory", run->mmio.phys_addr);
+		return false;
+	}
+	if (run->mmio.is_write)
+		bus__write(&vcpu->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+			   run->mmio.len);
+	else
+		bus__read(&vcpu->vm->bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data,
+			  run->mmio.len);
+	return true;
+}
+
+static void vcpu__system_event(struct vcpu *vcpu)
+{
+	uint32_t type = vcpu->run->system_event.type;
+
+	switch (type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm__end(vcpu->vm, VM_END_POWEROFF, "guest powered off");
+		break;
+	case KVM_SYSTEM_EVENT_RESET:
+		vm__end(vcpu->vm, VM_END_RESET, "guest reset the machine");
+		break;
+	case KVM_SYSTEM_EVENT_CRASH:
+		vm__end(vcpu->vm, VM_END_RESET, "guest told KVM that it crashed");
+		break;
+	default:
+		vcpu__fail(vcpu, "unexpected system event", type);
+	}
+}
+
 /* False when the guest can't go on. */
 static bool vcpu__handle_exit(struct vcpu *vcpu)
 {
@@ -99,21 +140,16 @@ static bool vcpu__handle_exit(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_IO:
-		vcpu__io(vcpu);
-		return true;
+		return vcpu__io(vcpu);
 	case KVM_EXIT_MMIO:
-		vcpu__mmio(vcpu);
-		return true;
+		return vcpu__mmio(vcpu);
 	case KVM_EXIT_INTR:
 		return true;
 	case KVM_EXIT_SHUTDOWN:
 		vm__end(vcpu->vm, VM_END_TRIPLE_FAULT, "triple fault");
 		return false;
 	case KVM_EXIT_SYSTEM_EVENT:
-		if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
-			vm__end(vcpu->vm, VM_END_POWEROFF, "guest powered off");
-		else
-			vm__end(vcpu->vm, VM_END_RESET, "guest reset the machine");
+		vcpu__system_event(vcpu);
 		return false;
 	case KVM_EXIT_INTERNAL_ERROR:
 		vcpu__fail(vcpu, "internal error", run->internal.suberror);
