@@ -283,7 +283,7 @@ static int parse_option(struct run_options *o, int c)
 		return parse_percent(optarg, &o->session.config.max_steal_pct)
 			       ? 0
 			       : bad(o, "--max-steal-pct", "takes a percentage above 0");
-	case 'N':
+	case 'B':
 		o->session.config.no_sandbox = true;
 		return 0;
 	case 'R':
@@ -338,7 +338,7 @@ static int parse_options(struct run_options *o, int argc, char **argv)
 		{"max-steal-pct", required_argument, NULL, 'L'},
 		{"extract", required_argument, NULL, 'x'},
 		{"no-emulated-host", no_argument, NULL, 'E'},
-		{"no-sandbox", no_argument, NULL, 'N'},
+		{"no-sandbox", no_argument, NULL, 'B'},
 		{"report", required_argument, NULL, 'R'},
 		{"artifacts", required_argument, NULL, 'A'},
 		{"watch", no_argument, NULL, 'W'},

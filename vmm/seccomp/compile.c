@@ -37,6 +37,7 @@ static const int every[] = {
 	SCMP_SYS(getrandom), /* malloc() of new glibc */
 	SCMP_SYS(gettid),
 	SCMP_SYS(madvise),
+	SCMP_SYS(mremap),
 	SCMP_SYS(munmap),
 	SCMP_SYS(read),
 	SCMP_SYS(restart_syscall),
@@ -80,6 +81,7 @@ static const int vcpu[] = {
 };
 
 static const int disk[] = {
+	SCMP_SYS(close), /* of a ring that failed */
 	SCMP_SYS(fallocate),
 	SCMP_SYS(fdatasync),
 	SCMP_SYS(io_uring_enter), /* its ring takes such operations only, too */

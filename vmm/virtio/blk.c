@@ -951,6 +951,12 @@ static void *blk_thread(void *opaque)
 
 	/* An epoll that fails is one that is not there any more. */
 	(void)loop__run(b->loop);
+	/* Here, for whoever stops it may not be allowed to do it. */
+	virtio_mmio__lock(b->dev.transport);
+	drop_waiting(b);
+	virtio_mmio__unlock(b->dev.transport);
+	while (file_io__in_flight(b->io) && loop__dispatch(b->loop, -1) >= 0)
+		;
 	return NULL;
 }
 
