@@ -55,14 +55,13 @@ struct orders {
 	uint32_t everything; /* KTSTR_LONG */
 	uint32_t rounds;
 	uint64_t ram_end; /* of the last slot of RAM */
-	uint32_t header[5];
 };
 
 #define ORDERS ((const volatile struct orders *)(uintptr_t)GUEST_DATA)
 
 /* What a guest's CPUs share. */
 struct shared {
-	uint32_t stop, mistakes;
+	uint32_t go, stop, done, mistakes;
 	uint64_t first_mistake;
 };
 

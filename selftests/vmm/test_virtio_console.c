@@ -426,6 +426,36 @@ TEST_F(console, a_large_stream_arrives_whole_and_in_order)
 	free(data);
 }
 
+/* Five buffers of the same memory, 10 MiB in all: others have their turn after each 4 MiB. */
+TEST_F(console, a_chain_that_is_large_takes_turns)
+{
+	const uint32_t length = 0x1fff01, queue = rx(KTSTR_PORT_TLV) + 1;
+	struct vd_buffer buffers[5];
+	struct host_port *p = &self->host.ports[KTSTR_PORT_TLV];
+	uint8_t *sent = gmem__ptr(&self->mem, TX_GPA, length);
+	uint32_t turns = 0;
+
+	free(p->bytes);
+	p->limit = 5 * (size_t)length;
+	p->bytes = malloc(p->limit);
+	ASSERT_NE(NULL, p->bytes);
+	connect_ports(self);
+	for (uint32_t i = 0; i < length; i++)
+		sent[i] = (uint8_t)(i * 7 + (i >> 8));
+	for (uint32_t i = 0; i < 5; i++)
+		buffers[i] = (struct vd_buffer){TX_GPA, length, false};
+	ASSERT_LE(0, vd_add(&self->q[queue], buffers, 5));
+	kick(self, queue);
+	while (virtio_mmio__run_turn(self->t)) {
+		turns++;
+		EXPECT_EQ(turns < 3 ? turns << 22 : p->limit, p->length);
+	}
+	EXPECT_EQ(3, turns);
+	for (uint32_t i = 0; i < 5; i++)
+		EXPECT_EQ(0, memcmp(sent, p->bytes + i * (size_t)length, length));
+	EXPECT_EQ(0, self->host.broken);
+}
+
 TEST_F(console, hvc_buffers_come_back_at_once_and_those_of_the_stream_in_batches)
 {
 	connect_ports(self);

@@ -35,6 +35,11 @@ static const uint16_t queue_sizes[NR_QUEUES] = {16, 64, 16, 16, 16, 64, 16, 64};
 #define HELD_BYTES 65536u
 /* Output that a reset may leave behind for the host, at most. */
 #define LATE_BYTES (4u << 20)
+/*
+ * Output of a port that the host takes before others have their turn. Linux never has as much in a
+ * queue; but 64 chains can have 4 GiB each, all in the same memory.
+ */
+#define TURN_BYTES (4u << 20)
 
 /* Control messages that wait for the guest's buffers: bits, sent in this order. */
 enum {
@@ -268,24 +273,46 @@ static struct iovec *skip_bytes(struct virtq_chain *chain, uint32_t skip)
 	return iov;
 }
 
-/* True: the host took the whole chain. */
-static bool give_chain(struct virtio_console *c, uint32_t port, struct virtq_chain *chain)
+/* Shortens @iov to @length bytes, of at least as many. Returns the number of entries. */
+static uint32_t cut_bytes(struct iovec *iov, size_t length)
+{
+	uint32_t nr = 0;
+
+	while (length > iov[nr].iov_len)
+		length -= iov[nr++].iov_len;
+	iov[nr].iov_len = length;
+	return nr + 1;
+}
+
+enum given {
+	GIVEN_ALL,   /* the host took the whole chain */
+	GIVEN_LESS,  /* it has no room for the rest */
+	GIVEN_LIMIT, /* it may have the rest in its next turn */
+};
+
+/* At most *@limit bytes, of which those that the host took are deducted; more than 0. */
+static enum given give_chain(struct virtio_console *c, uint32_t port, struct virtq_chain *chain,
+			     uint32_t *limit)
 {
 	struct port_state *s = &c->s.ports[port];
+	uint32_t left, offered, taken;
 	struct iovec *iov;
-	uint32_t left;
 
 	/* The chain was read again since the host took a part: it may be another one by now. */
 	if (s->taken < chain->readable) {
 		left = chain->readable - s->taken;
 		iov = skip_bytes(chain, s->taken);
-		s->taken += (uint32_t)give(c, port, iov,
-					   chain->nr_readable - (uint32_t)(iov - chain->iov), left);
-		if (s->taken < chain->readable)
-			return false;
+		offered = left < *limit ? left : *limit;
+		taken = (uint32_t)give(c, port, iov, cut_bytes(iov, offered), offered);
+		*limit -= taken;
+		s->taken += taken;
+		if (taken < offered)
+			return GIVEN_LESS;
+		if (taken < left)
+			return GIVEN_LIMIT;
 	}
 	s->taken = 0;
-	return true;
+	return GIVEN_ALL;
 }
 
 /*
@@ -308,13 +335,14 @@ static void complete_output(struct virtio_console *c, uint32_t port, bool all)
 	virtio_mmio__signal(c->dev.transport, tx_queue(port));
 }
 
-/* At most a queue full, so that a guest that never stops writing leaves the others their turn. */
+/* At most so much, so that a guest that never stops writing leaves the others their turn. */
 static int drain_output(struct virtio_console *c, uint32_t port, struct ktstr_error *error)
 {
 	struct port *p = &c->ports[port];
 	struct virtq *q = &c->dev.queues[tx_queue(port)];
 	struct virtq_chain chain;
-	uint32_t budget = q->max_size;
+	uint32_t budget = q->max_size, limit = TURN_BYTES;
+	enum given given;
 	int ret;
 
 	virtq__disable_notify(q);
@@ -327,14 +355,12 @@ static int drain_output(struct virtio_console *c, uint32_t port, struct ktstr_er
 				continue;
 			return 0;
 		}
-		if (!budget--) {
+		given = budget-- && limit ? give_chain(c, port, &chain, &limit) : GIVEN_LIMIT;
+		if (given != GIVEN_ALL) {
 			virtq__unpop(q);
-			virtio_mmio__kick(c->dev.transport, tx_queue(port));
-			return 0;
-		}
-		if (!give_chain(c, port, &chain)) {
-			virtq__unpop(q);
-			return 0; /* virtio_console__resume() goes on */
+			if (given == GIVEN_LIMIT)
+				virtio_mmio__kick(c->dev.transport, tx_queue(port));
+			return 0; /* of GIVEN_LESS, virtio_console__resume() goes on */
 		}
 		p->held_bytes += chain.readable;
 		p->held_buffers += chain.nr_readable + chain.nr_writable;

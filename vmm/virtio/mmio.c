@@ -456,15 +456,19 @@ void virtio_mmio__run_queue(struct virtio_mmio *t, uint32_t queue)
 	run_if_notified(t, queue);
 }
 
+bool virtio_mmio__run_turn(struct virtio_mmio *t)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < t->dev->nr_queues; i++)
+		any |= run_if_notified(t, i);
+	return any;
+}
+
 void virtio_mmio__run_queues(struct virtio_mmio *t)
 {
-	bool again;
-
-	do {
-		again = false;
-		for (uint32_t i = 0; i < t->dev->nr_queues; i++)
-			again |= run_if_notified(t, i);
-	} while (again);
+	while (virtio_mmio__run_turn(t))
+		;
 }
 
 static int create_fds(struct virtio_mmio *t, uint32_t gsi, struct ktstr_error *error)

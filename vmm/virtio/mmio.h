@@ -54,10 +54,9 @@ uint32_t virtio_mmio__nr_queues(const struct virtio_mmio *t);
 /* For the thread that runs the queues: when this eventfd is readable, call run_queue. */
 int virtio_mmio__queue_fd(const struct virtio_mmio *t, uint32_t queue);
 void virtio_mmio__run_queue(struct virtio_mmio *t, uint32_t queue);
-/*
- * Runs every queue that is notified, until none is. When the vCPUs have stopped this takes in what
- * the guest sent last.
- */
+/* Runs every queue that is notified once. True: one was, and may be again. */
+bool virtio_mmio__run_turn(struct virtio_mmio *t);
+/* Likewise, until none is. */
 void virtio_mmio__run_queues(struct virtio_mmio *t);
 
 /*
