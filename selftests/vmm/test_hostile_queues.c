@@ -449,6 +449,24 @@ GUEST_CPUS(leave_behind)
 	outb(X86_I8042_COMMAND_PORT, 0xfe);
 }
 
+/* A queue full of requests, each to read the whole disk, all of it to the same memory. */
+GUEST_CPUS(read_gigabytes)
+{
+	const uint32_t parts = ORDERS->rounds;
+
+	if (cpu)
+		return;
+	set_desc(DISK, 0, GPA(DISK, data), 16, NEXT);
+	for (uint32_t i = 1; i <= parts; i++)
+		set_desc(DISK, i, LARGE_GPA, LARGE, NEXT | WRITE);
+	set_desc(DISK, parts + 1, GPA(DISK, data) + 1000, 1, WRITE);
+	RING(DISK)->avail[1] = SIZE;
+	start(DISK, 0);
+	add_queue(DISK, 0, DISK);
+	set(DISK, VIRTIO_MMIO_STATUS, STATUS_OK | DRIVER_OK);
+	notify(DISK, 0);
+}
+
 /* Half a frame of 16 MiB, and then nothing: what came is held, and no more. */
 GUEST_CPUS(half_announced)
 {
@@ -588,6 +606,24 @@ TEST_F_TIMEOUT(hostile, gigabytes_left_behind_are_not_waited_for, 120)
 	EXPECT_EQ(KTSTR_VERDICT_CHANNEL_BROKEN, self->result.verdict);
 	EXPECT_IN("the guest left more behind", self->result.cause);
 	self->config.console = NULL;
+}
+
+/* 56 GiB in all. What is under way when the machine ends is waited for, so that is not all of it.
+ */
+TEST_F_TIMEOUT(hostile, disk_that_is_asked_for_gigabytes_is_not_waited_for, 120)
+{
+	uint16_t done = SIZE;
+
+	self->orders.rounds = 56;
+	self->disk.size_mb = self->orders.rounds * (LARGE >> 20);
+	self->config.boot_timeout_s = 1;
+	BOOT(read_gigabytes);
+	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
+	EXPECT_EQ(0, gmem__read(&((struct vm *)self->vm)->mem, GPA(DISK, used) + 2, &done,
+				sizeof(done)));
+	TH_LOG("%u of %u requests", done, SIZE);
+	EXPECT_LT(0, done);
+	EXPECT_GT(SIZE / 2, done);
 }
 
 TEST_F_TIMEOUT(hostile, frame_that_is_announced_and_never_sent_is_no_result, 120)

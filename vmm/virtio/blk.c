@@ -38,6 +38,12 @@
 
 #define ZEROS_BYTES 65536u
 
+/*
+ * Of reads and writes that are being done, from where on no request is taken: a reset and the end
+ * of the machine wait for these, and a queue can ask for the whole disk as often as it is long.
+ */
+#define MOVING_BYTES (64u << 20)
+
 struct request {
 	struct file_io_op op;
 	struct request *next;
@@ -79,6 +85,7 @@ struct virtio_blk {
 	uint64_t hold_ns;	  /* when the second goes off, at the latest; 0: it is not set */
 	bool flush_failed;
 	bool resetting, starved;
+	uint64_t moving; /* bytes of reads and writes that are being done */
 	pthread_cond_t idle; /* nothing is being done, or nothing of a queue */
 	pthread_t thread;
 	bool started;
@@ -363,10 +370,12 @@ static void start(struct virtio_blk *b, struct request *r)
 {
 	/* Of a flush nobody waits for the usual time. */
 	r->start_ns = r->type == VIRTIO_BLK_T_FLUSH ? 0 : now_ns(b);
-	if (r->nr_ranges)
+	if (r->nr_ranges) {
 		submit_range(b, r);
-	else
+	} else {
+		b->moving += r->bytes;
 		submit(b, r);
+	}
 }
 
 /* A step of a discard or write-zeroes request ended. True: more of it is on its way. */
@@ -401,6 +410,8 @@ static int ended(struct virtio_blk *b, struct request *r, struct ktstr_error *er
 		pthread_cond_broadcast(&b->idle);
 	if (r->nr_ranges && !b->resetting && next_range(b, r))
 		return 0;
+	if (!r->nr_ranges)
+		b->moving -= r->bytes;
 	if (r->op.kind == FILE_IO_FLUSH && r->op.result)
 		b->flush_failed = true;
 	return finish(b, r, r->op.result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK, error);
@@ -560,6 +571,11 @@ static int handle(struct virtio_blk *b, struct request *r, struct ktstr_error *e
 	return 0;
 }
 
+static bool can_take(const struct virtio_blk *b)
+{
+	return b->free && b->moving < MOVING_BYTES;
+}
+
 /* At most a queue full, so that a guest that never stops leaves the other queues their turn. */
 static int take_requests(struct virtio_blk *b, uint32_t queue, struct ktstr_error *error)
 {
@@ -567,7 +583,7 @@ static int take_requests(struct virtio_blk *b, uint32_t queue, struct ktstr_erro
 	uint32_t budget = q->max_size;
 
 	virtq__disable_notify(q);
-	while (b->free) {
+	while (can_take(b)) {
 		struct request *r = b->free;
 		int ret;
 
@@ -591,7 +607,8 @@ static int take_requests(struct virtio_blk *b, uint32_t queue, struct ktstr_erro
 		if (ret < 0)
 			return ret;
 	}
-	b->starved = true; /* of a queue that was set up anew, with the old one's still under way */
+	/* Much is being done, or all of a queue that was set up anew since. */
+	b->starved = true;
 	return 0;
 }
 
@@ -608,7 +625,7 @@ static int settle(struct virtio_blk *b, struct ktstr_error *error)
 		if (!ret)
 			ret = err;
 	}
-	if (b->free && b->starved) {
+	if (can_take(b) && b->starved) {
 		b->starved = false;
 		for (uint32_t i = 0; i < b->dev.nr_queues; i++)
 			virtio_mmio__kick(b->dev.transport, i);
@@ -953,6 +970,7 @@ static void *blk_thread(void *opaque)
 	(void)loop__run(b->loop);
 	/* Here, for whoever stops it may not be allowed to do it. */
 	virtio_mmio__lock(b->dev.transport);
+	b->resetting = true; /* nothing more is begun */
 	drop_waiting(b);
 	virtio_mmio__unlock(b->dev.transport);
 	while (file_io__in_flight(b->io) && loop__dispatch(b->loop, -1) >= 0)
