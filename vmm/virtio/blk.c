@@ -85,7 +85,7 @@ struct virtio_blk {
 	uint64_t hold_ns;	  /* when the second goes off, at the latest; 0: it is not set */
 	bool flush_failed;
 	bool resetting, starved;
-	uint64_t moving; /* bytes of reads and writes that are being done */
+	uint64_t moving;     /* bytes of reads and writes that are being done */
 	pthread_cond_t idle; /* nothing is being done, or nothing of a queue */
 	pthread_t thread;
 	bool started;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Guests that touch every port, every register and all that is outside of their RAM, and CPUs that
- * stop in every way: the machine goes on, or ends with its verdict, and leaves nothing behind.
+ * Guests that touch every port, every register in every state of a device, and what is outside of
+ * their RAM, and look at what comes back: the machine goes on, and leaves nothing behind.
  */
 #include "hostile_guest.h"
 
@@ -371,27 +371,6 @@ GUEST_CPUS(outside)
 	finish();
 }
 
-/* ---- CPUs that stop ---- */
-
-GUEST_CPUS(triple_fault)
-{
-	/* The last one; the others halt. */
-	if (cpu == 3)
-		asm volatile("ud2");
-}
-
-GUEST_CPUS(halt)
-{
-	(void)cpu;
-	asm volatile("cli; 1: hlt; jmp 1b");
-}
-
-GUEST_CPUS(spin)
-{
-	(void)cpu;
-	asm volatile("cli; 1: jmp 1b");
-}
-
 /* What no page has, a stack that is not there, a jump into a device. */
 GUEST_CPUS(run_device)
 {
@@ -510,31 +489,6 @@ TEST_F_TIMEOUT(hostile, what_is_outside_of_ram_is_not_there, 600)
 	/* The half of a write over the end that was in RAM. */
 	EXPECT_EQ(0, gmem__read(mem, GMEM_HOLE_START - 8, &word, sizeof(word)));
 	EXPECT_EQ(UINT64_C(0x89abcdef), word);
-}
-
-TEST_F(hostile, triple_fault_of_the_last_cpu_ends_the_machine)
-{
-	BOOT(triple_fault);
-	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
-	EXPECT_IN("triple fault", self->result.cause);
-}
-
-TEST_F(hostile, cpus_that_all_halt_for_ever_end_at_the_time_limit)
-{
-	self->config.boot_timeout_s = 1;
-	BOOT(halt);
-	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
-	EXPECT_IN("no init after 1 s; vCPU 0 halted at ", self->result.cause);
-	EXPECT_IN("\nvCPU 3 halted at ", self->result.vcpus);
-}
-
-TEST_F(hostile, cpus_that_all_spin_without_interrupts_end_at_the_time_limit)
-{
-	self->config.boot_timeout_s = 1;
-	BOOT(spin);
-	EXPECT_EQ(KTSTR_VERDICT_NO_BOOT, self->result.verdict);
-	EXPECT_IN("no init after 1 s; vCPU 0 at ", self->result.cause);
-	EXPECT_IN("\nvCPU 3 at ", self->result.vcpus);
 }
 
 /* KVM cannot emulate that: it says so, or the guest faults. */
