@@ -216,6 +216,10 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 
 # Tests in which calls of the host fail.
 $(out)/selftests/vmm/test_kvm_faults: override LDFLAGS += -Wl,--wrap=ioctl
+host_calls := malloc calloc realloc reallocarray strdup strndup open_memstream fopen fdopen opendir mmap mprotect \
+	memfd_create eventfd epoll_create1 epoll_ctl timerfd_create fstat ftruncate fsync rename mkdir pwrite pread \
+	pthread_create open openat
+$(out)/selftests/vmm/test_host_faults: override LDFLAGS += $(host_calls:%=-Wl,--wrap=%)
 
 # What is pure of arm64, on any machine; in its own library it is already.
 ifneq ($(ARCH),arm64)
