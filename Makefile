@@ -178,7 +178,8 @@ check run_tests check-long: %: prepare
 
 # All CPUs build, unless it was said how many.
 parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(jobs))
-build-run_tests build-check-long: all sched_ext
+build-run_tests: all sched_ext
+build-check-long: all build-unit sched_ext
 build-check: all build-unit $(mixed) sched_ext
 	+@$(MAKE) --no-print-directory DEBUG=1 O=$(out)/debug build-unit
 build-unit: $(unit_bin) $(replay_bin) $(out)/ktstr
