@@ -332,7 +332,7 @@ $(out)/emulated-agent: $(addprefix $(out)/vmm/emulated/,static/main.o agent.o wi
 # ---- the rest ----
 
 # Every test program, and none run; by scripts/coverage.
-coverage-build: all $(unit_bin) sched_ext
+coverage-build: all $(unit_bin) $(replay_bin) sched_ext
 
 coverage: prepare
 	@scripts/setup coverage
