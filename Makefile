@@ -284,7 +284,7 @@ do-run_tests: all sched_ext
 
 do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(PROVE) --exec '' $(host_tests)
-	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) KTSTR_QUICK=1 $(call max_cpus,16,8) \
+	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) KTSTR_QUICK=1 $(call max_cpus,16,4) \
 		$(call budget_s,40) $(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
