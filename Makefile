@@ -178,7 +178,8 @@ check run_tests check-long: %: prepare
 
 # All CPUs build, unless it was said how many.
 parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(jobs))
-build-run_tests build-check-long: all sched_ext
+build-run_tests: all sched_ext
+build-check-long: all build-unit sched_ext
 build-check: all build-unit $(mixed) sched_ext
 	+@$(MAKE) --no-print-directory DEBUG=1 O=$(out)/debug build-unit
 build-unit: $(unit_bin) $(replay_bin) $(out)/ktstr
@@ -216,6 +217,10 @@ $(out)/selftests/vmm/%: selftests/vmm/%.c $(out)/libktstr.a
 
 # Tests in which calls of the host fail.
 $(out)/selftests/vmm/test_kvm_faults: override LDFLAGS += -Wl,--wrap=ioctl
+host_calls := malloc calloc realloc reallocarray strdup strndup open_memstream fopen fdopen opendir mmap mprotect \
+	memfd_create eventfd epoll_create1 epoll_ctl timerfd_create fstat ftruncate fsync rename mkdir pwrite pread \
+	pthread_create open openat
+$(out)/selftests/vmm/test_host_faults: override LDFLAGS += $(host_calls:%=-Wl,--wrap=%)
 
 # What is pure of arm64, on any machine; in its own library it is already.
 ifneq ($(ARCH),arm64)
@@ -279,7 +284,7 @@ do-run_tests: all sched_ext
 
 do-check: all unit check-debug sched_ext $(mixed)
 	env KTSTR=$(out)/ktstr KSRC=$(KSRC) $(PROVE) --exec '' $(host_tests)
-	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) KTSTR_QUICK=1 $(call max_cpus,16,8) \
+	$(call with_kvm,env KTSTR=$(out)/ktstr KSRC=$(KSRC) KTSTR_QUICK=1 $(call max_cpus,16,4) \
 		$(call budget_s,40) $(PROVE) --exec '' $(topology_tests) $(cli_tests) $(sched_bin))
 
 # SLICE=N: one of them, so that continuous integration goes round all of them by a number that grows.
@@ -327,7 +332,7 @@ $(out)/emulated-agent: $(addprefix $(out)/vmm/emulated/,static/main.o agent.o wi
 # ---- the rest ----
 
 # Every test program, and none run; by scripts/coverage.
-coverage-build: all $(unit_bin) sched_ext
+coverage-build: all $(unit_bin) $(replay_bin) sched_ext
 
 coverage: prepare
 	@scripts/setup coverage

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BATCH 32
@@ -23,6 +24,8 @@ struct loop {
 	int epoll_fd;
 	int stop_fd;
 	bool stop;
+	uint64_t waiting_since_ns;
+	bool interrupted; /* the last wait was */
 	struct loop_source *sources;
 };
 
@@ -131,10 +134,18 @@ static void loop__reap(struct loop *loop)
 int loop__dispatch(struct loop *loop, int timeout_ms)
 {
 	struct epoll_event events[BATCH];
-	int n = epoll_wait(loop->epoll_fd, events, BATCH, timeout_ms);
+	struct timespec now;
+	int n;
 
+	/* A process that is stopped and goes on has its wait interrupted, which is the same wait.
+	 */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!loop->interrupted)
+		loop->waiting_since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	n = epoll_wait(loop->epoll_fd, events, BATCH, timeout_ms);
+	loop->interrupted = n < 0 && errno == EINTR;
 	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
+		return loop->interrupted ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
 		struct loop_source *s = events[i].data.ptr;
 
@@ -143,6 +154,11 @@ int loop__dispatch(struct loop *loop, int timeout_ms)
 	}
 	loop__reap(loop);
 	return n;
+}
+
+uint64_t loop__waiting_since_ns(const struct loop *loop)
+{
+	return loop->waiting_since_ns;
 }
 
 int loop__run(struct loop *loop)

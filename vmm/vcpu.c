@@ -233,6 +233,20 @@ static void forget_kicks(void)
 		;
 }
 
+/*
+ * Nobody kicked it: the process was stopped (SIGSTOP, a debugger). The guest's clock went on, and
+ * its watchdogs are to know why. -EINVAL: it does not use that clock.
+ */
+static void excuse_stop(struct vcpu *vcpu)
+{
+#ifdef KVM_KVMCLOCK_CTRL
+	if (errno == EINTR && !vm__ending(vcpu->vm) && !vm_pause__wanted(&vcpu->vm->pause))
+		(void)ioctl(vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+#else
+	(void)vcpu;
+#endif
+}
+
 /* For who asks when there is no thread any more. */
 static void keep_usage(struct vcpu *vcpu)
 {
@@ -263,8 +277,10 @@ static void *vcpu__thread(void *opaque)
 		ret = ioctl(vcpu->fd, KVM_RUN, 0);
 		if (ret < 0) {
 			/* -EAGAIN: an AP that waits for its SIPI was kicked. */
-			if (errno == EINTR || errno == EAGAIN)
+			if (errno == EINTR || errno == EAGAIN) {
+				excuse_stop(vcpu);
 				continue;
+			}
 			vcpu__fail(vcpu, strerror(errno), (uint64_t)errno);
 			break;
 		}

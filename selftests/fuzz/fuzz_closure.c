@@ -103,8 +103,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err;
 
 	if (!directory[0]) {
-		strcpy(directory, "/tmp/ktstr-fuzz.XXXXXX");
-		FUZZ_CHECK(mkdtemp(directory));
+		/* In memory, where that is to be had: files come and go by the thousand. */
+		strcpy(directory, "/dev/shm/ktstr-fuzz.XXXXXX");
+		if (!mkdtemp(directory)) {
+			strcpy(directory, "/tmp/ktstr-fuzz.XXXXXX");
+			FUZZ_CHECK(mkdtemp(directory));
+		}
 		atexit(remove_directory);
 	}
 	snprintf(program, sizeof(program), "%s" PROGRAM, directory);

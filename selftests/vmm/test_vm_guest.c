@@ -828,6 +828,41 @@ static void look(struct __test_metadata *_metadata, FIXTURE_DATA(machine) * self
 	BOOT(hello);
 }
 
+static void *stop_process(void *opaque)
+{
+	const pid_t *process = opaque;
+
+	usleep(300000);
+	kill(*process, SIGSTOP);
+	usleep(3500000);
+	kill(*process, SIGCONT);
+	return NULL;
+}
+
+/* A process that was stopped for longer than the limit: the guest has it anew. */
+TEST_F(machine, the_time_that_the_process_is_stopped_is_not_the_guests)
+{
+	pid_t pid = fork();
+	pthread_t thread;
+	int status;
+
+	if (!pid) {
+		const struct ktstr_times *t = &self->result.times;
+
+		self->config.boot_timeout_s = 1;
+		BOOT(spin);
+		/* 3.8 s, and a second more. */
+		_exit(self->result.verdict == KTSTR_VERDICT_NO_BOOT &&
+				      t->exit_at_ns - t->first_run_at_ns > UINT64_C(4700000000)
+			      ? 0
+			      : 2);
+	}
+	ASSERT_EQ(0, pthread_create(&thread, NULL, stop_process, &pid));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, status);
+}
+
 /* When the guest writes its first byte. */
 TEST_F(machine, every_thread_of_it_is_restricted_but_the_one_that_runs_it)
 {

@@ -141,6 +141,7 @@ static const struct kind {
 				KVM_SET_GSI_ROUTING,
 				/* where it was when KVM failed */
 				KVM_GET_ONE_REG,
+				KVM_KVMCLOCK_CTRL,
 #ifdef TARGET_X86
 				KVM_GET_REGS,
 #endif
