@@ -386,6 +386,16 @@ static GUEST void start_port(uint32_t queue, uint32_t n)
 	set(CONSOLE, VIRTIO_MMIO_STATUS, STATUS_OK | DRIVER_OK);
 }
 
+/* A page of bytes at once, which costs less than one by one. */
+static GUEST void print_pages(uint16_t port)
+{
+	for (;;) {
+		uint64_t from = LARGE_GPA, count = 4096;
+
+		asm volatile("rep outsb" : "+S"(from), "+c"(count) : "d"(port) : "memory");
+	}
+}
+
 /* Both serial ports, hvc0, and frames of the NIC, without end. */
 GUEST_CPUS(flood)
 {
@@ -393,13 +403,10 @@ GUEST_CPUS(flood)
 
 	if (cpu == 0) {
 		print(COM2, GS("ktstr-init: up\n"));
-		for (;;)
-			outb(COM1, 'x');
+		print_pages(COM1);
 	}
-	if (cpu == 1) {
-		for (;;)
-			outb(COM2, 'y');
-	}
+	if (cpu == 1)
+		print_pages(COM2);
 	if (cpu == 2) {
 		fill_large(CONSOLE, 1, LARGE);
 		start_port(HVC_QUEUE, CONSOLE);
@@ -532,6 +539,7 @@ TEST_F_TIMEOUT(hostile, flood_on_every_way_is_held_back_and_takes_bounded_memory
 
 	self->config.timeout_s = everything() ? 60 : 1;
 	ASSERT_EQ(0, create_hostile(_metadata, self, guest_entry_flood));
+	memset(gmem__ptr(&((struct vm *)self->vm)->mem, LARGE_GPA, LARGE), 'x', LARGE);
 	forget_most();
 	before = memory_of_status("VmRSS");
 	ASSERT_EQ(0, run_hostile(_metadata, self));
@@ -608,13 +616,13 @@ TEST_F_TIMEOUT(hostile, gigabytes_left_behind_are_not_waited_for, 120)
 	self->config.console = NULL;
 }
 
-/* 56 GiB in all. What is under way when the machine ends is waited for, so that is not all of it.
+/* 28 GiB in all. What is under way when the machine ends is waited for, so that is not all of it.
  */
 TEST_F_TIMEOUT(hostile, disk_that_is_asked_for_gigabytes_is_not_waited_for, 120)
 {
 	uint16_t done = SIZE;
 
-	self->orders.rounds = 56;
+	self->orders.rounds = 28;
 	self->disk.size_mb = self->orders.rounds * (LARGE >> 20);
 	self->config.boot_timeout_s = 1;
 	BOOT(read_gigabytes);
