@@ -5,8 +5,8 @@
 cd "$(dirname "$0")/../.." || exit
 bin=$(dirname "$KTSTR")/selftests/vmm
 echo "TAP version 13"
-for test in "KTSTR_LONG=1 $bin/test_hostile_guest" "KTSTR_LONG=1 $bin/test_hostile_access" \
-	"KTSTR_LONG=1 $bin/test_hostile_queues" "KTSTR_FAULTS=each $bin/test_host_faults" \
+for test in "KTSTR_LONG=1 $bin/test_hostile_access" "KTSTR_LONG=1 $bin/test_hostile_queues" \
+	"$bin/test_hostile_cpus" "KTSTR_FAULTS=each $bin/test_host_faults" \
 	"KTSTR_STEPS=1000000 $bin/test_virtio_queue_model" "KTSTR_SEED=$(date +%s) $bin/test_virtio_queue_model"; do
 	echo "# env $test"
 	# shellcheck disable=SC2086 # VARIABLE=VALUE PROGRAM
