@@ -797,4 +797,103 @@ TEST_F(host, throttled_requests_go_on_by_the_timer)
 	blk_destroy(&g);
 }
 
+/* ---- Much at a time ---- */
+
+#define LARGE (32u << 20)
+
+/* A disk of that size, and eight requests for all of it, each to the same memory. */
+FIXTURE(large)
+{
+	struct blk_rig g;
+	int image;
+};
+
+FIXTURE_SETUP(large)
+{
+	struct virtio_blk_options options = {
+		.sectors = LARGE / S, .queues = 1, .engine = FILE_IO_THREADS};
+
+	sem_init(&storage.gate, 0, 0);
+	storage.closed = true;
+	self->image = blk_image(LARGE / S);
+	options.fd = dup(self->image);
+	ASSERT_EQ(0, blk_create(&self->g, &options));
+	blk_probe(&self->g, BLK_FEATURES_RW);
+}
+
+FIXTURE_TEARDOWN(large)
+{
+	blk_destroy(&self->g);
+	close(self->image);
+}
+
+static void read_all(struct __test_metadata *_metadata, struct blk_rig *g)
+{
+	for (uint32_t i = 0; i < 8; i++) {
+		const struct vd_buffer read[] = {{blk_header_gpa(i), 16, false},
+						 {BLK_DATA_GPA, LARGE, true},
+						 {blk_status_gpa(i), 1, true}};
+
+		blk_set_header(g, i, VIRTIO_BLK_T_IN, 0);
+		ASSERT_LE(0, vd_add(&g->q[0], read, 3));
+	}
+	blk_kick(g, 0);
+}
+
+/* Two are 64 MiB: the others stay in the queue until one has ended. */
+TEST_F(large, requests_for_much_are_taken_when_others_have_ended)
+{
+	struct blk_rig *g = &self->g;
+
+	read_all(_metadata, g);
+	blk_run(g);
+	wait_at_gate(2);
+	usleep(20000); /* for one more, which is not to come */
+	EXPECT_EQ(2, atomic_load(&storage.at_gate));
+	open_gate();
+	for (uint32_t i = 0; i < 8; i++)
+		ASSERT_LE(0, blk_wait(g, 0, NULL));
+	for (uint32_t i = 0; i < 8; i++)
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, i));
+	EXPECT_EQ(0, g->broken);
+}
+
+TEST_F(large, zeros_that_were_written_are_no_longer_counted)
+{
+	struct blk_rig *g = &self->g;
+
+	/* 16 MiB at a time */
+	storage.allocate_error = EOPNOTSUPP;
+	for (uint32_t i = 0; i < 8; i++)
+		ASSERT_LE(0, blk_range(g, 0, i, VIRTIO_BLK_T_WRITE_ZEROES, 0, LARGE / S, 0));
+	storage.closed = false;
+	for (uint32_t i = 0; i < 8; i++)
+		ASSERT_LE(0, blk_wait(g, 0, NULL));
+	for (uint32_t i = 0; i < 8; i++)
+		EXPECT_EQ(VIRTIO_BLK_S_OK, *blk_status(g, i));
+	/* What was counted was taken off again: there is room as before. */
+	storage.closed = true;
+	read_all(_metadata, g);
+	blk_run(g);
+	wait_at_gate(2);
+	open_gate();
+	for (uint32_t i = 0; i < 8; i++)
+		ASSERT_LE(0, blk_wait(g, 0, NULL));
+}
+
+/* What is under way when a machine ends is waited for; what is in the queue is not begun. */
+TEST_F(large, nothing_is_begun_after_the_end)
+{
+	struct blk_rig *g = &self->g;
+
+	ASSERT_EQ(0, blk_start(g));
+	read_all(_metadata, g);
+	wait_at_gate(2);
+	loop__stop(virtio_blk__loop(g->b));
+	open_gate();
+	virtio_blk__stop(g->b);
+	EXPECT_EQ(2, atomic_load(&storage.passed));
+	EXPECT_EQ(BLK_PENDING, *blk_status(g, 7));
+}
+
 TEST_HARNESS_MAIN

@@ -53,6 +53,7 @@ struct request {
 	uint64_t start_ns;
 	uint32_t used_length; /* when it succeeds */
 	uint64_t bytes;	      /* for the throttle */
+	uint64_t moving;      /* read or written in the step that is being done */
 	/* Discard and write zeroes: one range at a time */
 	struct virtio_blk_discard_write_zeroes ranges[MAX_RANGES];
 	uint32_t nr_ranges, range;
@@ -313,6 +314,10 @@ static int finish(struct virtio_blk *b, struct request *r, uint8_t status,
 
 static void submit(struct virtio_blk *b, struct request *r)
 {
+	bool moves = r->op.kind == FILE_IO_READ || r->op.kind == FILE_IO_WRITE;
+
+	r->moving = moves ? r->op.length : 0;
+	b->moving += r->moving;
 	b->queues[r->queue].in_flight++;
 	file_io__submit(b->io, &r->op);
 }
@@ -370,12 +375,10 @@ static void start(struct virtio_blk *b, struct request *r)
 {
 	/* Of a flush nobody waits for the usual time. */
 	r->start_ns = r->type == VIRTIO_BLK_T_FLUSH ? 0 : now_ns(b);
-	if (r->nr_ranges) {
+	if (r->nr_ranges)
 		submit_range(b, r);
-	} else {
-		b->moving += r->bytes;
+	else
 		submit(b, r);
-	}
 }
 
 /* A step of a discard or write-zeroes request ended. True: more of it is on its way. */
@@ -406,12 +409,11 @@ static bool next_range(struct virtio_blk *b, struct request *r)
 
 static int ended(struct virtio_blk *b, struct request *r, struct ktstr_error *error)
 {
+	b->moving -= r->moving;
 	if (!--b->queues[r->queue].in_flight)
 		pthread_cond_broadcast(&b->idle);
 	if (r->nr_ranges && !b->resetting && next_range(b, r))
 		return 0;
-	if (!r->nr_ranges)
-		b->moving -= r->bytes;
 	if (r->op.kind == FILE_IO_FLUSH && r->op.result)
 		b->flush_failed = true;
 	return finish(b, r, r->op.result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK, error);
