@@ -35,11 +35,27 @@ void ktstr_error__hint(struct ktstr_error *error, const char *fmt, ...)
 	va_end(ap);
 }
 
+/*
+ * Names and lines of files that others made are part of errors: what a terminal would obey, C1 of
+ * UTF-8 too, is shown as '?'.
+ */
+static void make_one_line(char *text)
+{
+	unsigned char before = 0;
+
+	for (unsigned char *c = (unsigned char *)text; *c; before = *c++)
+		if (*c < ' ' || *c == 0x7f || (before == 0xc2 && *c >= 0x80 && *c < 0xa0))
+			*c = '?';
+}
+
 int ktstr_error__format(const struct ktstr_error *error, char *buf, size_t size)
 {
 	const char *reason = error->reason[0] ? error->reason : strerror(error->err);
+	int n = snprintf(buf, size, "%s%s%s%s%s%s%s", error->object, error->object[0] ? ": " : "",
+			 error->operation, error->operation[0] ? ": " : "", reason,
+			 error->hint[0] ? "; " : "", error->hint);
 
-	return snprintf(buf, size, "%s%s%s%s%s%s%s", error->object, error->object[0] ? ": " : "",
-			error->operation, error->operation[0] ? ": " : "", reason,
-			error->hint[0] ? "; " : "", error->hint);
+	if (n >= 0 && size)
+		make_one_line(buf);
+	return n;
 }
