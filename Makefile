@@ -5,7 +5,7 @@
 # make check-long   what takes longer; SLICE=N runs a part of it, the N-th in turn
 # make check-arm64  tests of an arm64 build, in emulated arm64 hosts; TESTS="FILE..." of it, or TESTS=long
 # make coverage     which lines of the host's and the guest's side tests run (clang)
-# make fuzz         fuzz targets for SECONDS=60 each, with clang
+# make fuzz         fuzz targets for SECONDS=60 each, with clang; make fuzz-coverage: what they reach
 # make lint, bench, format, install, clean
 #
 # ARCH=arm64 is a cross build on another machine (scripts/setup arm64), into build/arm64.
@@ -106,7 +106,7 @@ topology_tests := $(wildcard selftests/topology/shapes-*.t)
 
 .PHONY: all check run_tests check-long check-arm64 check-debug prepare do-check do-check-long \
 	do-check-arm64 do-run_tests build-check build-run_tests build-check-long build-check-arm64 \
-	build-unit unit cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz format install clean
+	build-unit unit cli-tests sched_ext coverage coverage-build lint bench fuzz do-fuzz fuzz-coverage format install clean
 all: $(out)/libktstr.a $(out)/ktstr
 
 ifdef cross
@@ -270,6 +270,12 @@ do-fuzz: $(fuzz_bin)
 			-max_total_time=$(SECONDS) -timeout=20 -print_final_stats=1 \
 			-artifact_prefix=$(out)/ $(out)/corpus/$$name selftests/fuzz/corpus/$$name || exit; \
 	done
+
+# Of the devices, what the corpora reach: those of the tree, and what make fuzz has found beside them.
+fuzz-coverage:
+	@scripts/setup coverage
+	+@$(MAKE) --no-print-directory COVERAGE=1 CC=$(FUZZ_CC) O=$(out)/coverage $(fuzz_names:%=$(out)/coverage/selftests/fuzz/replay_%)
+	scripts/fuzz-coverage $(out)/coverage $(out)/fuzz/corpus
 
 # The same with ASan and UBSan.
 check-debug:
