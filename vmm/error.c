@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
+
 int ktstr_error__set(struct ktstr_error *error, int err, const char *operation, const char *object,
 		     const char *reason_fmt, ...)
 {
@@ -35,17 +37,12 @@ void ktstr_error__hint(struct ktstr_error *error, const char *fmt, ...)
 	va_end(ap);
 }
 
-/*
- * Names and lines of files that others made are part of errors: what a terminal would obey, C1 of
- * UTF-8 too, is shown as '?'.
- */
+/* Names and lines of files that others made are part of errors. */
 static void make_one_line(char *text)
 {
-	unsigned char before = 0;
-
-	for (unsigned char *c = (unsigned char *)text; *c; before = *c++)
-		if (*c < ' ' || *c == 0x7f || (before == 0xc2 && *c >= 0x80 && *c < 0xa0))
-			*c = '?';
+	for (char before = '\0'; *text; before = *text++)
+		if (text__is_control(before, *text))
+			*text = '?';
 }
 
 int ktstr_error__format(const struct ktstr_error *error, char *buf, size_t size)

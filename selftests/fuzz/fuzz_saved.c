@@ -51,7 +51,9 @@ static void write_machine(const char *text, size_t length, const char *end)
 static bool is_line(const char *text)
 {
 	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
+		if ((unsigned char)*text < ' ' || *text == 0x7f ||
+		    (!strncmp(text, "\xc2", 1) && (unsigned char)text[1] >= 0x80 &&
+		     (unsigned char)text[1] < 0xa0))
 			return false;
 	return true;
 }
@@ -60,7 +62,7 @@ static void check_error(const struct ktstr_error *error)
 {
 	char line[1500];
 
-	FUZZ_CHECK(error->err && error->object[0]);
+	FUZZ_CHECK(error->err && (error->object[0] || error->reason[0]));
 	FUZZ_CHECK(ktstr_error__format(error, line, sizeof(line)) > 0);
 	FUZZ_CHECK(is_line(line));
 }
