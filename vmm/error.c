@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
+
 int ktstr_error__set(struct ktstr_error *error, int err, const char *operation, const char *object,
 		     const char *reason_fmt, ...)
 {
@@ -35,11 +37,22 @@ void ktstr_error__hint(struct ktstr_error *error, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* Names and lines of files that others made are part of errors. */
+static void make_one_line(char *text)
+{
+	for (char before = '\0'; *text; before = *text++)
+		if (text__is_control(before, *text))
+			*text = '?';
+}
+
 int ktstr_error__format(const struct ktstr_error *error, char *buf, size_t size)
 {
 	const char *reason = error->reason[0] ? error->reason : strerror(error->err);
+	int n = snprintf(buf, size, "%s%s%s%s%s%s%s", error->object, error->object[0] ? ": " : "",
+			 error->operation, error->operation[0] ? ": " : "", reason,
+			 error->hint[0] ? "; " : "", error->hint);
 
-	return snprintf(buf, size, "%s%s%s%s%s%s%s", error->object, error->object[0] ? ": " : "",
-			error->operation, error->operation[0] ? ": " : "", reason,
-			error->hint[0] ? "; " : "", error->hint);
+	if (n >= 0 && size)
+		make_one_line(buf);
+	return n;
 }

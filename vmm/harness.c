@@ -17,6 +17,7 @@
 #include "record.h"
 #include "run_metrics.h"
 #include "sandbox.h"
+#include "text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -128,11 +129,9 @@ uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
 
 /* ---- Output ---- */
 
-static char printable(char c)
+static char printable(char before, char c)
 {
-	unsigned char u = (unsigned char)c;
-
-	return (u < ' ' && c != '\t') || u == 0x7f ? '?' : c;
+	return text__is_control(before, c) && c != '\t' ? '?' : c;
 }
 
 void harness_relay__init(struct harness_relay *relay, FILE *out, const char *watch_for)
@@ -210,7 +209,7 @@ static void put_text(FILE *out, bool as_it_is, const char *line, size_t length)
 	for (size_t at = 0; at < length; at++) {
 		if (look && is_split(as_it_is, line, length, at))
 			fputc(' ', out);
-		fputc(line[at] == '\n' ? ' ' : printable(line[at]), out);
+		fputc(line[at] == '\n' ? ' ' : printable(at ? line[at - 1] : '\0', line[at]), out);
 	}
 }
 
@@ -244,7 +243,7 @@ static void put_line(struct harness_relay *relay, bool ended)
 	if (length && ended && relay->line[length - 1] == '\r')
 		length--;
 	for (i = 0; i < length; i++)
-		relay->line[i] = printable(relay->line[i]);
+		relay->line[i] = printable(i ? relay->line[i - 1] : '\0', relay->line[i]);
 	relay->line[length] = '\0';
 	if (relay->watch_for && strstr(relay->line, relay->watch_for))
 		relay->seen = true;

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "text.h"
+
 /* Length of the UTF-8 sequence at @p (RFC 3629), 0 when it is none. */
 static size_t utf8_length(const uint8_t *p, size_t left)
 {
@@ -37,8 +39,10 @@ void json__string(FILE *f, const char *text, size_t length)
 			fputs("\\n", f);
 		else if (*p == '\t')
 			fputs("\\t", f);
-		else if (*p < ' ')
+		else if (*p < ' ' || *p == 0x7f)
 			fprintf(f, "\\u%04x", *p);
+		else if (n == 2 && text__is_control((char)p[0], (char)p[1]))
+			fprintf(f, "\\u%04x", p[1]); /* U+0080 to U+009F: as their second byte */
 		else if (n)
 			fwrite(p, 1, n, f);
 		else

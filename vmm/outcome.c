@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "metrics.h"
+#include "text.h"
 
 /* Exit codes of a kselftest (tools/testing/selftests/kselftest.h). */
 #define KSFT_PASS 0
@@ -142,8 +143,8 @@ void outcome__free(struct outcome *o)
 /* A cause stands behind a TAP "# ". */
 static void make_one_line(char *text)
 {
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
+	for (char before = '\0'; *text; before = *text++)
+		if (text__is_control(before, *text))
 			*text = ' ';
 }
 
@@ -193,7 +194,7 @@ static void copy_text(char *to, size_t size, const uint8_t *from, size_t length)
 	memcpy(to, from, length);
 	to[length] = '\0';
 	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)to[i] < ' ' && to[i] != '\t')
+		if (text__is_control(i ? to[i - 1] : '\0', to[i]) && to[i] != '\t')
 			to[i] = ' ';
 }
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "text.h"
 
 #define FIRST_SIZE 4096u
 
@@ -154,12 +155,23 @@ static void add(struct stats *s, const char *data, size_t length)
 	s->used = 0;
 }
 
-/* White space of JSON may hide a line on a terminal; within strings it is escaped. */
+/*
+ * White space of JSON may hide a line on a terminal; within strings it is escaped. DEL and C1 are
+ * allowed there, and no text that somebody reads has them.
+ */
 static void flatten(char *line, size_t length)
 {
-	for (size_t i = 0; i < length; i++)
+	for (size_t i = 0; i < length; i++) {
+		char before = i ? line[i - 1] : '\0';
+
 		if (line[i] == '\r')
 			line[i] = ' ';
+		if (!text__is_control(before, line[i]) || line[i] == '\t')
+			continue;
+		if (line[i] != 0x7f)
+			line[i - 1] = '?'; /* both bytes, to stay UTF-8 */
+		line[i] = '?';
+	}
 }
 
 static void end_line(struct stats *s)

@@ -29,8 +29,8 @@ void ktstr_error__hint(struct ktstr_error *error, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
- * Writes "OBJECT: OPERATION: REASON; HINT" on one line (parts that are empty are left out).
- * Returns the length as snprintf does.
+ * Writes "OBJECT: OPERATION: REASON; HINT" on one line (parts that are empty are left out), control
+ * characters as '?'. Returns the length as snprintf does.
  */
 int ktstr_error__format(const struct ktstr_error *error, char *buf, size_t size);
 

@@ -87,6 +87,16 @@ TEST_F(harness, relay_keeps_what_looks_like_tap_from_being_read_as_such)
 		     printed(self));
 }
 
+TEST_F(harness, relay_shows_nothing_that_a_terminal_obeys)
+{
+	static const char text[] = "a\x1b[1m\x7f\xc2\x9b\x32m\xc2\xb5\tb\n";
+	struct harness_relay relay;
+
+	harness_relay__init(&relay, self->out, NULL);
+	harness_relay__feed(&relay, text, sizeof(text) - 1);
+	EXPECT_STREQ("# a?[1m?\xc2?2m\xc2\xb5\tb\n", printed(self));
+}
+
 /* It is not known yet how the test ends. */
 TEST_F(harness, relay_hides_what_consumers_search_for)
 {

@@ -511,4 +511,15 @@ TEST(numbers_that_json_has_not_are_null)
 	EXPECT_STREQ("1.5 null null", text);
 }
 
+TEST(a_string_of_json_has_nothing_that_a_terminal_obeys)
+{
+	static const char from[] = "\x1b[1m\x7f\xc2\x80\xc2\x9f\xc2\xa0\n";
+	char text[128] = "";
+	FILE *f = fmemopen(text, sizeof(text), "w");
+
+	json__text(f, from);
+	fclose(f);
+	EXPECT_STREQ("\"\\u001b[1m\\u007f\\u0080\\u009f\xc2\xa0\\n\"", text);
+}
+
 TEST_HARNESS_MAIN

@@ -284,6 +284,20 @@ TEST_F(saved, a_line_that_is_not_understood_is_named)
 	EXPECT_EQ(0, saved_machine__read(self->dir, &self->machine, &self->error));
 }
 
+/* Who reads a record of somebody else has a terminal that obeys. */
+TEST_F(saved, nothing_of_a_bad_line_reaches_a_terminal_as_a_command)
+{
+	char text[256];
+
+	put(self->dir, "machine",
+	    "memory_mb=\x1b]0;mine\x07\xc2\x9b"
+	    "1m\xc3\xa9\x7f\nend=1\n");
+	ASSERT_EQ(-EINVAL, saved_machine__read(self->dir, &self->machine, &self->error));
+	ktstr_error__format(&self->error, text, sizeof(text));
+	EXPECT_STREQ("machine: read: \"memory_mb=?]0;mine?\xc2?1m\xc3\xa9?\" is not understood",
+		     text);
+}
+
 TEST_F(saved, what_is_missing_or_cut_is_named)
 {
 	struct vm_inputs back;

@@ -101,6 +101,14 @@ TEST_F(stats, each_request_is_a_line_and_its_response_is_passed_on)
 	EXPECT_STREQ("", report(self));
 }
 
+TEST_F(stats, nothing_that_a_terminal_obeys_is_passed_on)
+{
+	stats__tick(&self->stats);
+	feed(self, "{\"a\":\"\x7f\xc2\x9b\x31m\xc2\xb5\"\t}\n");
+	EXPECT_STREQ("{\"a\":\"???1m\xc2\xb5\"\t}\n", self->got);
+	EXPECT_STREQ("", report(self));
+}
+
 TEST_F(stats, timer_asks_at_once_and_each_interval)
 {
 	self->stop_after = 1;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "../emulated/emulated.h"
+#include "../metrics.h"
 #include "../saved.h"
 #include "cli.h"
 #include "session.h"
@@ -32,7 +33,7 @@ static bool recorded_verdict(const char *dir, char *buf, size_t size, bool *extr
 	if (!at)
 		return false;
 	at += sizeof(key) - 1;
-	snprintf(buf, size, "%.*s", (int)strcspn(at, "\""), at);
+	metrics__clean(buf, size, at, strcspn(at, "\""));
 	return true;
 }
 
