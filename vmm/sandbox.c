@@ -136,6 +136,8 @@ int sandbox__create(bool off, struct sandbox **out, struct ktstr_error *error)
 		return 0;
 	}
 	s->ruleset = sandbox__ruleset(&version);
+	if (s->ruleset < 0 && version) /* it is there, but out of reach: EMFILE */
+		return ktstr_error__set(error, errno, "landlock_create_ruleset", "sandbox", NULL);
 	if (s->ruleset >= 0)
 		snprintf(s->text, sizeof(s->text), "seccomp, no capabilities, Landlock %d",
 			 version);

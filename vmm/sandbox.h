@@ -33,7 +33,8 @@ enum sandbox_kind {
 /* The threads of a machine, that start together. */
 struct sandbox;
 
-/* @off: threads are not restricted, but start together. -ENOMEM. */
+/* @off: threads are not restricted, but start together. -ENOMEM, -EMFILE; *sandbox is to be
+ * destroyed. */
 int sandbox__create(bool off, struct sandbox **sandbox, struct ktstr_error *error);
 /* After all threads were joined. NULL is allowed. */
 void sandbox__destroy(struct sandbox *sandbox);
@@ -68,7 +69,8 @@ const char *sandbox__text(const struct sandbox *sandbox);
 
 /* The calling thread, for good. @ruleset: of Landlock; -1: none. -errno. */
 int sandbox__enter(enum sandbox_kind kind, int ruleset);
-/* A ruleset that allows nothing, to be closed; -1 where the kernel has none. @version: its ABI. */
+/* A ruleset that allows nothing, to be closed. @version: its ABI. -1: the kernel has none, and
+ * @version is 0; or -1 and errno. */
 int sandbox__ruleset(int *version);
 
 /* NO_SANDBOX_VARIABLE asks for none. */
