@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0-only
 # The seeds of fuzz_kernel: kernel_corpus.pl DIR. A vmlinux with a segment and lists of relocations, one
-# with symbols, the header of a bzImage, and a System.map; each behind the byte that chooses the shift.
+# with symbols, bzImages, a System.map and a kernel's own table; each behind the byte that chooses the shift. What a
+# run has found is found_*.
 use strict;
 use warnings;
 use IO::Compress::Gzip qw(gzip);
