@@ -83,14 +83,16 @@ lib_src := $(wildcard vmm/*.c vmm/virtio/*.c vmm/arch/$(ARCH)/*.c vmm/emulated/*
 	initramfs/arch/$(ARCH)/*.c guest/*.c guest/arch/$(ARCH)/*.c guest/kit/*.c)
 cli_src := $(wildcard vmm/cli/*.c)
 unit_src := $(wildcard selftests/vmm/test_*.c)
+fuzz_src := $(wildcard selftests/fuzz/fuzz_*.c)
 ifneq ($(ARCH),x86)
   unit_src := $(filter-out $(shell grep -l arch/x86/ $(unit_src)),$(unit_src))
+  fuzz_src := $(filter-out $(shell grep -l arch/x86/ $(fuzz_src)),$(fuzz_src))
 endif
 lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/initramfs/stage1_blob.o $(out)/vmm/seccomp/filters.o
 cli_obj := $(cli_src:%.c=$(out)/%.o)
 unit_bin := $(unit_src:%.c=$(out)/%)
 # Fuzz targets: fuzz_NAME, as replay_NAME with the corpus in the tree for every check.
-fuzz_names := $(patsubst selftests/fuzz/fuzz_%.c,%,$(wildcard selftests/fuzz/fuzz_*.c))
+fuzz_names := $(fuzz_src:selftests/fuzz/fuzz_%.c=%)
 fuzz_bin := $(fuzz_names:%=$(out)/selftests/fuzz/fuzz_%)
 replay_bin := $(fuzz_names:%=$(out)/selftests/fuzz/replay_%)
 sched_bin = $(addprefix $(out)/selftests/sched_ext/,$(shell sed -n 's/^TESTS [:+]= //p' \

@@ -37,14 +37,6 @@ void ktstr_error__hint(struct ktstr_error *error, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Names and lines of files that others made are part of errors. */
-static void make_one_line(char *text)
-{
-	for (char before = '\0'; *text; before = *text++)
-		if (text__is_control(before, *text))
-			*text = '?';
-}
-
 int ktstr_error__format(const struct ktstr_error *error, char *buf, size_t size)
 {
 	const char *reason = error->reason[0] ? error->reason : strerror(error->err);
@@ -52,7 +44,8 @@ int ktstr_error__format(const struct ktstr_error *error, char *buf, size_t size)
 			 error->operation, error->operation[0] ? ": " : "", reason,
 			 error->hint[0] ? "; " : "", error->hint);
 
+	/* Names and lines of files that others made are part of errors. */
 	if (n >= 0 && size)
-		make_one_line(buf);
+		text__show(buf, strlen(buf), '?', false);
 	return n;
 }

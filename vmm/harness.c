@@ -129,11 +129,6 @@ uint32_t ktstr_test_attrs__limit_s(const struct ktstr_test_attrs *attrs)
 
 /* ---- Output ---- */
 
-static char printable(char before, char c)
-{
-	return text__is_control(before, c) && c != '\t' ? '?' : c;
-}
-
 void harness_relay__init(struct harness_relay *relay, FILE *out, const char *watch_for)
 {
 	*relay = (struct harness_relay){.out = out, .watch_for = watch_for};
@@ -206,10 +201,16 @@ static void put_text(FILE *out, bool as_it_is, const char *line, size_t length)
 {
 	bool look = is_searched(as_it_is, line, length);
 
-	for (size_t at = 0; at < length; at++) {
+	for (size_t at = 0, n; at < length; at += n == 2 ? 2 : 1) {
 		if (look && is_split(as_it_is, line, length, at))
 			fputc(' ', out);
-		fputc(line[at] == '\n' ? ' ' : printable(at ? line[at - 1] : '\0', line[at]), out);
+		n = text__control(line + at, line + length);
+		if (line[at] == '\n')
+			fputc(' ', out);
+		else if (!n || line[at] == '\t')
+			fputc(line[at], out);
+		else
+			fputs(n == 1 ? "?" : "??", out);
 	}
 }
 
@@ -237,13 +238,12 @@ static bool looks_like_tap(const char *line, size_t length)
 
 static void put_line(struct harness_relay *relay, bool ended)
 {
-	size_t length = relay->length, i;
+	size_t length = relay->length;
 	const char *prefix = "# ";
 
 	if (length && ended && relay->line[length - 1] == '\r')
 		length--;
-	for (i = 0; i < length; i++)
-		relay->line[i] = printable(i ? relay->line[i - 1] : '\0', relay->line[i]);
+	text__show(relay->line, length, '?', true);
 	relay->line[length] = '\0';
 	if (relay->watch_for && strstr(relay->line, relay->watch_for))
 		relay->seen = true;

@@ -41,7 +41,7 @@ void json__string(FILE *f, const char *text, size_t length)
 			fputs("\\t", f);
 		else if (*p < ' ' || *p == 0x7f)
 			fprintf(f, "\\u%04x", *p);
-		else if (n == 2 && text__is_control((char)p[0], (char)p[1]))
+		else if (text__control((const char *)p, (const char *)end) == 2)
 			fprintf(f, "\\u%04x", p[1]); /* U+0080 to U+009F: as their second byte */
 		else if (n)
 			fwrite(p, 1, n, f);

@@ -143,9 +143,7 @@ void outcome__free(struct outcome *o)
 /* A cause stands behind a TAP "# ". */
 static void make_one_line(char *text)
 {
-	for (char before = '\0'; *text; before = *text++)
-		if (text__is_control(before, *text))
-			*text = ' ';
+	text__show(text, strlen(text), ' ', false);
 }
 
 void outcome__fail(struct outcome *o, enum ktstr_verdict verdict, const char *fmt, ...)
@@ -193,9 +191,7 @@ static void copy_text(char *to, size_t size, const uint8_t *from, size_t length)
 		length = size - 1;
 	memcpy(to, from, length);
 	to[length] = '\0';
-	for (size_t i = 0; i < length; i++)
-		if (text__is_control(i ? to[i - 1] : '\0', to[i]) && to[i] != '\t')
-			to[i] = ' ';
+	text__show(to, length, ' ', true);
 }
 
 static int outcome__life(struct outcome *o, const uint8_t *payload, uint32_t length)

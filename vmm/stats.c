@@ -161,17 +161,10 @@ static void add(struct stats *s, const char *data, size_t length)
  */
 static void flatten(char *line, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		char before = i ? line[i - 1] : '\0';
-
+	for (size_t i = 0; i < length; i++)
 		if (line[i] == '\r')
 			line[i] = ' ';
-		if (!text__is_control(before, line[i]) || line[i] == '\t')
-			continue;
-		if (line[i] != 0x7f)
-			line[i - 1] = '?'; /* both bytes, to stay UTF-8 */
-		line[i] = '?';
-	}
+	text__show(line, length, '?', true);
 }
 
 static void end_line(struct stats *s)

@@ -14,6 +14,7 @@
 #include "kernel.h"
 #include "symbols.h"
 
+/* Of a symbol table; of its names; of all the data that is searched. */
 #define SECTION_MAX (UINT64_C(512) << 20)
 
 /* "nm" has its own line length; a name is below SYMBOLS_NAME_MAX. */
@@ -51,9 +52,16 @@ static bool is_symbol(const GElf_Sym *sym, const char *name)
 
 static int add_symtab(Elf *elf, Elf_Scn *section, const GElf_Shdr *header, struct symbols *symbols)
 {
-	Elf_Data *data = elf_getdata(section, NULL);
-	size_t nr = data ? data->d_size / sizeof(Elf64_Sym) : 0;
+	GElf_Shdr names;
+	Elf_Data *data;
+	size_t nr;
 
+	/* Both are read whole. */
+	if (!gelf_getshdr(elf_getscn(elf, header->sh_link), &names) ||
+	    header->sh_size > SECTION_MAX || names.sh_size > SECTION_MAX)
+		return -ENOEXEC;
+	data = elf_getdata(section, NULL);
+	nr = data ? data->d_size / sizeof(Elf64_Sym) : 0;
 	if (nr > INT32_MAX)
 		return -ENOEXEC;
 	for (size_t i = 0; i < nr; i++) {
@@ -109,8 +117,11 @@ int symbols__from_elf(int fd, struct symbols **out)
 	while (!err && (section = elf_nextscn(elf, section))) {
 		GElf_Shdr header;
 
-		if (gelf_getshdr(section, &header) && header.sh_type == SHT_SYMTAB)
-			err = add_symtab(elf, section, &header, symbols);
+		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_SYMTAB)
+			continue;
+		/* A file has one (gABI, "Section Types"). */
+		err = add_symtab(elf, section, &header, symbols);
+		break;
 	}
 	elf_end(elf);
 	return finish(err, symbols, out);
@@ -183,22 +194,26 @@ static int search(Elf_Data *data, uint64_t address, struct symbols **symbols)
 /* Data that is loaded; the table is in .rodata, whatever that is called. */
 static int search_sections(Elf *elf, struct symbols **symbols)
 {
+	uint64_t left = SECTION_MAX;
 	Elf_Scn *section = NULL;
 	int err = -ENOENT;
 
 	while (err == -ENOENT && (section = elf_nextscn(elf, section))) {
 		GElf_Shdr header;
 
-		if (gelf_getshdr(section, &header) && header.sh_type == SHT_PROGBITS &&
-		    (header.sh_flags & SHF_ALLOC) && !(header.sh_flags & SHF_EXECINSTR) &&
-		    header.sh_size <= SECTION_MAX)
-			err = search(elf_rawdata(section, NULL), header.sh_addr, symbols);
+		if (!gelf_getshdr(section, &header) || header.sh_type != SHT_PROGBITS ||
+		    !(header.sh_flags & SHF_ALLOC) || (header.sh_flags & SHF_EXECINSTR) ||
+		    header.sh_size > left)
+			continue;
+		left -= header.sh_size;
+		err = search(elf_rawdata(section, NULL), header.sh_addr, symbols);
 	}
 	return err;
 }
 
 static int search_segments(Elf *elf, struct symbols **symbols)
 {
+	uint64_t left = SECTION_MAX;
 	size_t nr = 0;
 	int err = -ENOENT;
 
@@ -207,11 +222,13 @@ static int search_segments(Elf *elf, struct symbols **symbols)
 	for (size_t i = 0; err == -ENOENT && i < nr; i++) {
 		GElf_Phdr header;
 
-		if (gelf_getphdr(elf, (int)i, &header) && header.p_type == PT_LOAD &&
-		    header.p_filesz <= SECTION_MAX && header.p_offset <= INT64_MAX)
-			err = search(elf_getdata_rawchunk(elf, (int64_t)header.p_offset,
-							  header.p_filesz, ELF_T_BYTE),
-				     header.p_vaddr, symbols);
+		if (!gelf_getphdr(elf, (int)i, &header) || header.p_type != PT_LOAD ||
+		    header.p_filesz > left || header.p_offset > INT64_MAX)
+			continue;
+		left -= header.p_filesz;
+		err = search(elf_getdata_rawchunk(elf, (int64_t)header.p_offset, header.p_filesz,
+						  ELF_T_BYTE),
+			     header.p_vaddr, symbols);
 	}
 	return err;
 }

@@ -4,16 +4,30 @@
 #define KTSTR_VMM_TEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
 
-/*
- * Whether a terminal obeys @c, which has @before in front of it (0: nothing): C0, DEL, and the
- * second byte of C1 in UTF-8 (U+0080 to U+009F).
- */
-static inline bool text__is_control(char before, char c)
+/* Bytes of the character at @at that a terminal obeys: C0 and DEL 1, C1 in UTF-8 (U+0080 to U+009F)
+ * 2; 0: it is none. */
+static inline size_t text__control(const char *at, const char *end)
 {
-	unsigned char u = (unsigned char)c;
+	unsigned char first = (unsigned char)at[0];
+	unsigned char second = end - at > 1 ? (unsigned char)at[1] : 0;
 
-	return u < ' ' || u == 0x7f || ((unsigned char)before == 0xc2 && u >= 0x80 && u < 0xa0);
+	if (first < ' ' || first == 0x7f)
+		return 1;
+	return first == 0xc2 && second >= 0x80 && second < 0xa0 ? 2 : 0;
+}
+
+/* Puts @instead in the place of all of them; tabs may stay. */
+static inline void text__show(char *text, size_t length, char instead, bool tabs)
+{
+	for (char *at = text, *end = text + length; at < end;) {
+		size_t n = *at == '\t' && tabs ? 0 : text__control(at, end);
+
+		memset(at, instead, n);
+		at += n ? n : 1;
+	}
 }
 
 #endif /* KTSTR_VMM_TEXT_H */

@@ -65,11 +65,13 @@ ktstr run -- sh -c 'kill -s SEGV 1; sleep 1000'
 ok crash_of_init_has_its_verdict lost INIT_DIED
 ok crash_of_init_has_functions_and_lines grep -qE '^# \| #[0-9]+ be_pid1 \(dispatch\.c:[0-9]+\)$' err
 
-printf '%s\n' '#!/bin/sh' 'echo no rights >&2' 'exit 9' >scheduler
+printf '%s\n' '#!/bin/sh' 'echo no rights >&2' \
+	'printf "\033[1mloud\302\2332m\n" >&2' 'exit 9' >scheduler
 chmod +x scheduler
 ktstr run --scheduler ./scheduler -- true
 ok scheduler_that_fails_has_its_verdict lost SCHED_NOT_ATTACHED
 ok scheduler_that_fails_shows_its_output grep -qx '# | no rights' err
+ok output_that_is_shown_does_not_command_the_terminal grep -qx '# | ?\[1mloud??2m' err
 
 # As many as come while the guest sleeps; who has more to say is selftests/sched_ext/stats.c.
 schedulers=$(dirname "$KTSTR")/selftests/sched_ext

@@ -17,7 +17,16 @@ my $output = frame($FRAME, $OUTP, 0, pack('Va*', 1, "text\n"));
 my $end = life(5) . frame($FRAME, $TEST, 0, pack('VV', 0, 0)) . life(6);
 my $exit = frame($FRAME, $EXIT, 0, pack('V', 0));
 my $run = life(1) . life(4, 'test') . $output . $end . $exit;
-my $sched = pack('VVVVQ<a*', 2, 0, 1, 0, 5, 'EXIT: runnable task stall');
+# kind, signal, code, alive, what PID 1 saw, reason, message, events, dump
+sub scdx { my ($kind, $signal, $code, $alive, @texts) = @_;
+	return frame($FRAME, $SCDX, 0, pack('VVVVQ<Vl<V6q<3a*', $kind, $signal, $code, $alive, 5, 1026, 1,
+		map({ length } @texts), 0, 1, -1, -1, join('', @texts))) }
+my @texts = ("EXIT: stall\n", 'runnable task stall', "watchdog\e[1m", "EV 1\n", "dump\0x");
+sub metric { my ($name, $unit, $flags, @numbers) = @_;
+	return pack('d<3Vvva*', @numbers, $flags, length $name, length $unit, $name . $unit) }
+sub pmet { my ($name, @metrics) = @_;
+	return frame($FRAME, $PMET, 0, pack('Q<Q<VVVVa*', 9, 8, 0, 0, scalar @metrics, length $name, $name) . join('', @metrics)) }
+my $nan = 9**9**9 / 9**9**9;
 my $lie = pack('CVVVV', $HEADER, 0x5054554f, 1, 16 << 20, 0);
 
 my %seed = (
@@ -29,7 +38,17 @@ my %seed = (
 	long_ops => "\0\1" . life(1) . life(3, 'o' x 200) . $end . $exit,
 	no_status => "\0\1" . life(1) . $exit,
 	scheduler => "\0\3" . life(1) . life(2, '/s') . life(3, "ops\n") .
-	    frame($FRAME, $OUTP, 0, pack('Va*', 3, "a\0b")) . frame($FRAME, $SCDX, 0, $sched) . $exit,
+	    frame($FRAME, $OUTP, 0, pack('Va*', 3, "a\0b")) . scdx(2, 0, 1, 0, @texts) . scdx(2, 0, 1, 0, @texts) . $exit,
+	scheduler_killed => "\0\3" . life(1) . life(2, '/s') . scdx(1, 9, 0, 0, ('') x 5) . $end . $exit,
+	scheduler_lives => "\0\3" . life(1) . scdx(1, 0, 0, 1, 'waits', ('') x 4) . scdx(9, 0, 0, 0, ('') x 5) . $exit,
+	scheduler_stopped => "\0\3" . life(1) . life(3, 'o') . $output . $end . scdx(3, 0, 0, 0, 'end', ('') x 4) . $exit,
+	metrics => "\0\5" . life(1) . pmet("pay\xc2\x9bload", metric("p\xff", 'us', 8, 1.5, 1, 10), metric('m', '', 20, $nan, $nan, 3),
+		metric("\xe2\x82\xac", "\e[", 16, 7, 8, 9)) . $end . $exit,
+	metrics_bad => "\0\5" . pmet('x', 'cut') . pmet('y') . $exit,
+	raw_output => "\0\5" . frame($FRAME, $RAWO, 0, pack('VVa*', 3, 0, "n\x7f\"and more")) . frame($FRAME, $RAWO, 0, pack('VV', 1, 0)) . $exit,
+	scenario => "\0\5" . life(1) . frame($FRAME, $SCST, 0, pack('Q<VVa*', 1, 0, 0, "s\n")) .
+	    frame($FRAME, $STIM, 0, pack('Q<VVa*', 1, 2, 0, 'moved')) . frame($FRAME, $SCEN, 0, pack('Q<VV', 1, 1, 0)) .
+	    frame($FRAME, $TEST, 0, pack('VV', 9, 0)) . $exit,
 	damaged => "\0\2" . life(1) . frame($DAMAGED, $OUTP, 0, pack('Va*', 1, 'lost'), 30, 1) . $end . $exit,
 	false_length => "\0\7" . life(1) . frame($DAMAGED, $OUTP, 0, 'lost', 14, 0x55) . $run,
 	over_limit => "\0\4" . life(1) . frame($DAMAGED, $OUTP, 0, 'lost', 15, 0xff) . $end,

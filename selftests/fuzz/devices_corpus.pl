@@ -5,7 +5,7 @@
 use strict;
 use warnings;
 
-my ($CONSOLE, $DISK, $NIC, $COM1, $COM2, $NOBODY) = (0 .. 5);
+my ($CONSOLE, $DISK, $NIC, $FAR, $COM1, $COM2, $NOBODY) = (0 .. 6);
 my ($NEXT, $WRITE, $INDIRECT) = (1, 2, 4);
 my ($ADD, $READY, $PORT_READY, $CONSOLE_PORT, $RESIZE, $OPEN, $NAME) = (1, 0, 3, 4, 5, 6, 7);
 my $ALL = "\xff" x 8;
@@ -28,10 +28,14 @@ sub queue { my ($device, $queue, $index, @descs) = @_;
 		ram(ring($device, $queue) + 0x400, pack('vv', 0, $index) . $heads) }
 sub up { return pack('CC', 3, $_[0]) . ($_[1] // $ALL) }
 sub notify { return pack('CC', 4, $_[0]) }
-sub host { my ($what, $port, $value) = @_; return pack('CCv', 5, $what << 4 | $port, $value) }
+# The port is what the whole byte leaves; of a serial port, its lowest bit.
+sub host { my ($what, $port, $value) = @_;
+	return pack('CCv', 5, $what << 4 | ($what == 6 ? $port : ($port - 16 * $what) % 3), $value) }
 sub reset_of { return pack('CC', 6, $_[0]) }
 sub save { my ($device, $damage) = @_; return pack('CCv', 7, $device | ($damage ? 0x80 : 0), $damage // 0) }
 sub run { return "\x08" }
+sub threads { return "\x09" }
+sub wait_some { return "\x0a" }
 sub out { my ($place, $offset, $width, $value) = @_;
 	return pack('CCvC', 0, $place, $offset + 8, $width) . substr(pack('Q<', $value), 0, 1 << $width) }
 sub in { my ($place, $offset, $width) = @_; return pack('CCvC', 1, $place, $offset + 8, $width) }
@@ -52,6 +56,41 @@ sub buffers { my ($port, $length) = @_;
 my $one_port = "\xfd" . "\xff" x 7;
 my $no_rings = "\xff\xff\xff\x0f\xff\xff\xff\xff";
 my $table = join('', desc($DATA + 0x2000, 10, $NEXT, 1), desc($DATA + 0x2010, 10));
+
+# A register of a device's queue.
+sub queue_register { my ($device, $queue, $offset, $value) = @_;
+	return out($device, 0x30, 2, $queue) . out($device, $offset, 2, $value) }
+my ($NUM, $READY_REGISTER, $DESC, $AVAIL, $USED_HIGH) = (0x38, 0x44, 0x80, 0x90, 0xa4);
+# The queue is stopped and set up once more, otherwise.
+sub anew { my ($queue, $offset, $value) = @_;
+	return up($CONSOLE) . queue_register($CONSOLE, $queue, $READY_REGISTER, 0) . queue_register($CONSOLE, $queue, $offset, $value) .
+		queue_register($CONSOLE, $queue, $READY_REGISTER, 1) }
+
+# A read of the disk's second sector, eight times, which is more than it does at once.
+my $read = ram($DATA, pack('VVQ<', 0, 0, 1)) . queue($DISK, 0, 8, desc($DATA, 16, $NEXT, 1),
+	desc($DATA + 0x1000, 512, $WRITE | $NEXT, 2), desc($DATA + 0x2000, 1, $WRITE)) .
+	ram(ring($DISK, 0) + 0x404, "\0" x 16);
+
+# Frames in queue $queue of the NIC, each in a slot of its own; and what the far one receives into.
+sub frames { my ($queue, @frames) = @_;
+	my ($out, @descs) = ('');
+	for my $i (0 .. $#frames) {
+		my $at = $DATA + 0x4000 * $queue + 0x800 * $i;
+		$out .= ram($at, "\0" x 12 . $frames[$i]);
+		push @descs, desc($at, 12 + (length $frames[$i] == 19 ? 1700 : length $frames[$i]));
+	}
+	return $out . queue($NIC, $queue, scalar @frames, @descs) }
+sub received { my ($queue) = @_;
+	return queue($FAR, $queue, 8, map { desc($DATA + 0x20000 * ($queue + 1) + 0x1000 * $_, 2048, $WRITE) } 0 .. 7) }
+my $group = "\xff" x 6 . "\x02\0\0\0\0\0";
+sub ipv4 { my ($protocol, $fragment, $port) = @_;
+	return pack('CCnnnCCna4a4', 0x45, 0, 40, 1, $fragment, 64, $protocol, 0, "\x0a\0\0\1", "\x0a\0\0\2") . pack('nn', $port, 80) . 'y' x 16 }
+sub ipv6 { return pack('NnCCa16a16', 0x60000000, 20, 17, 64, 'a' x 16, 'b' x 16) . pack('nn', $_[0], 80) . 'y' x 16 }
+my $two_pairs = ram($DATA + 0x10000, pack('CCv', 4, 0, 2)) . join('', map {
+	queue($_, 4, 1, desc($DATA + 0x10000, 4, $NEXT, 1), desc($DATA + 0x10100, 1, $WRITE)) . up($_) . notify($_) } $NIC, $FAR);
+# Frames of 65,550 bytes, eight at a time, onto the link: more than its memory holds in all.
+my $flood = queue($FAR, 1, 0, map { desc($DATA, 65562) } 0 .. 7) . up($FAR) . join('', map {
+	ram(ring($FAR, 1) + 0x402, pack('v', 8 * $_)) . notify($FAR) . run() } 1 .. 36);
 
 my %seed = (
 	hello => $linux . run(),
@@ -86,16 +125,42 @@ my %seed = (
 		join('', map { in($COM1, 0, 0) } 1 .. 20) . out($COM1, 3, 0, 0x80) . out($COM1, 0, 1, 12),
 	disk => ram($DATA, pack('VVQ<', 0, 0, 1)) . queue($DISK, 0, 1, desc($DATA, 16, $NEXT, 1),
 		desc($DATA + 0x1000, 512, $WRITE | $NEXT, 2), desc($DATA + 0x2000, 1, $WRITE)) . up($DISK) . notify($DISK) .
-		run() . save($DISK),
+		run() . save($DISK) . in($DISK, 0x100, 2),
 	nic => ram($DATA, "\0" x 12 . "\xff" x 6 . "\x02\0\0\0\0\0\x88\xb5" . 'z' x 50) .
 		queue($NIC, 1, 1, desc($DATA, 76)) . queue($NIC, 0, 2, map { desc($DATA + 0x1000 * $_, 2048, $WRITE) } 1, 2) .
 		up($NIC) . notify($NIC) . run() . save($NIC),
+	nic_pairs => $two_pairs . received(0) . received(2) .
+		frames(1, $group . "\x08\0" . ipv4(6, 0, 7), $group . "\x08\0" . ipv4(17, 0x2000, 7)) .
+		frames(3, $group . "\x86\xdd" . ipv6(9), $group . "\x88\xb5" . 'z' x 50) . notify($NIC) . notify($NIC),
+	nic_vlan => $two_pairs . received(0) . received(2) .
+		frames(1, $group . "\x81\0\0\1\x08\0" . ipv4(6, 0, 8), $group . "\x81\0\0\1\x86\xdd" . ipv6(3)) . notify($NIC),
+	nic_mtu => $two_pairs . received(0) . received(2) .
+		frames(1, $group . "\x81\0\0\1\x08\0" . 'x', $group . "\x08\0" . ipv4(17, 0, 1)) . notify($NIC),
+	nic_threads => threads() . $two_pairs . received(0) . received(2) .
+		frames(3, $group . "\x08\0" . ipv4(6, 0, 7)) . notify($NIC) . save($NIC) . notify($NIC) . reset_of($NIC),
+	link_flood => $flood . wait_some() . notify($FAR),
+	link_small => frames(1) . queue($FAR, 1, 2, desc($DATA, 76), desc($DATA + 0x400, 1512)) . up($NIC) . received(0) .
+		queue($NIC, 0, 8, map { desc($DATA + 0x1000 * $_, 2048, $WRITE) } 1 .. 8) . up($FAR) . notify($FAR) .
+		wait_some() x 3 . save($FAR),
+	disk_many => $read . up($DISK) . notify($DISK) . wait_some() x 4 . notify($DISK) . wait_some(),
+	disk_save => $read . up($DISK) . notify($DISK) . save($DISK) . wait_some(),
+	disk_reset => $read . up($DISK) . notify($DISK) . reset_of($DISK) . run(),
+	disk_stop => $read . up($DISK) . notify($DISK) . queue_register($DISK, 1, $READY_REGISTER, 0) .
+		queue_register($DISK, 0, $READY_REGISTER, 0) . run(),
+	disk_threads => threads() . $read . up($DISK) . notify($DISK) . queue_register($DISK, 0, $READY_REGISTER, 0) .
+		$read . up($DISK) . notify($DISK) . save($DISK) . reset_of($DISK) . up($DISK) . notify($DISK),
+	geometry => anew(0, $NUM, 7) . anew(1, $NUM, 0x10000) . anew(2, $DESC, 8) . anew(3, $AVAIL, 0x100001) . anew(4, $USED_HIGH, 1) .
+		anew(5, $NUM, 4),
+	chains => join('', map { up($CONSOLE) . $_ . notify($CONSOLE) } queue($CONSOLE, 1, 1, desc($DATA, 8, $NEXT, 8)),
+		ram($DATA + 0x3000, desc($DATA, 16, $INDIRECT)) . queue($CONSOLE, 1, 1, desc($DATA + 0x3000, 16, $INDIRECT)),
+		queue($CONSOLE, 1, 1, desc($DATA, 16, $INDIRECT | $NEXT, 1)), queue($CONSOLE, 1, 1, desc(0x150000, 16, $INDIRECT)),
+		queue($CONSOLE, 1, 9)),
 	all => $linux . up($DISK) . up($NIC) . notify($CONSOLE) . notify($DISK) . notify($NIC) . reset_of($DISK) . reset_of($NIC),
 );
 
 my $dir = shift // die "usage: devices_corpus.pl DIR\n";
 for my $name (sort keys %seed) {
 	open my $f, '>:raw', "$dir/$name" or die "$dir/$name: $!\n";
-	print $f $seed{$name};
+	print $f ($name =~ /^link/ ? "\1" : "\0") . $seed{$name};
 	close $f or die "$dir/$name: $!\n";
 }

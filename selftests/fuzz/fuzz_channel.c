@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * libFuzzer target: a stream from a hostile guest through the decoder of frames and what judges
- * them.
+ * libFuzzer target: a stream from a hostile guest through the decoder of frames, and what judges
+ * and records them.
  *
  * The input is a program that writes the stream, so that whole frames with a right CRC are within
  * reach: a byte of flags, a byte that seeds the sizes of pieces, then records of an operation byte
@@ -9,15 +9,19 @@
  */
 #include "fuzz.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
+#include <ktstr/json.h>
 #include <ktstr/proto.h>
 
 #include "vmm/channel.h"
+#include "vmm/metrics.h"
 #include "vmm/outcome.h"
+#include "vmm/record_event.h"
 
 #define HEADER sizeof(struct ktstr_frame_header)
 
@@ -163,6 +167,48 @@ struct seen {
 	uint32_t digest;
 };
 
+static bool is_shown(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static void check_metrics(const uint8_t *payload, uint32_t length)
+{
+	struct metrics metrics;
+	struct metric metric;
+	char text[600];
+	uint32_t nr = 0;
+
+	FUZZ_CHECK(!metrics__open(&metrics, payload, length));
+	FUZZ_CHECK(is_shown(metrics.name, strlen(metrics.name)));
+	for (; metrics__next(&metrics, &metric); nr++) {
+		FUZZ_CHECK(is_shown(metric.name, strlen(metric.name)));
+		FUZZ_CHECK(isfinite(metric.value) || metric.flags == KTSTR_METRIC_MISSING);
+		metric__describe(&metric, text, sizeof(text));
+		FUZZ_CHECK(is_shown(text, strlen(text)));
+	}
+	FUZZ_CHECK(nr == metrics.nr_metrics);
+}
+
+/* What a record has of a frame whose form is right: one line of JSON. */
+static void check_event(uint32_t type, uint32_t sequence, const uint8_t *payload, uint32_t length)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	FUZZ_CHECK(f);
+	record_event__write(f, type, sequence, payload, length);
+	FUZZ_CHECK(!fclose(f) && size && text[size - 1] == '\n');
+	FUZZ_CHECK(is_shown(text, size - 1) && ktstr_json__valid(text, size - 1));
+	free(text);
+	if (type == KTSTR_FRAME_PAYLOAD_METRICS)
+		check_metrics(payload, length);
+}
+
 static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8_t *payload,
 		     uint32_t length)
 {
@@ -174,7 +220,8 @@ static void on_frame(void *opaque, uint32_t type, uint32_t sequence, const uint8
 	seen->digest = (uint32_t)__real_crc32(seen->digest, (const uint8_t *)&sequence, 4);
 	if (length)
 		seen->digest = (uint32_t)__real_crc32(seen->digest, payload, length);
-	outcome__frame(&seen->outcome, type, payload, length);
+	if (!outcome__frame(&seen->outcome, type, payload, length))
+		check_event(type, sequence, payload, length);
 }
 
 static void check_line(const char *text, size_t size)

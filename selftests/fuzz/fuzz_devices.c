@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * libFuzzer target: a machine's devices behind its buses, two serial ports and a console, a disk
- * and a NIC on virtio-mmio, with a hostile driver and a host that is slow, closes and comes back.
+ * and two NICs on virtio-mmio, with a hostile driver and a host that is slow, closes and comes
+ * back.
  *
- * The input is a list of operations, see do_next(): accesses of any width anywhere in and around a
- * window, RAM that is written between them, notifications, the host's side of ports, resets, and
- * state that is saved and loaded. An operation that sets a device up saves the fuzzer the way
- * there.
+ * The input is a byte of flags and a list of operations, see do_next(): accesses of any width
+ * anywhere in and around a window, RAM that is written between them, notifications, the host's side
+ * of ports, resets, and state that is saved and loaded. An operation that sets a device up saves
+ * the fuzzer the way there; another lets the disk and the NIC work in threads of their own from
+ * then on.
  */
 #include "fuzz.h"
 
@@ -19,10 +21,15 @@
 #include "vmm/virtio/console.h"
 #include "vmm/virtio/net.h"
 
+#define FLAG_LINK 1u /* the far NIC is behind a link that takes time */
+
 #define RAM_BYTES UINT64_C(0x100000)
 #define SECTORS 16u
 #define QUEUE_SIZE 8u
 #define MAX_OPERATIONS 600u
+#define MAX_WAITS 4u
+#define WAIT_MS 4 /* for a timer of a device */
+#define WAIT_EVENTS 64u
 #define MMIO_BASE UINT64_C(0xd0000000)
 #define MMIO_SPACING 0x1000u
 
@@ -31,7 +38,7 @@
 #define AVAIL_OFFSET 0x400u
 #define USED_OFFSET 0x800u
 
-enum { CONSOLE, DISK, NIC, VIRTIO_DEVICES };
+enum { CONSOLE, DISK, NIC, FAR_NIC, VIRTIO_DEVICES };
 enum { COM1 = VIRTIO_DEVICES, COM2, NOBODY, PLACES };
 
 struct input {
@@ -49,7 +56,9 @@ struct machine {
 	struct virtio_console *console;
 	struct virtio_blk *disk;
 	struct net_switch *sw;
-	struct virtio_net *nic;
+	struct virtio_net *nic, *far_nic; /* far: with a longest frame, and perhaps a link */
+	bool threads;			  /* of disk and NICs */
+	uint32_t waits;
 	struct {
 		struct virtio_mmio_wiring wiring;
 		struct virtio_mmio *t;
@@ -121,7 +130,7 @@ static void add_virtio(struct machine *m, uint32_t i, struct virtio_device *dev,
 					      &m->virtio[i].attachment, NULL));
 }
 
-static struct machine *create(void)
+static struct machine *create(uint8_t flags)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 	const struct virtio_console_callbacks callbacks = {
@@ -132,9 +141,14 @@ static struct machine *create(void)
 	};
 	struct virtio_blk_options disk = {.fd = blk_image(SECTORS),
 					  .sectors = SECTORS,
-					  .queues = 1,
+					  .queues = 2,
+					  .operations = {.rate = 5000, .burst = 4},
 					  .engine = FILE_IO_THREADS};
-	const struct virtio_net_options nic = {.mac = {2}, .pairs = 1};
+	const struct virtio_net_options nic = {.mac = {2}, .pairs = 2},
+					far = {.mac = {2, 1},
+					       .pairs = 2,
+					       .mtu = 1500,
+					       .delay_ns = flags & FLAG_LINK ? 2000000 : 0};
 	static const uint64_t ports[2] = {0x3f8, 0x2f8};
 
 	FUZZ_CHECK(m && !bus__init(&m->bus) && !loop__create(&m->loop));
@@ -156,6 +170,8 @@ static struct machine *create(void)
 	FUZZ_CHECK(!net_switch__create(&m->sw, NULL));
 	FUZZ_CHECK(!virtio_net__create(&nic, m->sw, &m->nic, NULL));
 	add_virtio(m, NIC, virtio_net__device(m->nic), net_switch__loop(m->sw));
+	FUZZ_CHECK(!virtio_net__create(&far, m->sw, &m->far_nic, NULL));
+	add_virtio(m, FAR_NIC, virtio_net__device(m->far_nic), net_switch__loop(m->sw));
 	for (uint32_t i = 0; i < KTSTR_PORTS; i++) {
 		m->limit[i] = UINT32_MAX;
 		m->open[i] = true;
@@ -173,6 +189,7 @@ static void destroy(struct machine *m)
 	}
 	virtio_blk__destroy(m->disk);
 	virtio_net__destroy(m->nic);
+	virtio_net__destroy(m->far_nic);
 	net_switch__destroy(m->sw);
 	virtio_console__destroy(m->console);
 	loop__destroy(m->loop);
@@ -260,9 +277,13 @@ static void write_ram(struct machine *m, struct input *in)
 
 static void run(struct machine *m)
 {
-	for (uint32_t i = 0; i < VIRTIO_DEVICES; i++)
-		virtio_mmio__run_queues(m->virtio[i].t);
+	virtio_mmio__run_queues(m->virtio[CONSOLE].t);
 	loop__dispatch(m->loop, 0);
+	if (m->threads)
+		return;
+	virtio_mmio__run_queues(m->virtio[DISK].t);
+	virtio_mmio__run_queues(m->virtio[NIC].t);
+	virtio_mmio__run_queues(m->virtio[FAR_NIC].t);
 	loop__dispatch(virtio_blk__loop(m->disk), 0);
 	loop__dispatch(net_switch__loop(m->sw), 0);
 }
@@ -362,17 +383,40 @@ static void save_and_load(struct machine *m, struct input *in)
 				vd_write(&virtio_mmio_bus_ops, t, VIRTIO_MMIO_STATUS, 0);
 		} else {
 			FUZZ_CHECK(!virtio_mmio__load(t, state, size, NULL));
-			FUZZ_CHECK(status == vd_read(&virtio_mmio_bus_ops, t, VIRTIO_MMIO_STATUS));
+			FUZZ_CHECK(m->threads ||
+				   status == vd_read(&virtio_mmio_bus_ops, t, VIRTIO_MMIO_STATUS));
 		}
 	}
 	free(state);
+}
+
+/* Until the timers of the disk and of the link are done, or as good as. */
+static void wait_some(struct machine *m)
+{
+	struct loop *loops[] = {virtio_blk__loop(m->disk), net_switch__loop(m->sw)};
+
+	if (m->threads || m->waits++ >= MAX_WAITS)
+		return;
+	for (uint32_t i = 0; i < 2; i++)
+		for (uint32_t k = 0; k < WAIT_EVENTS && loop__dispatch(loops[i], WAIT_MS) > 0; k++)
+			;
+	run(m);
+}
+
+static void start_threads(struct machine *m)
+{
+	if (m->threads)
+		return;
+	FUZZ_CHECK(!virtio_blk__start(m->disk, NULL, NULL));
+	FUZZ_CHECK(!net_switch__start(m->sw, NULL, NULL));
+	m->threads = true;
 }
 
 static void do_next(struct machine *m, struct input *in)
 {
 	uint32_t i;
 
-	switch (take(in, 1) % 9) {
+	switch (take(in, 1) % 11) {
 	case 0:
 		write_bus(m, in);
 		break;
@@ -400,6 +444,12 @@ static void do_next(struct machine *m, struct input *in)
 	case 7:
 		save_and_load(m, in);
 		break;
+	case 9:
+		start_threads(m);
+		break;
+	case 10:
+		wait_some(m);
+		break;
 	default:
 		run(m);
 	}
@@ -408,7 +458,7 @@ static void do_next(struct machine *m, struct input *in)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = {data, size};
-	struct machine *m = create();
+	struct machine *m = create((uint8_t)take(&in, 1));
 
 	for (uint32_t i = 0; i < MAX_OPERATIONS && in.left; i++)
 		do_next(m, &in);
@@ -419,7 +469,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* A reset ends it all: the device is as new. */
 		reg(m, i, VIRTIO_MMIO_STATUS, 0);
 		FUZZ_CHECK(!vd_read(&virtio_mmio_bus_ops, m->virtio[i].t, VIRTIO_MMIO_STATUS));
-		FUZZ_CHECK(reported == m->virtio[i].broken);
+		FUZZ_CHECK(m->threads || reported == m->virtio[i].broken);
 	}
 	destroy(m);
 	return 0;

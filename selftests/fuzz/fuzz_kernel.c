@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * libFuzzer target: a kernel image that is hostile or damaged, as vmlinux with lists of relocations
- * behind it, as what a bzImage has packed, and as a place of symbols. The first byte chooses the
- * shift of KASLR. Nothing is read or written outside of what the file and its image have.
+ * behind it, as what a bzImage has packed, and as a place of symbols (all of their sources). The
+ * first byte chooses the shift of KASLR. Nothing is read or written outside of what the file and
+ * its image have.
  */
 #include "fuzz.h"
 
@@ -62,6 +63,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (!symbols__from_elf(fd, &symbols))
 		look_up(symbols);
+	if (!symbols__from_image(fd, &symbols))
+		look_up(symbols);
+	/* A stream, which goes on from where the last one left off. */
+	lseek(fd, 0, SEEK_SET);
 	if (!symbols__from_system_map(fd, &symbols))
 		look_up(symbols);
 	if (!symbols__from_kallsyms(data + 1, size - 1, UINT64_C(0xffffffff81000000), &symbols))

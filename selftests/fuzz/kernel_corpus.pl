@@ -1,9 +1,11 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0-only
 # The seeds of fuzz_kernel: kernel_corpus.pl DIR. A vmlinux with a segment and lists of relocations, one
-# with symbols, the header of a bzImage, and a System.map; each behind the byte that chooses the shift.
+# with symbols, bzImages, a System.map and a kernel's own table; each behind the byte that chooses the shift. What a
+# run has found is found_*.
 use strict;
 use warnings;
+use IO::Compress::Gzip qw(gzip);
 
 my $dir = shift // die "usage: $0 DIR\n";
 # Without "no warnings" a number of 64 bits is said to be unportable.
@@ -45,6 +47,26 @@ my $sections = pack('x64') . pack('L2Q4L2Q2', 0, 2, 0, 0, $at, length $symbols, 
 seed('vmlinux', vmlinux('', 0, 0));
 seed('relocations', vmlinux('', 0, 0) . $relocations);
 seed('symbols', vmlinux($sections . $symbols . $strings, 3, 0));
-seed('bzimage', "\0" x 0x1f1 . pack('CSLSSSS', 1, 0, 8, 0, 0, 0, 0xaa55) . "\xeb\x6aHdrS" .
-     pack('S', 0x020f) . "\0" x 0x40 . pack('LL', 0x100, 0x40) . "\0" x 0x200 . "\x1f\x8b\x08" . "\0" x 61);
+# Behind a sector of setup and 0x200 bytes, a payload with its size at its end.
+sub bzimage
+{
+	my ($payload) = @_;
+
+	return "\0" x 0x1f1 . pack('CSLSSSS', 1, 0, 8, 0, 0, 0, 0xaa55) . "\xeb\x6aHdrS" . pack('S', 0x020f) . "\0" x 0x40 .
+	    pack('LL', 0, length $payload) . "\0" x 0x1b0 . $payload;
+}
+gzip(\(vmlinux($sections . $symbols . $strings, 3, 0) . $relocations), \my $packed, -Minimal => 1);
+seed('bzimage', bzimage($packed));
+seed('bzimage_bad', bzimage("\x1f\x8b\x08" . "\0" x 60 . "\1"));
 seed('system_map', "ffffffff81000000 T _text\nffffffff81000010 t here\nffffffff81000020 D data\n");
+
+# A kernel's own table, as in 7.3: number, names, marker, tokens of a byte each and their index, and 32-bit
+# distances to the addresses from the places of these.
+my @names = ('T_text', 'Tstart_kernel', 'tlong_' . 'x' x 130, 'D_end');
+my $names = join('', map { (length > 127 ? pack('CC', length() & 127 | 128, length() >> 7) : pack('C', length)) . $_ } @names);
+my $tokens = join('', map { ($_ ? chr : 'u') . "\0" } 0 .. 255);
+my $kallsyms = pack('L', scalar @names) . $names . "\0" x (-length($names) % 4) . pack('L', 0) . $tokens .
+    pack('S*', map { 2 * $_ } 0 .. 255);
+my $place = $virtual + length $kallsyms;
+$kallsyms .= pack('l*', map { $virtual + 16 * $_ - $place - 4 * $_ } 0 .. 3);
+seed('kallsyms', $kallsyms);

@@ -191,7 +191,7 @@ TEST_F(run, a_cause_is_one_printable_line)
 	char longer[2 * OUTCOME_CAUSE_MAX];
 
 	outcome__fail(&self->o, KTSTR_VERDICT_FAIL, "a\nb\tc\x1b[1m\x7f\xc2\x9bm\xc2\xb5");
-	EXPECT_STREQ("a b c [1m \xc2 m\xc2\xb5", self->o.cause);
+	EXPECT_STREQ("a b c [1m   m\xc2\xb5", self->o.cause);
 	outcome__amend(&self->o, "x\r\ny");
 	EXPECT_STREQ("x  y", self->o.cause);
 	memset(longer, 'z', sizeof(longer) - 1);

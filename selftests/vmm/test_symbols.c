@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -210,6 +211,39 @@ TEST(elf_file_without_symtab_has_none)
 	close(fd);
 	fd = file_of("no ELF", 6);
 	EXPECT_EQ(-ENOEXEC, symbols__from_elf(fd, &s));
+	close(fd);
+}
+
+/* Of one table after the other, all of the same 24 MiB, the first is read. */
+TEST(of_many_tables_of_an_elf_file_one_is_read)
+{
+	enum { NR = 64, BYTES = 24 << 20 };
+	Elf64_Shdr headers[NR] = {{.sh_type = SHT_NULL}};
+	Elf64_Ehdr eh = {.e_type = ET_EXEC,
+			 .e_machine = EM_X86_64,
+			 .e_version = EV_CURRENT,
+			 .e_shoff = sizeof(eh),
+			 .e_ehsize = sizeof(eh),
+			 .e_shentsize = sizeof(headers[0]),
+			 .e_shnum = NR};
+	struct rusage before, after;
+	struct symbols *s;
+	int fd = memfd_create("elf", MFD_CLOEXEC);
+
+	memcpy(eh.e_ident, ELFMAG "\2\1\1", SELFMAG + 3);
+	for (uint32_t i = 1; i < NR; i++)
+		headers[i] = (Elf64_Shdr){.sh_type = SHT_SYMTAB,
+					  .sh_offset = 8192,
+					  .sh_size = BYTES,
+					  .sh_link = 1,
+					  .sh_entsize = sizeof(Elf64_Sym)};
+	ASSERT_EQ(0, ftruncate(fd, 8192 + BYTES));
+	ASSERT_EQ(sizeof(eh), pwrite(fd, &eh, sizeof(eh), 0));
+	ASSERT_EQ(sizeof(headers), pwrite(fd, headers, sizeof(headers), sizeof(eh)));
+	getrusage(RUSAGE_SELF, &before);
+	EXPECT_EQ(-ENOENT, symbols__from_elf(fd, &s));
+	getrusage(RUSAGE_SELF, &after);
+	EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 256 << 10); /* KiB */
 	close(fd);
 }
 
@@ -447,6 +481,43 @@ TEST_F(kallsyms, every_name_has_its_address)
 		}
 		symbols__destroy(s);
 	}
+}
+
+/*
+ * Names of which each beginning is good, and the end is not: everywhere before them is a number of
+ * symbols that fits the markers. Tried without a bound, that takes minutes.
+ */
+TEST(kallsyms_that_are_made_to_mislead_are_given_up)
+{
+	enum { COUNT = 0x30003, MARKERS = (COUNT + 255) / 256, NAMES = 1 << 20, TABLES = 8 };
+	struct blob *b = malloc(sizeof(*b));
+	size_t size = TABLES * (NAMES + MARKERS * 4 + 8192), used = 0;
+	uint8_t *image = calloc(1, size);
+	struct symbols *s;
+
+	ASSERT_NE(NULL, b);
+	ASSERT_NE(NULL, image);
+	*b = (struct blob){.align = 8};
+	put_tokens(b);
+	for (uint32_t table = 0; table < TABLES; table++) {
+		/* As a number COUNT, as names two of length 3. */
+		for (uint32_t i = 0; i < NAMES; i += 4)
+			memcpy(image + used + i, "\3\0\3\0", 4);
+		used += NAMES;
+		memset(image + used - 8, 0, 8);
+		for (uint32_t i = 0; i < MARKERS; i++, used += 4) {
+			uint32_t marker = i * 256 * 4;
+
+			memcpy(image + used, &marker, sizeof(marker));
+		}
+		used += used % 8;
+		memcpy(image + used, b->data, b->length);
+		used += (b->length + 7) & ~(size_t)7;
+		ASSERT_LE(used, size);
+	}
+	EXPECT_EQ(-ENOENT, symbols__from_kallsyms(image, used, BASE, &s));
+	free(image);
+	free(b);
 }
 
 TEST_F(kallsyms, truncated_tables_are_no_tables)

@@ -17,6 +17,7 @@
 #include "../performance.h"
 #include "../record.h"
 #include "../sandbox.h"
+#include "../text.h"
 #include "cli.h"
 
 /*
@@ -92,13 +93,25 @@ static void on_progress(void *opaque, const char *step)
 	fflush(stderr);
 }
 
+/* A line of the guest's: nothing in it is a command to the terminal. */
+static void print_line(const char *text, size_t length)
+{
+	char *line = strndup(text, length);
+
+	if (!line)
+		return;
+	text__show(line, length, '?', true);
+	fprintf(stderr, "# | %s\n", line);
+	free(line);
+}
+
 /* All lines of @text: they explain the line before them. */
 static void print_whole(const char *text)
 {
 	while (*text) {
-		int n = (int)strcspn(text, "\n");
+		size_t n = strcspn(text, "\n");
 
-		fprintf(stderr, "# | %.*s\n", n, text);
+		print_line(text, n);
 		text += n + (text[n] == '\n');
 	}
 }
@@ -112,7 +125,7 @@ static void print_evidence(const char *text, const char *trouble)
 		while (shown && at[shown - 1] == '\r')
 			shown--;
 		if (shown)
-			fprintf(stderr, "# | %.*s\n", (int)shown, at);
+			print_line(at, shown);
 		at += n + (at[n] == '\n');
 	}
 }
