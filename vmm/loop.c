@@ -24,7 +24,7 @@ struct loop {
 	int epoll_fd;
 	int stop_fd;
 	bool stop;
-	uint64_t waiting_since_ns;
+	uint64_t waiting_since_ns, waited_until_ns;
 	bool interrupted; /* the last wait was */
 	struct loop_source *sources;
 };
@@ -131,19 +131,29 @@ static void loop__reap(struct loop *loop)
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+	int err = errno;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	errno = err;
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 int loop__dispatch(struct loop *loop, int timeout_ms)
 {
 	struct epoll_event events[BATCH];
-	struct timespec now;
+	uint64_t now = now_ns();
 	int n;
 
 	/* A process that is stopped and goes on has its wait interrupted, which is the same wait.
 	 */
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!loop->interrupted)
-		loop->waiting_since_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+		loop->waiting_since_ns = now;
 	n = epoll_wait(loop->epoll_fd, events, BATCH, timeout_ms);
 	loop->interrupted = n < 0 && errno == EINTR;
+	loop->waited_until_ns = now_ns();
 	if (n < 0)
 		return loop->interrupted ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
@@ -156,9 +166,10 @@ int loop__dispatch(struct loop *loop, int timeout_ms)
 	return n;
 }
 
-uint64_t loop__waiting_since_ns(const struct loop *loop)
+void loop__last_wait(const struct loop *loop, uint64_t *since_ns, uint64_t *until_ns)
 {
-	return loop->waiting_since_ns;
+	*since_ns = loop->waiting_since_ns;
+	*until_ns = loop->waited_until_ns;
 }
 
 int loop__run(struct loop *loop)

@@ -27,9 +27,9 @@ void loop__remove(struct loop_source *source);
  * how many sources were, or -errno. For draining after the end; otherwise use loop__run().
  */
 int loop__dispatch(struct loop *loop, int timeout_ms);
-/* When it last began to wait, CLOCK_MONOTONIC. In a callback: what became ready since waited for
- * the host, and not for us. */
-uint64_t loop__waiting_since_ns(const struct loop *loop);
+/* CLOCK_MONOTONIC. In a callback: when the wait began of which it is called, and when that ended.
+ * What became ready between waited for the host, and not for us. */
+void loop__last_wait(const struct loop *loop, uint64_t *since_ns, uint64_t *until_ns);
 /* Runs until loop__stop(); may then run again. 0, or -errno of epoll_wait(). */
 int loop__run(struct loop *loop);
 /* From any thread. */

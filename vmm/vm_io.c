@@ -93,9 +93,10 @@ void vm_io__set_timer(struct vm *vm, uint64_t ms)
  */
 static bool was_stopped(const struct vm *vm)
 {
-	uint64_t due = vm->io->timer_due_ns;
+	uint64_t due = vm->io->timer_due_ns, since, until;
 
-	return loop__waiting_since_ns(vm->loop) <= due && vm__now_ns() - due > LATE_NS;
+	loop__last_wait(vm->loop, &since, &until);
+	return since <= due && until > due && until - due > LATE_NS;
 }
 
 static void on_timer(void *opaque, uint32_t events)

@@ -314,7 +314,7 @@ static int finish(struct virtio_blk *b, struct request *r, uint8_t status,
 
 static void submit(struct virtio_blk *b, struct request *r)
 {
-	bool moves = r->op.kind == FILE_IO_READ || r->op.kind == FILE_IO_WRITE;
+	bool moves = r->op.kind <= FILE_IO_WRITE_SYNC;
 
 	r->moving = moves ? r->op.length : 0;
 	b->moving += r->moving;
